@@ -1,0 +1,56 @@
+"""The composition model x solver x meta-gradient x weighting, and nothing else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.inner.base import Adapted, Solver
+from mamlbook.metagradient.base import MetaGradient
+from mamlbook.metagradient.exact import Exact
+from mamlbook.model import Model
+from mamlbook.numerics import Params
+from mamlbook.tasks.base import Data, Tasks, require_tasks
+from mamlbook.weighting import Uniform, Weighting
+
+
+class MetaLearner(nn.Module):
+    """Everything that decides how theta learns: the four factors of the book's formula.
+
+    theta <- theta - beta sum_b w_b (d phi_b / d theta)^T grad L_b(phi_b),  phi_b = solver(theta, support_b).
+
+    Calling it on tasks gives the scalar to call ``backward()`` on, and the query losses after adaptation, (B,).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        solver: Solver,
+        metagradient: MetaGradient | None = None,
+        weighting: Weighting | None = None,
+    ):
+        super().__init__()
+        self.model = model
+        self.solver = solver
+        self.metagradient = Exact() if metagradient is None else metagradient
+        self.weighting = Uniform() if weighting is None else weighting
+
+    def forward(self, tasks: Tasks) -> tuple[Tensor, Tensor]:
+        require_tasks(tasks)
+        adapted = self.solver(self.model, tasks.support, unroll=self.metagradient.unroll)
+
+        def query(phi: Params) -> Tensor:
+            return self.model.losses(adapted.predict(phi, tasks.query.x), tasks.query.y)
+
+        surrogates = self.metagradient(self.model.theta, adapted, query, tasks.index)
+        losses = surrogates.detach()
+        return (self.weighting(losses, tasks.index) * surrogates).sum(), losses
+
+    def adapt(self, support: Data, steps: int | None = None) -> Adapted:
+        """Solve new tasks from the learned start, without a graph; ``steps`` may differ from training."""
+        return self.solver(self.model, support, unroll=False, steps=steps)
+
+    def meta_gradient(self, tasks: Tasks) -> Params:
+        """The direction that one outer step would follow, as a tuple of (\\*shape); the weights are left alone."""
+        surrogate, _ = self(tasks)
+        return torch.autograd.grad(surrogate, self.model.theta, materialize_grads=True)

@@ -1,0 +1,118 @@
+"""A network as a pure function of its weights, evaluated for all tasks at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import higher
+from torch import Tensor, nn
+from torch.func import vmap
+from torch.nn.modules.batchnorm import _NormBase
+
+from mamlbook.numerics import Params
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Model(nn.Module):
+    """A network f and a loss, both applied to every task with that task's own weights.
+
+    y_hat_b = f(phi_b, x_b) and L_b = loss(y_hat_b, y_b) for b = 1..B. ``loss`` sees one task's examples and
+    returns one number, as ``torch.nn.functional.mse_loss`` and ``cross_entropy`` do.
+
+    Shapes: ``phi`` is a tuple of (B, \\*shape), ``x`` is (B, K, ...), the result (B, K, ...).
+
+    Raises:
+        TypeError: ``net`` is not a module or ``loss`` cannot be called.
+        ValueError: the network has no weights, or keeps running statistics of its batches.
+    """
+
+    def __init__(self, net: nn.Module, loss: Loss):
+        super().__init__()
+        if not isinstance(net, nn.Module) or not callable(loss):
+            raise TypeError(f"Model expects (nn.Module, callable), got ({type(net).__name__}, {type(loss).__name__})")
+        if not any(True for _ in net.parameters()):
+            raise ValueError("net: expected a network with weights to adapt, got one without parameters")
+        for name, module in net.named_modules():
+            if isinstance(module, _NormBase) and module.track_running_stats:
+                raise ValueError(
+                    f"net: layer {name!r} keeps running statistics, which adapting tasks would overwrite for one "
+                    "another; use mamlbook.networks.BatchNorm or track_running_stats=False"
+                )
+        self.net = net
+        self.loss = loss
+        self._patch()
+
+    def _patch(self) -> None:
+        # With track_higher_grads=True higher would keep every phi it is ever called with. The attribute is set
+        # past nn.Module so that the stateless twin is not registered as a second set of weights.
+        stateless = higher.monkeypatch(self.net, copy_initial_weights=False, track_higher_grads=False)
+        object.__setattr__(self, "_stateless", stateless)
+
+    @property
+    def theta(self) -> Params:
+        """The meta-parameters: the network's own weights, in the order of ``net.parameters()``."""
+        return tuple(self.net.parameters())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each tensor of theta, such as ``head.weight``."""
+        return tuple(name for name, _ in self.net.named_parameters())
+
+    def forward(self, phi: Params, x: Tensor) -> Tensor:
+        self._require(phi, x)
+        try:
+            return vmap(lambda phi, x: self._stateless(x, params=phi), randomness="different")(tuple(phi), x)
+        finally:
+            # The twin keeps what it was last called with: give it theta back, so that no graph stays alive.
+            self._stateless.update_params(list(self.theta))
+
+    def losses(self, y_hat: Tensor, y: Tensor) -> Tensor:
+        """The loss of each task, shape (B,).
+
+        Raises:
+            ValueError: predictions and targets do not belong together, or the loss is not one number per task.
+        """
+        if y_hat.shape[:2] != y.shape[:2] or (y.is_floating_point() and y_hat.shape != y.shape):
+            raise ValueError(
+                f"y: expected targets that match the predictions {tuple(y_hat.shape)}, got {tuple(y.shape)}; "
+                "for a regression both need the same shape, as (tasks, examples, 1)"
+            )
+        losses = vmap(self.loss)(y_hat, y)
+        if losses.shape != y.shape[:1]:
+            raise ValueError(
+                f"loss: expected one number per task, shape ({len(y)},), got {tuple(losses.shape)}; "
+                "let the loss average over a task's examples, as reduction='mean' does"
+            )
+        return losses
+
+    def _require(self, phi: Params, x: Tensor) -> None:
+        if len(phi) != len(self.theta):
+            raise ValueError(f"phi: expected {len(self.theta)} tensors, one per weight of the network, got {len(phi)}")
+        for name, adapted, start in zip(self.names, phi, self.theta, strict=True):
+            if adapted.shape != (len(x), *start.shape):
+                raise ValueError(
+                    f"phi: expected {name} of shape {(len(x), *start.shape)}, the task axis first, "
+                    f"got {tuple(adapted.shape)}"
+                )
+
+    def extra_repr(self) -> str:
+        return f"loss={getattr(self.loss, '__name__', repr(self.loss))}"
+
+    # The stateless twin follows the network: to another device, into evaluation, through a copy.
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        self._patch()
+        return self
+
+    def train(self, mode: bool = True) -> Model:
+        self._stateless.train(mode)
+        return super().train(mode)
+
+    def __getstate__(self):
+        return {name: value for name, value in self.__dict__.items() if name != "_stateless"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self._patch()

@@ -1,0 +1,116 @@
+"""The few networks of the book, seeded, each a plain ``nn.Module``."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation by the statistics of the batch at hand, in training and in testing.
+
+    y = gain * (x - mean) / sqrt(var + eps) + offset, with mean and variance over examples (and pixels) per channel.
+
+    The statistics are spelled out instead of calling ``F.batch_norm``, whose second derivative under an outer
+    gradient of ``vmap(grad(...))`` is silently wrong in torch 2.13 when it has a gain and an offset.
+
+    Shapes: (K, C) or (K, C, H, W) to the same.
+
+    References: [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167).
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.offset = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
+        centred = x - x.mean(axes, keepdim=True)
+        variance = centred.square().mean(axes, keepdim=True)
+        return centred * torch.rsqrt(variance + self.eps) * self.gain.view(shape) + self.offset.view(shape)
+
+    def extra_repr(self) -> str:
+        return f"{len(self.gain)}, eps={self.eps:g}"
+
+
+def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU, seed: int = 0) -> nn.Sequential:
+    """A fully connected network with PyTorch's own initial weights: (K, sizes[0]) to (K, sizes[-1]).
+
+    The paper's sine network is ``mlp(1, 40, 40, 1)``.
+
+    Raises:
+        ValueError: fewer than two sizes, or a size below 1.
+
+    >>> [tuple(p.shape) for p in mlp(1, 40, 40, 1).parameters()]
+    [(40, 1), (40,), (40, 40), (40,), (1, 40), (1,)]
+    """
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"sizes: expected at least two positive widths, as in mlp(1, 40, 40, 1), got {sizes}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for number, (wide, next_wide) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), 1):
+            layers["head" if number == len(sizes) - 1 else f"linear{number}"] = nn.Linear(wide, next_wide)
+            if number < len(sizes) - 1:
+                layers[f"activation{number}"] = activation()
+    return nn.Sequential(layers)
+
+
+def conv4(
+    ways: int,
+    *,
+    channels: int = 1,
+    filters: int = 64,
+    pooling: str = "stride",
+    size: int = 28,
+    seed: int = 0,
+) -> nn.Sequential:
+    """Four blocks of 3x3 convolution, batch norm and ReLU, then a linear head: (K, channels, H, W) to (K, ways).
+
+    ``pooling="stride"`` halves the image inside each convolution, as the MAML paper does for Omniglot;
+    ``pooling="max"`` convolves at full size and takes the maximum of 2x2 pixels, as it does for miniImageNet.
+    Kernels start at Glorot's uniform weights, biases at zero; the head reads all pixels that are left.
+
+    Raises:
+        ValueError: an unknown pooling, a non-positive number, or images too small to be halved four times.
+
+    References: [Finn et al., 2017](https://arxiv.org/abs/1703.03400), section 5.2 and appendix A.
+    """
+    if pooling not in ("stride", "max"):
+        raise ValueError(f"pooling: expected 'stride' or 'max', got {pooling!r}")
+    if min(ways, channels, filters) < 1:
+        raise ValueError(f"ways, channels, filters: expected positive numbers, got {ways}, {channels}, {filters}")
+    side = size
+    for _ in range(4):
+        side = (side + 1) // 2 if pooling == "stride" else side // 2
+    if side < 1:
+        raise ValueError(f"size: expected at least 16 pixels for pooling='max' and 1 for 'stride', got {size}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        blocks: OrderedDict[str, nn.Module] = OrderedDict()
+        for number in range(1, 5):
+            blocks[f"block{number}"] = _block(channels if number == 1 else filters, filters, pooling)
+        blocks["flatten"] = nn.Flatten()
+        blocks["head"] = _glorot(nn.Linear(filters * side * side, ways))
+    return nn.Sequential(blocks)
+
+
+def _block(inputs: int, outputs: int, pooling: str) -> nn.Sequential:
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    layers["conv"] = _glorot(nn.Conv2d(inputs, outputs, 3, stride=2 if pooling == "stride" else 1, padding=1))
+    layers["norm"] = BatchNorm(outputs)
+    layers["relu"] = nn.ReLU()
+    if pooling == "max":
+        layers["pool"] = nn.MaxPool2d(2)
+    return nn.Sequential(layers)
+
+
+def _glorot(layer: nn.Conv2d | nn.Linear) -> nn.Module:
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,78 @@
+"""What a page needs besides the package: a claim that can fail, and the real source of what it talks about."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import textwrap
+from typing import Any
+
+import torch
+
+
+class CheckFailed(AssertionError):
+    """A claim of the book did not hold; the message carries the number that refutes it."""
+
+
+def check(
+    claim: str,
+    value: Any,
+    *,
+    equals: float | None = None,
+    within: float | None = None,
+    below: float | None = None,
+    above: float | None = None,
+) -> None:
+    """Hold a claim against its number: print one line if it is true, raise if it is false.
+
+    The line names the bound and not the number, so that it reads the same on every machine. A bare ``value`` must be
+    true; ``equals`` needs ``within``; ``below`` and ``above`` may be combined.
+
+    Raises:
+        CheckFailed: the claim is false; the message has the number.
+        ValueError: the bounds do not make a claim.
+
+    >>> check("one step halves the error", 0.49, below=0.5)
+    ✓ one step halves the error: below 0.5
+    """
+    if (equals is None) != (within is None):
+        raise ValueError("equals, within: expected both or neither; a number is only equal within something")
+    number = value.item() if isinstance(value, torch.Tensor) else value
+    bounds = []
+    if equals is not None:
+        bounds.append((f"equals {equals:g} within {within:g}", abs(number - equals) <= within))
+    if below is not None:
+        bounds.append((f"below {below:g}", number < below))
+    if above is not None:
+        bounds.append((f"above {above:g}", number > above))
+    if not bounds:
+        bounds.append(("", bool(number)))
+    bounds_text = " and ".join(text for text, _ in bounds)
+    # Comparisons with nan are false, which is what a claim about nan should be.
+    if not all(holds for _, holds in bounds) or (isinstance(number, float) and math.isnan(number)):
+        raise CheckFailed(f"✗ {claim}: expected {bounds_text or 'true'}, got {number}")
+    print(f"✓ {claim}" + (f": {bounds_text}" if bounds_text else ""))
+
+
+def show(*objects: Any) -> Any:
+    """The source of classes and functions as they run, docstrings left out, as one highlighted block.
+
+    Returns: an object that Jupyter displays.
+    """
+    from IPython.display import Markdown  # only a notebook has it
+
+    return Markdown("```python\n" + "\n\n".join(source(thing) for thing in objects) + "\n```")
+
+
+def source(thing: Any) -> str:
+    """The source text of a class or function without docstrings."""
+    text = textwrap.dedent(inspect.getsource(thing))
+    lines = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
+            docstring = node.body[0]
+            # The blank line after a docstring goes with it.
+            last = docstring.end_lineno + (lines[docstring.end_lineno : docstring.end_lineno + 1] == [""])
+            lines[docstring.lineno - 1 : last] = [None] * (last - docstring.lineno + 1)
+    return "\n".join(line for line in lines if line is not None).rstrip()

@@ -1,0 +1,93 @@
+"""Results that take longer than a page may: written once by ``experiments``, read by pages and tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mamlbook.numerics import Params
+
+_PACKAGE = Path(__file__).resolve().parent
+# In a checkout the results lie beside the package, in an installed copy inside it.
+RESULTS = _PACKAGE.parent / "results" if (_PACKAGE.parent / "results").is_dir() else _PACKAGE / "results"
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a number depends on besides its seed: device and versions."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
+    return {
+        "device": f"{device.type} ({name}, {torch.get_num_threads()} threads)",
+        "versions": {"python": platform.python_version()} | {package: _version(package) for package in ("torch", "higher")},
+    }
+
+
+def record(name: str, result: dict[str, Any], theta: Params | None = None, *, folder: Path = RESULTS) -> Path:
+    """Write ``result`` to <name>.json and, in half precision, theta to <name>.npz; both or neither.
+
+    Returns: the path of the JSON file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{name}.json"
+    if theta is not None:
+        arrays = {f"{number:02d}": t.detach().cpu().half().numpy() for number, t in enumerate(theta)}
+        _write(folder / f"{name}.npz", lambda file: np.savez_compressed(file, **arrays))
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    _write(target, lambda file: file.write(text.encode()))
+    return target
+
+
+def recall(name: str, *, folder: Path = RESULTS) -> dict[str, Any]:
+    """The stored result of that name.
+
+    Raises:
+        FileNotFoundError: there is none; the message lists those that exist.
+    """
+    return json.loads(_existing(folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def recall_weights(name: str, *, folder: Path = RESULTS) -> Params:
+    """The stored weights of that name, in single precision and in the order of ``net.parameters()``.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    with np.load(_existing(folder / f"{name}.npz")) as arrays:
+        return tuple(torch.from_numpy(arrays[key].astype(np.float32)) for key in sorted(arrays))
+
+
+def load_theta(net: torch.nn.Module, theta: Params) -> torch.nn.Module:
+    """Put stored weights into a network of the same shape, and return it."""
+    torch.nn.utils.vector_to_parameters(torch.cat([t.flatten() for t in theta]), net.parameters())
+    return net
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) or "none yet"
+        raise FileNotFoundError(f"no stored result {path.name}; there are: {known}")
+    return path
+
+
+def _write(path: Path, write: Callable[[Any], object]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            write(file)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,179 @@
+"""Linear regression and quadratic bowls: the tasks whose meta-gradients are known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.model import Model
+from mamlbook.tasks.base import Data, Tasks, never_again
+
+
+def half_squared_error(y_hat: Tensor, y: Tensor) -> Tensor:
+    """||y_hat - y||^2 / 2, summed over a task's examples: (K, 1) and (K, 1) to a scalar."""
+    return (y_hat - y).square().sum() / 2
+
+
+def linear_model(theta: Tensor | Sequence[float]) -> Model:
+    """f(theta, x) = x theta with the half squared error, started at theta of shape (d,), in double precision."""
+    start = torch.as_tensor(theta, dtype=torch.float64).reshape(1, -1)
+    net = nn.Linear(start.shape[1], 1, bias=False).double()
+    with torch.no_grad():
+        net.weight.copy_(start)
+    return Model(net, half_squared_error)
+
+
+class Quadratics:
+    """A finite collection of bowls L_b(theta) = (theta - c_b)^T H_b (theta - c_b) / 2; support and query are the same.
+
+    A bowl is a noiseless linear regression with X^T X = H and y = X c, which is how it is handed out.
+
+    Shapes: ``curvatures`` (T,) or (T, d, d), symmetric and positive definite; ``optima`` (T,) or (T, d). Drawn x is
+    (B, d, d) and y (B, d, 1).
+
+    Raises:
+        ValueError: the shapes disagree, a curvature is not symmetric positive definite, or more tasks are drawn than
+            there are.
+    """
+
+    def __init__(self, curvatures: Tensor | Sequence, optima: Tensor | Sequence):
+        h = torch.as_tensor(curvatures, dtype=torch.float64)
+        c = torch.as_tensor(optima, dtype=torch.float64)
+        self.curvatures = h[:, None, None] if h.ndim == 1 else h
+        self.optima = c[:, None] if c.ndim == 1 else c
+        if self.curvatures.shape != (*self.optima.shape, self.optima.shape[-1]):
+            raise ValueError(
+                f"curvatures, optima: expected (T, d, d) with (T, d), or (T,) with (T,), got {tuple(h.shape)} "
+                f"with {tuple(c.shape)}"
+            )
+        factor, failed = torch.linalg.cholesky_ex(self.curvatures)
+        if failed.any() or not torch.allclose(self.curvatures, self.curvatures.mT):
+            raise ValueError(f"curvatures: expected symmetric positive definite matrices, got {h.tolist()}")
+        self._x = factor.mT
+        self._y = self._x @ self.optima[..., None]
+
+    def __len__(self) -> int:
+        return len(self.optima)
+
+    def all(self) -> Tasks:
+        """Every task of the collection, in order."""
+        return self._pick(torch.arange(len(self)))
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        """Tasks without repetition; as many as there are gives each once."""
+        if not 1 <= tasks <= len(self):
+            raise ValueError(f"tasks: expected between 1 and the {len(self)} tasks of the collection, got {tasks}")
+        return self._pick(torch.randperm(len(self), generator=generator)[:tasks])
+
+    def _pick(self, index: Tensor) -> Tasks:
+        data = Data(self._x[index], self._y[index])
+        return Tasks(data, data, index)
+
+    def __repr__(self) -> str:
+        return f"Quadratics(curvatures={self.curvatures.squeeze().tolist()}, optima={self.optima.squeeze().tolist()})"
+
+
+@dataclass(frozen=True)
+class LinearRegression:
+    """y = x c_b + noise with c_b ~ N(centre, spread^2 I) and x ~ N(0, I); support and query are fresh examples.
+
+    Shapes: x is (B, K, d) and y (B, K, 1), in double precision.
+
+    Raises:
+        ValueError: a number of examples or dimensions below 1.
+    """
+
+    dimension: int = 3
+    shots: int = 10
+    queries: int = 10
+    centre: float = 0.0
+    spread: float = 1.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.dimension, self.shots, self.queries) < 1:
+            raise ValueError(
+                "dimension, shots, queries: expected at least 1 each, "
+                f"got {self.dimension}, {self.shots}, {self.queries}"
+            )
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+        c = self.centre + self.spread * normal(tasks, self.dimension, 1)
+        x = normal(tasks, self.shots + self.queries, self.dimension)
+        y = x @ c + self.noise * normal(tasks, self.shots + self.queries, 1)
+        support = Data(x[:, : self.shots], y[:, : self.shots])
+        query = Data(x[:, self.shots :], y[:, self.shots :])
+        return Tasks(support, query, never_again(tasks))
+
+
+class ClosedForm:
+    """What S steps of gradient descent and each meta-gradient are, exactly, for the linear model on given tasks.
+
+    With A = X^T X and r = X^T y on the support set (Q, q on the query set), an inner step is the affine map
+    phi <- phi - alpha (A phi - r). After S of them phi = J theta + k with J = (I - alpha A)^S, and with the query
+    gradient g(phi) = Q phi - q the meta-gradients are
+
+        joint mean g(theta),   MAML mean J^T g(phi),   FOMAML mean g(phi),   Reptile mean (theta - phi).
+
+    Each is affine in theta, so its fixed point solves one linear system.
+
+    Shapes: ``tasks`` of (B, K, d) and (B, K, 1); theta is (d,), phi is (B, d).
+    """
+
+    def __init__(self, tasks: Tasks, alpha: float, steps: int):
+        (x, y), (xq, yq), _ = tasks
+        self.support_curvature, support_pull = x.mT @ x, (x.mT @ y)[..., 0]
+        self.query_curvature, self.query_pull = xq.mT @ xq, (xq.mT @ yq)[..., 0]
+        self.query = tasks.query
+        one_step = torch.eye(x.shape[-1], dtype=x.dtype) - alpha * self.support_curvature
+        self.jacobian = torch.linalg.matrix_power(one_step, steps)
+        self.offset = torch.zeros_like(support_pull)
+        for _ in range(steps):
+            self.offset = (one_step @ self.offset[..., None])[..., 0] + alpha * support_pull
+
+    def adapted(self, theta: Tensor) -> Tensor:
+        """phi_b after S steps from theta: (B, d)."""
+        return self.jacobian @ theta + self.offset
+
+    def query_gradient(self, phi: Tensor) -> Tensor:
+        """g(phi) = Q phi - q of each task: (B, d) or (d,) to (B, d)."""
+        return (self.query_curvature @ phi.expand(self.query_pull.shape)[..., None])[..., 0] - self.query_pull
+
+    def loss(self, theta: Tensor) -> Tensor:
+        """The mean query loss after adaptation from theta: the MAML objective."""
+        y_hat = self.query.x @ self.adapted(theta)[..., None]
+        return (y_hat - self.query.y).square().sum((1, 2)).mean() / 2
+
+    def meta_gradient(self, algorithm: str, theta: Tensor) -> Tensor:
+        """The mean over tasks of the algorithm's meta-gradient at theta: (d,).
+
+        Raises:
+            ValueError: there is no closed form under that name.
+        """
+        if algorithm not in META_GRADIENTS:
+            raise ValueError(f"algorithm: expected one of {sorted(META_GRADIENTS)}, got {algorithm!r}")
+        return META_GRADIENTS[algorithm](self, theta).mean(0)
+
+    def fixed_point(self, algorithm: str) -> Tensor:
+        """The theta at which the algorithm's meta-gradient vanishes: (d,)."""
+        zero = torch.zeros_like(self.query_pull[0])
+        at_zero = self.meta_gradient(algorithm, zero)
+        columns = [self.meta_gradient(algorithm, unit) - at_zero for unit in torch.eye(len(zero), dtype=zero.dtype)]
+        return torch.linalg.solve(torch.stack(columns, 1), -at_zero)
+
+
+META_GRADIENTS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
+    "joint": lambda exact, theta: exact.query_gradient(theta),
+    "maml": lambda exact, theta: (
+        exact.jacobian.mT @ exact.query_gradient(exact.adapted(theta))[..., None]
+    )[..., 0],
+    "fomaml": lambda exact, theta: exact.query_gradient(exact.adapted(theta)),
+    "reptile": lambda exact, theta: theta - exact.adapted(theta),
+}
+"""Each algorithm's meta-gradient per task, (B, d), written out for the linear model."""

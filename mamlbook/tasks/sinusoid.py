@@ -1,0 +1,52 @@
+"""Sine waves of random amplitude and phase: the regression tasks of the MAML paper."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mamlbook.tasks.base import Data, Tasks, never_again
+
+
+@dataclass(frozen=True)
+class Sinusoids:
+    """y = A sin(x - p), with A, p and x uniform; support and query are fresh points of the same wave.
+
+    Shapes: x and y are (B, shots, 1) in the support and (B, queries, 1) in the query set.
+
+    Raises:
+        ValueError: shots or queries below 1, or an interval whose ends are in the wrong order.
+
+    References: [Finn et al., 2017](https://arxiv.org/abs/1703.03400), section 5.1.
+    """
+
+    shots: int = 10
+    queries: int = 10
+    amplitude: tuple[float, float] = (0.1, 5.0)
+    phase: tuple[float, float] = (0.0, math.pi)
+    domain: tuple[float, float] = (-5.0, 5.0)
+
+    def __post_init__(self) -> None:
+        if min(self.shots, self.queries) < 1:
+            raise ValueError(f"shots, queries: expected at least 1 each, got {self.shots}, {self.queries}")
+        for name in ("amplitude", "phase", "domain"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"{name}: expected (low, high), got {(low, high)}")
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        amplitude = _uniform(self.amplitude, (tasks, 1, 1), generator)
+        phase = _uniform(self.phase, (tasks, 1, 1), generator)
+        x = _uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
+        y = amplitude * torch.sin(x - phase)
+        support = Data(x[:, : self.shots], y[:, : self.shots])
+        query = Data(x[:, self.shots :], y[:, self.shots :])
+        return Tasks(support, query, never_again(tasks))
+
+
+def _uniform(interval: tuple[float, float], shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    low, high = interval
+    return low + (high - low) * torch.rand(shape, generator=generator)

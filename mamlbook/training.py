@@ -1,0 +1,211 @@
+"""Meta-train, evaluate, and remember what happened."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+from tqdm import tqdm
+
+from mamlbook.learner import MetaLearner
+from mamlbook.tasks.base import TaskDistribution
+
+Rate = float | Callable[[int], float]
+
+
+@dataclass
+class History:
+    """What meta-training saw: the mean query loss after adaptation of every meta-step, and how it was run."""
+
+    configuration: str
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def smoothed(self, window: int = 50) -> Tensor:
+        """The running mean over the last ``window`` meta-steps, (steps,); shorter at the start."""
+        total = torch.tensor([0.0, *self.losses], dtype=torch.float64).cumsum(0)
+        last = torch.arange(1, len(total))
+        first = (last - window).clamp(min=0)
+        return (total[last] - total[first]) / (last - first)
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The query loss became nan or infinite, so that every later step would be lost."""
+
+
+def pick_device(device: str | torch.device | None) -> torch.device:
+    """The device by name: 'auto' (or None) is the GPU if there is one, otherwise the CPU.
+
+    Raises:
+        ValueError: the name is unknown, or that device is not on this machine.
+    """
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        picked = torch.device(device)
+        torch.empty(0, device=picked)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device: expected 'auto', 'cpu', 'cuda' or another device of this machine, got {str(device)!r} ({error})"
+        ) from None
+    return picked
+
+
+def fit(
+    learner: MetaLearner,
+    distribution: TaskDistribution,
+    *,
+    steps: int,
+    tasks: int = 25,
+    beta: Rate = 1e-3,
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    seed: int = 0,
+    device: str | torch.device | None = "cpu",
+    every: int = 100,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> History:
+    """Meta-train theta for ``steps`` outer steps of ``tasks`` fresh tasks each.
+
+    theta <- theta - beta (outer rule) grad sum_b w_b s_b(theta). ``beta`` may be a function of the step's number.
+
+    Every ``every`` steps the losses are read back, checked, and with ``checkpoint`` everything needed to go on is
+    written; ``resume=True`` continues from there, bit for bit. ``progress=None`` shows a bar in a terminal only.
+
+    Raises:
+        ValueError: a number out of range, an unknown device, or a checkpoint of another configuration.
+        NonFiniteLoss: the query loss became nan or infinite; the last checkpoint is left as it was.
+    """
+    if min(steps, tasks, every) < 1:
+        raise ValueError(f"steps, tasks, every: expected at least 1 each, got {steps}, {tasks}, {every}")
+    learner.to(pick_device(device))
+    run = _Run(learner, optimizer, seed, f"{learner}\n{tasks} tasks, seed {seed}, {distribution!r}", checkpoint)
+    if resume:
+        run.restore()
+    done = len(run.history.losses)
+    if done > steps:
+        raise ValueError(f"steps: the checkpoint has already done {done} meta-steps, more than the {steps} asked for")
+    with tqdm(total=steps, initial=done, disable=None if progress is None else not progress, unit="step") as bar:
+        while done < steps:
+            block = min(every - done % every, steps - done)
+            started = time.perf_counter()
+            losses = [run.step(distribution, tasks, beta(t) if callable(beta) else beta) for t in range(done, done + block)]
+            run.record(losses, time.perf_counter() - started)
+            done += block
+            bar.update(block)
+            bar.set_postfix(loss=f"{sum(run.history.losses[-block:]) / block:.3f}")
+    return run.history
+
+
+class _Run:
+    """The state of one meta-training: what a checkpoint has to hold."""
+
+    def __init__(self, learner: MetaLearner, optimizer: Callable, seed: int, configuration: str, checkpoint):
+        self.learner = learner
+        self.optimizer = optimizer(learner.parameters(), lr=0.0)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.history = History(configuration)
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+
+    def step(self, distribution: TaskDistribution, tasks: int, beta: float) -> Tensor:
+        batch = distribution.draw(tasks, self.generator).like(self.learner.model.theta[0])
+        for group in self.optimizer.param_groups:
+            group["lr"] = beta
+        self.optimizer.zero_grad()
+        surrogate, losses = self.learner(batch)
+        surrogate.backward()
+        self.optimizer.step()
+        return losses.mean()
+
+    def record(self, losses: list[Tensor], seconds: float) -> None:
+        # Reading once per block spares a GPU the wait at every step.
+        values = torch.stack(losses).tolist()
+        for step, value in enumerate(values, len(self.history.losses) + 1):
+            if not math.isfinite(value):
+                raise NonFiniteLoss(
+                    f"the query loss became {value} at meta-step {step}; the inner rate alpha or the outer rate beta "
+                    "is probably too large for the curvature the network has reached: try a smaller one"
+                    + (f", or go back to the checkpoint {self.checkpoint}" if self.checkpoint else "")
+                )
+        self.history.losses += values
+        self.history.seconds += seconds
+        if self.checkpoint is not None:
+            self.save()
+
+    def save(self) -> None:
+        state = {
+            "configuration": self.history.configuration,
+            "losses": self.history.losses,
+            "seconds": self.history.seconds,
+            "learner": self.learner.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "random": torch.get_rng_state(),
+        }
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.checkpoint.with_name(self.checkpoint.name + ".partial")
+        try:
+            torch.save(state, partial)
+            os.replace(partial, self.checkpoint)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def restore(self) -> None:
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            raise ValueError(f"resume: there is no checkpoint at {self.checkpoint}; start without resume=True")
+        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        if state["configuration"] != self.history.configuration:
+            raise ValueError(
+                f"resume: the checkpoint {self.checkpoint} belongs to another run:\n{state['configuration']}\n"
+                f"and not to\n{self.history.configuration}"
+            )
+        self.learner.load_state_dict(state["learner"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["random"])
+        self.history.losses, self.history.seconds = state["losses"], state["seconds"]
+
+
+def evaluate(
+    learner: MetaLearner,
+    distribution: TaskDistribution,
+    *,
+    tasks: int = 600,
+    steps: int | None = None,
+    seed: int = 1,
+    metric: Callable[[Tensor, Tensor], Tensor] | None = None,
+    chunk: int = 100,
+) -> Tensor:
+    """The query metric of fresh tasks after 0, 1, ..., S inner steps: (tasks, S + 1).
+
+    ``metric(y_hat, y)`` sees one task and returns one number; the default is the model's loss. ``steps`` may exceed the
+    number used in training. ``confidence(result)`` turns it into means with 95 % intervals. ``chunk`` tasks are
+    adapted at a time and are part of what the seed means.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+    if min(tasks, chunk) < 1:
+        raise ValueError(f"tasks, chunk: expected at least 1 each, got {tasks}, {chunk}")
+    generator = torch.Generator().manual_seed(seed)
+    score = learner.model.losses if metric is None else vmap(metric)
+    rows = []
+    for first in range(0, tasks, chunk):
+        support, query, _ = distribution.draw(min(chunk, tasks - first), generator).like(learner.model.theta[0])
+        path = learner.solver.path(learner.model, support, unroll=False, steps=steps)
+        with torch.no_grad():
+            rows.append(torch.stack([score(adapted.predict(adapted.phi, query.x), query.y) for adapted in path], 1))
+    return torch.cat(rows).cpu()
+
+
+def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:
+    """The share of examples whose highest score is the right class: (K, N) and (K,) to a scalar."""
+    return (y_hat.argmax(-1) == y).to(y_hat.dtype).mean()
