@@ -30,16 +30,17 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def record(name: str, result: dict[str, Any], theta: Params | None = None, *, folder: Path = RESULTS) -> Path:
-    """Write ``result`` to <name>.json and, in half precision, theta to <name>.npz; both or neither.
+    """Write ``result`` to <name>.json and, in half precision, theta to <name>.npz.
 
     Returns: the path of the JSON file.
     """
+    # Serialised before anything is written, so that a result that cannot be stored changes nothing.
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.json"
     if theta is not None:
         arrays = {f"{number:02d}": t.detach().cpu().half().numpy() for number, t in enumerate(theta)}
         _write(folder / f"{name}.npz", lambda file: np.savez_compressed(file, **arrays))
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     _write(target, lambda file: file.write(text.encode()))
     return target
 
@@ -60,12 +61,22 @@ def recall_weights(name: str, *, folder: Path = RESULTS) -> Params:
         FileNotFoundError: there are none.
     """
     with np.load(_existing(folder / f"{name}.npz")) as arrays:
-        return tuple(torch.from_numpy(arrays[key].astype(np.float32)) for key in sorted(arrays))
+        return tuple(torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays.files)
 
 
 def load_theta(net: torch.nn.Module, theta: Params) -> torch.nn.Module:
-    """Put stored weights into a network of the same shape, and return it."""
-    torch.nn.utils.vector_to_parameters(torch.cat([t.flatten() for t in theta]), net.parameters())
+    """Put stored weights into a network of the same shape, and return it.
+
+    Raises:
+        ValueError: the shapes are not those of the network.
+    """
+    shapes, expected = [tuple(t.shape) for t in theta], [tuple(p.shape) for p in net.parameters()]
+    if shapes != expected:
+        count = sum(p.numel() for p in net.parameters())
+        raise ValueError(f"theta: expected {count} weights of shapes {expected}, got {shapes}")
+    with torch.no_grad():
+        for weight, stored in zip(net.parameters(), theta, strict=True):
+            weight.copy_(stored)
     return net
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -161,7 +162,10 @@ class _Run:
     def restore(self) -> None:
         if self.checkpoint is None or not self.checkpoint.is_file():
             raise ValueError(f"resume: there is no checkpoint at {self.checkpoint}; start without resume=True")
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise ValueError(f"resume: the checkpoint {self.checkpoint} cannot be read ({error}); start anew") from None
         if state["configuration"] != self.history.configuration:
             raise ValueError(
                 f"resume: the checkpoint {self.checkpoint} belongs to another run:\n{state['configuration']}\n"

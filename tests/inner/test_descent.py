@@ -1,0 +1,154 @@
+"""The batched inner loop against the canonical one of higher, task by task."""
+
+from functools import partial
+
+import higher
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, mse_loss
+
+from mamlbook import Data, GradientDescent, MetaLearner, Model, Sinusoids, Tasks, conv4, keep, maml, mlp, weights
+
+RULES = {
+    "sgd": torch.optim.SGD,
+    "momentum": partial(torch.optim.SGD, momentum=0.9),
+    "nesterov": partial(torch.optim.SGD, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "adam": torch.optim.Adam,
+}
+
+
+def waves(tasks=4, seed=0):
+    return Sinusoids(shots=6, queries=7).draw(tasks, torch.Generator().manual_seed(seed)).to(torch.float64)
+
+
+def pictures(tasks=3, ways=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(ways).repeat(tasks, 1)
+    x = [torch.rand(tasks, ways, 1, 16, 16, dtype=torch.float64, generator=generator) for _ in range(2)]
+    return Tasks(Data(x[0], y), Data(x[1], y), torch.full((tasks,), -1))
+
+
+def canonical(net, loss, rule, alpha, steps, tasks):
+    """The meta-gradient as higher's own example computes it: a Python loop over tasks, mean of query losses."""
+    gradients = [torch.zeros_like(p) for p in net.parameters()]
+    count = len(tasks.support.x)
+    for b in range(count):
+        optimizer = rule(net.parameters(), lr=alpha)
+        with higher.innerloop_ctx(net, optimizer, copy_initial_weights=False) as (fnet, diffopt):
+            for _ in range(steps):
+                diffopt.step(loss(fnet(tasks.support.x[b]), tasks.support.y[b]))
+            query = loss(fnet(tasks.query.x[b]), tasks.query.y[b]) / count
+            for total, part in zip(gradients, torch.autograd.grad(query, list(net.parameters())), strict=True):
+                total += part
+    return gradients
+
+
+def largest(u, v):
+    return max((a - b).abs().max().item() for a, b in zip(u, v, strict=True))
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+@pytest.mark.parametrize("steps", [1, 3])
+def test_all_tasks_at_once_equals_the_canonical_loop(rule, steps):
+    net, tasks = mlp(1, 8, 8, 1, activation=torch.nn.Tanh).double(), waves()
+    learner = MetaLearner(Model(net, mse_loss), GradientDescent(0.05, steps, rule=rule))
+    assert largest(learner.meta_gradient(tasks), canonical(net, mse_loss, rule, 0.05, steps, tasks)) < 1e-10
+
+
+@pytest.mark.parametrize("pooling", ["stride", "max"])
+def test_convolutions_with_batch_norm_equal_the_canonical_loop(pooling):
+    net, tasks = conv4(3, filters=4, size=16, pooling=pooling).double(), pictures()
+    learner = maml(Model(net, cross_entropy), 0.2, 2)
+    expected = canonical(net, cross_entropy, torch.optim.SGD, 0.2, 2, tasks)
+    assert largest(learner.meta_gradient(tasks), expected) < 1e-10
+
+
+def test_path_yields_every_solution_from_theta_on():
+    model, tasks = Model(mlp(1, 5, 1).double(), mse_loss), waves()
+    solver = GradientDescent(0.1, 3)
+    path = list(solver.path(model, tasks.support, unroll=False))
+    assert len(path) == 4
+    assert all(torch.equal(p[0], t) for p, t in zip(path[0].phi, model.theta, strict=True))
+    last = solver(model, tasks.support, unroll=False)
+    assert largest(path[-1].phi, last.phi) == 0
+    losses = [adapted.inner(model.theta, adapted.phi).mean().item() for adapted in path]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_steps_can_be_overridden_and_the_path_leaves_the_gradient_mode_alone():
+    model, tasks = Model(mlp(1, 5, 1).double(), mse_loss), waves()
+    with torch.no_grad():
+        path = GradientDescent(0.1, 1).path(model, tasks.support, unroll=False, steps=4)
+        for number, _ in enumerate(path):
+            assert not torch.is_grad_enabled()
+    assert number == 4
+
+
+def test_without_unroll_nothing_points_back_to_theta():
+    model, tasks = Model(mlp(1, 5, 1).double(), mse_loss), waves()
+    solver = GradientDescent(0.1, 2)
+    assert all(p.grad_fn is None for p in solver(model, tasks.support, unroll=False).phi)
+    assert all(p.grad_fn is not None for p in solver(model, tasks.support, unroll=True).phi)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+def test_keep_leaves_the_rest_bit_identical(rule):
+    model, tasks = Model(mlp(1, 5, 5, 1), mse_loss), Sinusoids().draw(3, torch.Generator().manual_seed(0))
+    solver = GradientDescent(0.1, 2, keep(lambda name: name.startswith("head")), rule=rule)
+    for unroll in (True, False):
+        phi = solver(model, tasks.support, unroll=unroll).phi
+        for name, adapted, start in zip(model.names, phi, model.theta, strict=True):
+            moved = not torch.equal(adapted, start.expand_as(adapted))
+            assert moved == name.startswith("head"), name
+
+
+def test_frozen_weights_still_learn_in_the_outer_loop():
+    model, tasks = Model(mlp(1, 5, 5, 1).double(), mse_loss), waves()
+    gradients = maml(model, 0.1, 2, keep(lambda name: name.startswith("head"))).meta_gradient(tasks)
+    assert all(g.abs().max() > 0 for g in gradients)
+
+
+def test_weights_are_everything_but_the_gains_and_offsets_of_batch_norm():
+    names = Model(conv4(3, filters=2, size=16), cross_entropy).names
+    assert [name for name in names if not weights(name)] == [
+        f"block{number}.norm.{part}" for number in range(1, 5) for part in ("gain", "offset")
+    ]
+
+
+def test_transforms_act_left_to_right_with_names_and_step():
+    seen = []
+
+    def first(gradients, *, names, step):
+        seen.append((tuple(names), step))
+        return [None for _ in gradients]
+
+    def second(gradients, *, names, step):
+        assert all(g is None for g in gradients)
+        return gradients
+
+    model = Model(mlp(1, 3, 1).double(), mse_loss)
+    GradientDescent(0.1, 2, first, second)(model, waves().support, unroll=False)
+    assert seen == [(model.names, 0), (model.names, 1)]
+
+
+@pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf")])
+def test_bad_alpha(alpha):
+    with pytest.raises(ValueError, match="alpha: expected a finite inner rate"):
+        GradientDescent(alpha, 1)
+
+
+@pytest.mark.parametrize("steps", [-1, 1.5, True])
+def test_bad_steps(steps):
+    with pytest.raises(ValueError, match="steps: expected a whole number"):
+        GradientDescent(0.1, steps)
+
+
+def test_a_rule_that_maximises_is_refused():
+    solver = GradientDescent(0.1, 1, rule=partial(torch.optim.SGD, maximize=True))
+    with pytest.raises(ValueError, match="ignores maximize"):
+        solver(Model(mlp(1, 3, 1).double(), mse_loss), waves().support, unroll=False)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
+def test_rule_is_in_the_configuration(name):
+    assert {"sgd": "SGD", "momentum": "momentum=0.9", "adam": "Adam"}[name] in str(GradientDescent(0.1, 1, rule=RULES[name]))

@@ -1,0 +1,225 @@
+"""One battery over every row of the table: exact where a closed form exists, invariant where it must be."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import mse_loss
+
+from mamlbook import ALGORITHMS, Data, Model, Sinusoids, Tasks, confidence, evaluate, fit, mlp
+from mamlbook.tasks.quadratic import META_GRADIENTS, ClosedForm, LinearRegression, Quadratics, linear_model
+
+ALPHA, STEPS = 0.03, 3
+NAMES = list(ALGORITHMS)
+
+
+def build(name, model, alpha=ALPHA, steps=STEPS):
+    return ALGORITHMS[name](model, alpha) if name == "joint" else ALGORITHMS[name](model, alpha, steps)
+
+
+def sine_model(seed=0, activation=torch.nn.Tanh):
+    return Model(mlp(1, 8, 8, 1, activation=activation, seed=seed), mse_loss).double()
+
+
+def sine_tasks(tasks=5, seed=0, **options):
+    return Sinusoids(**options).draw(tasks, torch.Generator().manual_seed(seed)).to(torch.float64)
+
+
+def regression_tasks(noise=0.3):
+    return LinearRegression(4, shots=9, queries=7, noise=noise).draw(6, torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def theta():
+    return torch.tensor([0.5, -1.0, 2.0, 0.25], dtype=torch.float64)
+
+
+def largest(u, v):
+    return max((a - b).abs().max().item() for a, b in zip(u, v, strict=True))
+
+
+def test_every_row_has_a_closed_form():
+    assert set(NAMES) == set(META_GRADIENTS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_meta_gradient_equals_closed_form(name, steps, theta):
+    tasks = regression_tasks()
+    learner = build(name, linear_model(theta), steps=steps)
+    exact = ClosedForm(tasks, ALPHA, steps)
+    assert largest(learner.meta_gradient(tasks)[0], exact.meta_gradient(name, theta)[None]) < 1e-10
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_closed_forms_of_adaptation_and_loss(steps, theta):
+    # Independent of J and k: plain gradient steps on the squared error, and its value.
+    tasks = regression_tasks()
+    exact = ClosedForm(tasks, ALPHA, steps)
+    phi = theta.expand(6, 4).clone()
+    for _ in range(steps):
+        residual = (tasks.support.x @ phi[..., None]) - tasks.support.y
+        phi = phi - ALPHA * (tasks.support.x.mT @ residual)[..., 0]
+    losses = ((tasks.query.x @ phi[..., None] - tasks.query.y) ** 2).sum((1, 2)) / 2
+    torch.testing.assert_close(exact.adapted(theta), phi, rtol=0, atol=1e-12)
+    torch.testing.assert_close(exact.loss(theta), losses.mean(), rtol=1e-13, atol=0)
+
+
+def test_maml_closed_form_is_the_gradient_of_its_loss(theta):
+    exact = ClosedForm(regression_tasks(), ALPHA, STEPS)
+    start = theta.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(exact.loss(start), start)
+    torch.testing.assert_close(gradient, exact.meta_gradient("maml", theta), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("joint", 0.75), ("maml", 0.25), ("fomaml", 0.5), ("reptile", 0.75)])
+def test_fixed_points_of_the_two_bowls(name, expected):
+    # a = (1, 3), c = (0, 1), alpha = 1/4, S = 1: the book's first exact example.
+    bowls = Quadratics([1.0, 3.0], [0.0, 1.0])
+    assert ClosedForm(bowls.all(), 0.25, 1).fixed_point(name).item() == pytest.approx(expected, abs=1e-15)
+    learner = build(name, linear_model([0.9]), alpha=0.25, steps=1)
+    fit(learner, bowls, steps=400, tasks=2, beta=0.3, optimizer=torch.optim.SGD)
+    assert learner.model.theta[0].item() == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("joint", lambda h, r, s: h),
+        ("maml", lambda h, r, s: h * r ** (2 * s)),
+        ("fomaml", lambda h, r, s: h * r**s),
+        ("reptile", lambda h, r, s: 1 - r**s),
+    ],
+)
+@pytest.mark.parametrize("steps", [1, 3, 8])
+def test_fixed_point_is_a_weighted_mean_of_the_optima(name, weight, steps):
+    h, c = torch.tensor([0.5, 4.0], dtype=torch.float64), torch.tensor([-1.0, 2.0], dtype=torch.float64)
+    w = weight(h, 1 - 0.1 * h, steps)
+    exact = ClosedForm(Quadratics(h, c).all(), 0.1, steps)
+    assert exact.fixed_point(name).item() == pytest.approx((w @ c / w.sum()).item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_surrogate_has_the_value_of_the_query_loss(name):
+    model, tasks = sine_model(), sine_tasks()
+    learner = build(name, model)
+    surrogate, losses = learner(tasks)
+    adapted = learner.adapt(tasks.support)
+    expected = model.losses(model(adapted.phi, tasks.query.x), tasks.query.y)
+    assert largest([losses], [expected]) < 1e-12
+    assert surrogate.item() == pytest.approx(losses.mean().item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_order_of_tasks_does_not_matter(name):
+    learner, tasks = build(name, sine_model()), sine_tasks()
+    order = torch.tensor([3, 1, 4, 0, 2])
+    shuffled = Tasks(*(Data(*(t[order] for t in data)) for data in tasks[:2]), tasks.index[order])
+    assert largest(learner.meta_gradient(tasks), learner.meta_gradient(shuffled)) < 1e-12
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batch_is_the_mean_of_single_tasks(name):
+    learner, tasks = build(name, sine_model()), sine_tasks()
+    singles = [
+        learner.meta_gradient(Tasks(*(Data(*(t[b : b + 1] for t in data)) for data in tasks[:2]), tasks.index[b : b + 1]))
+        for b in range(5)
+    ]
+    mean = [torch.stack(parts).mean(0) for parts in zip(*singles, strict=True)]
+    assert largest(learner.meta_gradient(tasks), mean) < 1e-12
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_inner_steps_maml_and_fomaml_are_joint_training(name):
+    tasks = sine_tasks()
+    joint = build("joint", sine_model()).meta_gradient(tasks)
+    got = build(name, sine_model(), steps=0).meta_gradient(tasks)
+    assert largest(got, [torch.zeros_like(g) for g in joint] if name == "reptile" else joint) < 1e-14
+
+
+def test_one_step_of_reptile_is_joint_training_on_the_support_set():
+    tasks = sine_tasks()
+    same = Tasks(tasks.support, tasks.support, tasks.index)
+    reptile = build("reptile", sine_model(), steps=1).meta_gradient(tasks)
+    joint = build("joint", sine_model()).meta_gradient(same)
+    assert largest(reptile, [ALPHA * g for g in joint]) < 1e-14
+
+
+def test_maml_gradient_equals_finite_differences():
+    model, tasks = sine_model(), sine_tasks()
+    learner = build("maml", model, alpha=0.1)
+    gradient = learner.meta_gradient(tasks)
+    generator = torch.Generator().manual_seed(3)
+    direction = [torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in model.theta]
+    start = [t.detach().clone() for t in model.theta]
+    ends = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for t, s, d in zip(model.theta, start, direction, strict=True):
+                t.copy_(s + sign * 1e-5 * d)
+        ends.append(learner(tasks)[1].mean().item())
+    slope = sum((g * d).sum() for g, d in zip(gradient, direction, strict=True)).item()
+    assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(slope, rel=1e-8)
+
+
+def test_first_order_is_not_maml():
+    # The test that a forgotten create_graph fails: on this task the two differ by far more than rounding.
+    tasks = sine_tasks()
+    assert largest(build("maml", sine_model()).meta_gradient(tasks), build("fomaml", sine_model()).meta_gradient(tasks)) > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_meta_training_helps(name):
+    waves = Sinusoids(shots=10)
+    model = Model(mlp(1, 40, 40, 1, seed=0), mse_loss)
+    learner = build(name, model, alpha=0.01, steps=3)
+    before = evaluate(learner, waves, tasks=100, steps=3)[:, -1].mean()
+    fit(learner, waves, steps=300, tasks=25, seed=0)
+    assert evaluate(learner, waves, tasks=100, steps=3)[:, -1].mean() < 0.9 * before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_configuration_prints(name):
+    learner = ALGORITHMS[name](sine_model(), 0.07)
+    text = str(learner)
+    assert "alpha=0.07" in text
+    assert "loss=mse_loss" in text
+    assert type(learner.metagradient).__name__ in text
+    assert "Uniform()" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_are_left_alone(name):
+    model, tasks = sine_model(), sine_tasks()
+    before = [t.detach().clone() for t in model.theta]
+    learner = build(name, model)
+    learner.meta_gradient(tasks)
+    learner.adapt(tasks.support, steps=4)
+    evaluate(learner, Sinusoids(), tasks=2, steps=2)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.theta, strict=True))
+    assert all(t.grad is None for t in model.theta)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_same_meta_gradient_on_a_gpu(name):
+    tasks = sine_tasks()
+    on_cpu = build(name, sine_model()).meta_gradient(tasks)
+    on_gpu = build(name, sine_model()).cuda().meta_gradient(tasks.to("cuda"))
+    assert largest(on_cpu, [g.cpu() for g in on_gpu]) < 1e-10
+
+
+def test_fifteen_lines_of_the_book(capsys):
+    waves = Sinusoids(shots=10)
+    model = Model(mlp(1, 40, 40, 1, seed=0), loss=mse_loss)
+    learner = ALGORITHMS["maml"](model, alpha=0.01, steps=5)
+    print(learner)
+    history = fit(learner, waves, steps=400, tasks=25, beta=1e-3, seed=0)
+    losses = evaluate(learner, waves, tasks=100, steps=10, seed=1)
+    assert losses.shape == (100, 11)
+    assert len(history.losses) == 400
+    mean, half = confidence(losses)
+    assert mean[5] < 0.6 * mean[0]
+    assert (half > 0).all()
+    assert "steps=5" in capsys.readouterr().out
+    assert all(math.isfinite(loss) for loss in history.losses)

@@ -1,0 +1,59 @@
+"""Claims that can fail, and sources that are the real ones."""
+
+import math
+
+import pytest
+import torch
+
+from mamlbook.metagradient import FirstOrder, Reptile
+from mamlbook.page import CheckFailed, check, show, source
+from mamlbook.weighting import Uniform
+
+
+def test_a_true_claim_prints_one_stable_line(capsys):
+    check("close", torch.tensor(1.0001), equals=1, within=1e-3)
+    check("small", 1e-9, below=1e-6)
+    check("between", 0.5, above=0.1, below=0.9)
+    check("so it is", True)
+    assert capsys.readouterr().out == (
+        "✓ close: equals 1 within 0.001\n✓ small: below 1e-06\n✓ between: below 0.9 and above 0.1\n✓ so it is\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds"),
+    [
+        (1.1, {"equals": 1, "within": 0.01}),
+        (2.0, {"below": 1}),
+        (0.0, {"above": 0}),
+        (0.5, {"below": 1, "above": 0.6}),
+        (False, {}),
+        (math.nan, {}),
+        (math.nan, {"below": 1}),
+        (torch.tensor(math.nan), {"equals": 0, "within": 1}),
+    ],
+)
+def test_a_false_claim_raises_with_its_number(value, bounds):
+    number = value.item() if isinstance(value, torch.Tensor) else value
+    with pytest.raises(CheckFailed, match=f"✗ claim: expected .*, got {number}"):
+        check("claim", value, **bounds)
+
+
+def test_equality_needs_a_distance():
+    with pytest.raises(ValueError, match="within"):
+        check("claim", 1.0, equals=1.0)
+
+
+def test_the_source_runs_and_has_no_docstrings():
+    text = source(FirstOrder)
+    assert text.startswith("class FirstOrder(nn.Module):\n    unroll = False\n")
+    assert '"""' not in text
+    compile(text, "page", "exec")
+    assert "return query(tuple(t + (p - t).detach()" in text
+
+
+def test_sources_are_shown_as_one_block():
+    text = show(Uniform, Reptile).data
+    assert text.startswith("```python\nclass Uniform")
+    assert "class Reptile" in text
+    assert text.endswith("\n```")
