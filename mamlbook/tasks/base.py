@@ -52,6 +52,23 @@ class TaskDistribution(Protocol):
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks: ...
 
 
+class SupportOnly:
+    """Another distribution's tasks with the support set as the query set: judged on what was just learnt.
+
+    The mistake that the query set exists to prevent, as an object, so that it can be measured.
+    """
+
+    def __init__(self, distribution: TaskDistribution):
+        self.distribution = distribution
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        drawn = self.distribution.draw(tasks, generator)
+        return drawn._replace(query=drawn.support)
+
+    def __repr__(self) -> str:
+        return f"SupportOnly({self.distribution!r})"
+
+
 def never_again(tasks: int) -> Tensor:
     """The ``index`` of tasks that come from an unlimited distribution: (B,) times -1."""
     return torch.full((tasks,), -1)

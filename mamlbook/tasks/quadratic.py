@@ -6,24 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mamlbook.model import Model
 from mamlbook.tasks.base import Data, Tasks, never_again
 
 
 def half_squared_error(y_hat: Tensor, y: Tensor) -> Tensor:
     """||y_hat - y||^2 / 2, summed over a task's examples: (K, 1) and (K, 1) to a scalar."""
     return (y_hat - y).square().sum() / 2
-
-
-def linear_model(theta: Tensor | Sequence[float]) -> Model:
-    """f(theta, x) = x theta with the half squared error, started at theta of shape (d,), in double precision."""
-    start = torch.as_tensor(theta, dtype=torch.float64).reshape(1, -1)
-    net = nn.Linear(start.shape[1], 1, bias=False).double()
-    with torch.no_grad():
-        net.weight.copy_(start)
-    return Model(net, half_squared_error)
 
 
 class Quadratics:
@@ -113,7 +103,7 @@ class LinearRegression:
 
 
 class ClosedForm:
-    """What S steps of gradient descent and each meta-gradient are, exactly, for the linear model on given tasks.
+    """What S steps of gradient descent and each meta-gradient are, exactly, for ``networks.linear`` on given tasks.
 
     With A = X^T X and r = X^T y on the support set (Q, q on the query set), an inner step is the affine map
     phi <- phi - alpha (A phi - r). After S of them phi = J theta + k with J = (I - alpha A)^S, and with the query
@@ -170,9 +160,7 @@ class ClosedForm:
 
 META_GRADIENTS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
     "joint": lambda exact, theta: exact.query_gradient(theta),
-    "maml": lambda exact, theta: (
-        exact.jacobian.mT @ exact.query_gradient(exact.adapted(theta))[..., None]
-    )[..., 0],
+    "maml": lambda exact, theta: (exact.jacobian.mT @ exact.query_gradient(exact.adapted(theta))[..., None])[..., 0],
     "fomaml": lambda exact, theta: exact.query_gradient(exact.adapted(theta)),
     "reptile": lambda exact, theta: theta - exact.adapted(theta),
 }

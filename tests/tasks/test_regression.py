@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from mamlbook import Sinusoids
-from mamlbook.tasks.quadratic import ClosedForm, LinearRegression, Quadratics, half_squared_error, linear_model
+from mamlbook import Model, Sinusoids, linear
+from mamlbook.tasks.quadratic import ClosedForm, LinearRegression, Quadratics, half_squared_error
 
 
 def generator(seed=0):
@@ -43,7 +43,9 @@ def test_the_seed_decides_what_is_drawn():
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("options", [{"shots": 0}, {"queries": -1}, {"amplitude": (5, 1)}, {"domain": (1, float("nan"))}])
+@pytest.mark.parametrize(
+    "options", [{"shots": 0}, {"queries": -1}, {"amplitude": (5, 1)}, {"domain": (1, float("nan"))}]
+)
 def test_bad_sinusoids(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         Sinusoids(**options)
@@ -53,7 +55,7 @@ def test_bowls_have_the_loss_they_promise():
     h = torch.tensor([[[2.0, 0.5], [0.5, 1.0]], [[1.0, 0.0], [0.0, 3.0]]], dtype=torch.float64)
     c = torch.tensor([[1.0, -1.0], [0.0, 2.0]], dtype=torch.float64)
     theta = torch.tensor([0.3, 0.7], dtype=torch.float64)
-    tasks, model = Quadratics(h, c).all(), linear_model(theta)
+    tasks, model = Quadratics(h, c).all(), Model(linear(theta), half_squared_error)
     losses = model.losses(model(tuple(t.expand(2, *t.shape) for t in model.theta), tasks.query.x), tasks.query.y)
     expected = torch.einsum("bi,bij,bj->b", theta - c, h, theta - c) / 2
     torch.testing.assert_close(losses.detach(), expected, rtol=1e-12, atol=0)
