@@ -14,9 +14,41 @@ from mamlbook.inner import Adapted, GradientDescent, keep, weights
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import Exact, FirstOrder, Reptile
 from mamlbook.model import Model
-from mamlbook.networks import BatchNorm, conv4, mlp
+from mamlbook.networks import BatchNorm, conv4, linear, mlp
 from mamlbook.numerics import Params, confidence
 from mamlbook.tasks.base import Data, TaskDistribution, Tasks
 from mamlbook.tasks.sinusoid import Sinusoids
 from mamlbook.training import History, accuracy, evaluate, fit
 from mamlbook.weighting import Uniform
+
+__all__ = [
+    "ALGORITHMS",
+    "Adapted",
+    "BatchNorm",
+    "Data",
+    "Exact",
+    "FirstOrder",
+    "GradientDescent",
+    "History",
+    "MetaLearner",
+    "Model",
+    "Params",
+    "Reptile",
+    "Sinusoids",
+    "TaskDistribution",
+    "Tasks",
+    "Uniform",
+    "accuracy",
+    "confidence",
+    "conv4",
+    "evaluate",
+    "fit",
+    "fomaml",
+    "joint",
+    "keep",
+    "linear",
+    "maml",
+    "mlp",
+    "reptile",
+    "weights",
+]

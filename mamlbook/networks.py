@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,21 @@ def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU, seed: int = 0) -> nn
             if number < len(sizes) - 1:
                 layers[f"activation{number}"] = activation()
     return nn.Sequential(layers)
+
+
+def linear(theta: Tensor | Sequence[float]) -> nn.Linear:
+    """y_hat = x theta, started at theta of shape (d,), in double precision: (K, d) to (K, 1).
+
+    With ``half_squared_error`` it is the model whose meta-gradients are known exactly.
+
+    >>> linear([0.5, 2.0])(torch.tensor([[2.0, 1.0]], dtype=torch.float64)).item()
+    3.0
+    """
+    start = torch.as_tensor(theta, dtype=torch.float64).reshape(1, -1)
+    net = nn.Linear(start.shape[1], 1, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        net.weight.copy_(start)
+    return net
 
 
 def conv4(

@@ -55,6 +55,23 @@ def check(
     print(f"✓ {claim}" + (f": {bounds_text}" if bounds_text else ""))
 
 
+def attempt(claim: str, answer: Any, **bounds: float) -> None:
+    """Judge a reader's answer to an exercise by the same bounds as ``check``, without raising.
+
+    An answer that is still ``None`` or ``...`` is the reader's turn.
+
+    >>> attempt("the start", ..., equals=0.25, within=1e-6)
+    … the start: your turn
+    """
+    if answer is None or answer is Ellipsis:
+        print(f"… {claim}: your turn")
+        return
+    try:
+        check(claim, answer, **bounds)
+    except CheckFailed:
+        print(f"✗ {claim}: {answer} is not it yet")
+
+
 def show(*objects: Any) -> Any:
     """The source of classes and functions as they run, docstrings left out, as one highlighted block.
 

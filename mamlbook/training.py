@@ -98,7 +98,9 @@ def fit(
         while done < steps:
             block = min(every - done % every, steps - done)
             started = time.perf_counter()
-            losses = [run.step(distribution, tasks, beta(t) if callable(beta) else beta) for t in range(done, done + block)]
+            losses = [
+                run.step(distribution, tasks, beta(t) if callable(beta) else beta) for t in range(done, done + block)
+            ]
             run.record(losses, time.perf_counter() - started)
             done += block
             bar.update(block)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from mamlbook import ALGORITHMS, Data, Model, Sinusoids, Tasks, confidence, evaluate, fit, mlp
-from mamlbook.tasks.quadratic import META_GRADIENTS, ClosedForm, LinearRegression, Quadratics, linear_model
+from mamlbook import ALGORITHMS, Data, Model, Sinusoids, Tasks, confidence, evaluate, fit, linear, mlp
+from mamlbook.tasks.quadratic import META_GRADIENTS, ClosedForm, LinearRegression, Quadratics, half_squared_error
 
 ALPHA, STEPS = 0.03, 3
 NAMES = list(ALGORITHMS)
@@ -46,7 +46,7 @@ def test_every_row_has_a_closed_form():
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_meta_gradient_equals_closed_form(name, steps, theta):
     tasks = regression_tasks()
-    learner = build(name, linear_model(theta), steps=steps)
+    learner = build(name, Model(linear(theta), half_squared_error), steps=steps)
     exact = ClosedForm(tasks, ALPHA, steps)
     assert largest(learner.meta_gradient(tasks)[0], exact.meta_gradient(name, theta)[None]) < 1e-10
 
@@ -77,7 +77,7 @@ def test_fixed_points_of_the_two_bowls(name, expected):
     # a = (1, 3), c = (0, 1), alpha = 1/4, S = 1: the book's first exact example.
     bowls = Quadratics([1.0, 3.0], [0.0, 1.0])
     assert ClosedForm(bowls.all(), 0.25, 1).fixed_point(name).item() == pytest.approx(expected, abs=1e-15)
-    learner = build(name, linear_model([0.9]), alpha=0.25, steps=1)
+    learner = build(name, Model(linear([0.9]), half_squared_error), alpha=0.25, steps=1)
     fit(learner, bowls, steps=400, tasks=2, beta=0.3, optimizer=torch.optim.SGD)
     assert learner.model.theta[0].item() == pytest.approx(expected, abs=1e-10)
 
@@ -122,7 +122,9 @@ def test_order_of_tasks_does_not_matter(name):
 def test_batch_is_the_mean_of_single_tasks(name):
     learner, tasks = build(name, sine_model()), sine_tasks()
     singles = [
-        learner.meta_gradient(Tasks(*(Data(*(t[b : b + 1] for t in data)) for data in tasks[:2]), tasks.index[b : b + 1]))
+        learner.meta_gradient(
+            Tasks(*(Data(*(t[b : b + 1] for t in data)) for data in tasks[:2]), tasks.index[b : b + 1])
+        )
         for b in range(5)
     ]
     mean = [torch.stack(parts).mean(0) for parts in zip(*singles, strict=True)]
@@ -165,7 +167,10 @@ def test_maml_gradient_equals_finite_differences():
 def test_first_order_is_not_maml():
     # The test that a forgotten create_graph fails: on this task the two differ by far more than rounding.
     tasks = sine_tasks()
-    assert largest(build("maml", sine_model()).meta_gradient(tasks), build("fomaml", sine_model()).meta_gradient(tasks)) > 1e-3
+    assert (
+        largest(build("maml", sine_model()).meta_gradient(tasks), build("fomaml", sine_model()).meta_gradient(tasks))
+        > 1e-3
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

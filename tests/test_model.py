@@ -22,9 +22,14 @@ def tensors_alive():
 def test_each_task_is_predicted_by_its_own_weights():
     net = mlp(2, 5, 3).double()
     model = Model(net, mse_loss)
-    phi = tuple(torch.randn(4, *t.shape, dtype=t.dtype, generator=torch.Generator().manual_seed(0)) for t in model.theta)
+    phi = tuple(
+        torch.randn(4, *t.shape, dtype=t.dtype, generator=torch.Generator().manual_seed(0)) for t in model.theta
+    )
     x = torch.randn(4, 6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    expected = [torch.func.functional_call(net, dict(zip(model.names, [p[b] for p in phi], strict=True)), x[b]) for b in range(4)]
+    expected = [
+        torch.func.functional_call(net, dict(zip(model.names, [p[b] for p in phi], strict=True)), x[b])
+        for b in range(4)
+    ]
     torch.testing.assert_close(model(phi, x), torch.stack(expected), rtol=0, atol=1e-14)
 
 
@@ -146,7 +151,10 @@ def broken(change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t._replace(query=Data(t.query.x[:1], t.query.y[:1])), "query: expected as many tasks as support has, 2, got 1"),
+        (
+            lambda t: t._replace(query=Data(t.query.x[:1], t.query.y[:1])),
+            "query: expected as many tasks as support has, 2, got 1",
+        ),
         (lambda t: t._replace(support=Data(t.support.x[0], t.support.y)), "support: expected x and y to begin"),
         (lambda t: t._replace(support=Data(t.support.x, t.support.y[:, :2])), "support: expected x and y to begin"),
         (lambda t: t._replace(index=torch.zeros(3)), "index: expected one number per task"),

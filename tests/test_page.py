@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamlbook.metagradient import FirstOrder, Reptile
-from mamlbook.page import CheckFailed, check, show, source
+from mamlbook.page import CheckFailed, attempt, check, show, source
 from mamlbook.weighting import Uniform
 
 
@@ -57,3 +57,11 @@ def test_sources_are_shown_as_one_block():
     assert text.startswith("```python\nclass Uniform")
     assert "class Reptile" in text
     assert text.endswith("\n```")
+
+
+def test_an_exercise_judges_the_answer_and_never_raises(capsys):
+    for answer in (None, ..., 0.3, 0.25):
+        attempt("start", answer, equals=0.25, within=1e-6)
+    assert capsys.readouterr().out == (
+        "… start: your turn\n… start: your turn\n✗ start: 0.3 is not it yet\n✓ start: equals 0.25 within 1e-06\n"
+    )

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from mamlbook import Model, Sinusoids, accuracy, confidence, evaluate, fit, maml, mlp
-from mamlbook.tasks.quadratic import Quadratics, linear_model
+from mamlbook import Model, Sinusoids, accuracy, confidence, evaluate, fit, linear, maml, mlp
+from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 from mamlbook.training import History, NonFiniteLoss, pick_device
 
 WAVES = Sinusoids(shots=5, queries=5)
@@ -98,10 +98,12 @@ def test_a_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(tmp_path)
     checkpoint = tmp_path / "run.pt"
     bowl = Quadratics([1.0], [0.0])
     options = {"tasks": 1, "beta": 30.0, "optimizer": torch.optim.SGD, "every": 10, "checkpoint": checkpoint}
-    fit(maml(linear_model([1.0]), 0.1, 1), bowl, steps=10, **options)
+    fit(maml(Model(linear([1.0]), half_squared_error), 0.1, 1), bowl, steps=10, **options)
     kept = checkpoint.read_bytes()
-    with pytest.raises(NonFiniteLoss, match=r"the query loss became (inf|nan) at meta-step \d+; .* go back to the checkpoint"):
-        fit(maml(linear_model([1.0]), 0.1, 1), bowl, steps=1000, resume=True, **options)
+    with pytest.raises(
+        NonFiniteLoss, match=r"the query loss became (inf|nan) at meta-step \d+; .* go back to the checkpoint"
+    ):
+        fit(maml(Model(linear([1.0]), half_squared_error), 0.1, 1), bowl, steps=1000, resume=True, **options)
     assert 10 < len(torch.load(checkpoint)["losses"]) < 1000
     assert torch.load(checkpoint)["learner"]["model.net.weight"].isfinite().all()
     assert kept != checkpoint.read_bytes()

@@ -32,7 +32,11 @@ class GradientDescent(nn.Module):
     """
 
     def __init__(
-        self, alpha: float, steps: int, *transforms: Transform, rule: Callable[..., torch.optim.Optimizer] = torch.optim.SGD
+        self,
+        alpha: float,
+        steps: int,
+        *transforms: Transform,
+        rule: Callable[..., torch.optim.Optimizer] = torch.optim.SGD,
     ):
         super().__init__()
         if not (math.isfinite(alpha) and alpha >= 0):

@@ -151,4 +151,6 @@ def test_a_rule_that_maximises_is_refused():
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
 def test_rule_is_in_the_configuration(name):
-    assert {"sgd": "SGD", "momentum": "momentum=0.9", "adam": "Adam"}[name] in str(GradientDescent(0.1, 1, rule=RULES[name]))
+    assert {"sgd": "SGD", "momentum": "momentum=0.9", "adam": "Adam"}[name] in str(
+        GradientDescent(0.1, 1, rule=RULES[name])
+    )
