@@ -1,0 +1,77 @@
+# make book    the built book              make test    everything that can fail
+# make help    the rest
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first Python here that the pinned packages run on; `make PYTHON=/path/to/python ...` overrides it.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$python && break; done)
+NEEDED = import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
+	"The book needs Python 3.11, 3.12 or 3.13, and this is " + sys.version.split()[0] + "; set PYTHON=/path/to/python.")
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+STAMP := $(VENV)/.installed
+PAGES := $(shell find book -name '*.ipynb' -not -path '*/.*' 2>/dev/null)
+JOBS ?= 2 # processes that run the tests
+
+.PHONY: help book test lint format notebooks serve screenshot gpu set-repository clean chromium
+
+help:  ## say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+# Installed again only when what is asked for has changed.
+$(STAMP): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "The book needs Python 3.11, 3.12 or 3.13, and none was found; set PYTHON=/path/to/python."; exit 1; }
+	@"$(PYTHON)" -c '$(NEEDED)'
+	@echo "Installing the environment into $(VENV) (about two minutes the first time) ..."
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# From scratch each time: a kept page would keep its warnings to itself.
+book: $(STAMP)  ## build the book
+	@rm -rf _build/html _build/.doctrees
+	$(VENV)/bin/jupyter-book build . -W -n --keep-going --quiet
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+test: book chromium  ## build the book, then test the package, the notebooks and the pages in a browser
+	$(RUN) pytest -n $(JOBS) --dist loadfile --doctest-modules --nbval --nbval-current-env tests mamlbook book
+
+chromium: $(STAMP)
+	@$(RUN) tools.chromium --install
+
+lint: $(STAMP)  ## check style, in the notebooks as well
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	@$(RUN) tools.notebooks --check $(PAGES)
+
+format: $(STAMP)  ## mend style
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+notebooks: $(STAMP)  ## run every notebook again and store its outputs
+	@$(RUN) tools.notebooks $(PAGES)
+
+serve: book  ## look at the book in a browser
+	@echo "http://127.0.0.1:8000/ (stop with Ctrl-C)"
+	@$(RUN) http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+screenshot: book chromium  ## take the picture in the README again
+	@$(RUN) tools.screenshot
+
+# A GPU machine has its own torch and perhaps no network, so nothing is installed here: Python as it is found.
+gpu:  ## test and measure on a GPU
+	$(PYTHON) -m pytest -q tests -m gpu
+	$(if $(wildcard benchmarks/__main__.py),$(PYTHON) -m benchmarks --device cuda)
+	$(if $(wildcard experiments/omniglot.py),$(PYTHON) -m experiments.omniglot --device cuda)
+
+set-repository: $(STAMP)  ## make the book its own: make set-repository URL=https://github.com/OWNER/NAME
+	@$(RUN) tools.set_repository "$(URL)"
+
+clean:  ## remove what was built, and the environment
+	rm -rf _build $(VENV) .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,87 @@
+"""Keep the built book free of anything that is loaded from elsewhere, and readable by assistive technology."""
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+from fontTools import subset
+from sphinx.errors import ExtensionError
+
+# The package of this name carries 24 MB of MathJax; a page loads one script and its fonts, 1.6 MB.
+MATHJAX_PACKAGE = "sphinx-mathjax-offline"
+MATHJAX_PARTS = ["tex-chtml.js", "output/chtml/fonts/woff-v2"]
+
+# The book's letters, from packages too: Latin, Greek, punctuation, arrows and signs are 30 kB a face.
+# A face that was cut down may not keep its name, so these are "Book Serif" and "Book Sans".
+FONTS = {"font_source_serif_pro": "BookSerif", "font_source_sans_pro": "BookSans"}
+FACES = ["Regular", "It", "Semibold"]
+LETTERS = [*range(0x20, 0x180), *range(0x370, 0x400), *range(0x2010, 0x2066), *range(0x2080, 0x20AD)]
+LETTERS += [*range(0x2100, 0x22A0), 0xFB01, 0xFB02]
+
+# docutils writes a list role without list items, which a screen reader announces as an empty list.
+CITATIONS = re.compile(r'<div role="list" class="citation-list">')
+
+
+def package_folder(name: str) -> Path:
+    """Give the folder of an installed package, without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise ExtensionError(f"The package {name} is missing; install what requirements.txt lists.")
+    return Path(spec.origin).parent
+
+
+def is_thebe(asset) -> bool:
+    """Whether a script or style sheet belongs to thebe, whose inline script fails when it is put in twice."""
+    body = (getattr(asset, "attributes", None) or {}).get("body") or ""
+    return "THEBE_JS_URL" in body or "sphinx-thebe" in str(getattr(asset, "filename", asset) or "")
+
+
+def clean_page(app, pagename, templatename, context, doctree):
+    """Drop thebe from a page and mend the role of its bibliography."""
+    for assets in ("script_files", "css_files"):
+        context[assets] = [asset for asset in context.get(assets, []) if not is_thebe(asset)]
+    if context.get("body"):
+        context["body"] = CITATIONS.sub('<div class="citation-list">', context["body"])
+
+
+def copy_mathjax(target: Path) -> None:
+    """Copy the part of MathJax that a page loads."""
+    source = package_folder(MATHJAX_PACKAGE) / "static/mathjax"
+    for part in MATHJAX_PARTS:
+        (target / part).parent.mkdir(parents=True, exist_ok=True)
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target / part, dirs_exist_ok=True)
+        else:
+            shutil.copy(source / part, target / part)
+
+
+def write_fonts(target: Path) -> None:
+    """Write the faces that book.css names, cut down to the letters that a book in English with formulas uses."""
+    target.mkdir(parents=True, exist_ok=True)
+    options = subset.Options(flavor="woff", layout_features=["*"], name_IDs=[0, 13, 14])
+    for package, name in FONTS.items():
+        files = package_folder(package) / "files"
+        shutil.copy(files / "LICENSE.txt", target / f"{name}-LICENSE.txt")
+        for face in FACES:
+            (source,) = files.glob(f"Source*Pro-{face}.ttf")
+            font = subset.load_font(source, options)
+            subsetter = subset.Subsetter(options)
+            subsetter.populate(unicodes=LETTERS)
+            subsetter.subset(font)
+            subset.save_font(font, target / f"{name}-{face}.woff", options)
+
+
+def add_assets(app, exception):
+    """Put MathJax and the fonts beside the pages."""
+    if exception is None and app.builder.format == "html":
+        static = Path(app.outdir) / "_static"
+        copy_mathjax(static / "mathjax")
+        write_fonts(static / "fonts")
+
+
+def setup(app):
+    """Connect the steps above to the build."""
+    app.connect("html-page-context", clean_page, priority=900)  # after every extension that adds scripts
+    app.connect("build-finished", add_assets)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

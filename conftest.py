@@ -1,0 +1,3 @@
+"""Pytest's settings for the whole repository, the notebooks in book/ included."""
+
+pytest_plugins = ["tools.nbval_tolerance"]

@@ -1,0 +1,130 @@
+"""Open one page of a built book in a browser and say what is wrong with it."""
+
+import functools
+import importlib.util
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+# What the theme itself does and no page can mend: an axe rule, and the element it names.
+THEME = [("label-content-name-mismatch", ".search-button")]
+
+NO_ALT = """images => images.filter(image => !image.alt.trim() || /[.](png|svg|jpe?g)$/.test(image.alt))
+    .map(image => image.getAttribute('src').slice(0, 80))"""
+NOT_DRAWN = """spans => spans.filter(span => !span.querySelector('mjx-container') || span.querySelector('mjx-merror'))
+    .map(span => span.textContent.slice(0, 80))"""
+MATHS = ".bd-article .math"
+OPEN_ALL = """() => {
+    document.querySelectorAll('details').forEach(details => { details.open = true })
+    document.querySelectorAll('.toggle-hidden').forEach(box => box.classList.remove('toggle-hidden'))
+}"""
+
+
+def open_page(browser, base: str, name: str):
+    """Open a page, and give it with a list that fills with what it asks for or reports wrongly."""
+    problems = []
+    context = browser.new_context(viewport=DESKTOP)
+    ours = (base, "data:", "blob:")
+
+    def route(route):
+        if route.request.url.startswith(ours):
+            route.continue_()
+        else:
+            problems.append(f"external request: {route.request.url}")
+            route.abort()
+
+    context.route("**/*", route)
+    page = context.new_page()
+    page.on("requestfailed", lambda request: problems.append(f"failed request: {request.url}") if lost(request) else 0)
+    page.on("response", lambda answer: problems.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else 0)
+    page.on("console", lambda line: problems.append(f"console: {line.text}") if line.type == "error" else 0)
+    page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
+    page.goto(f"{base}{name}.html", wait_until="load")
+    page.wait_for_function("() => !window.MathJax?.startup?.promise || MathJax.startup.promise.then(() => true)")
+    page.wait_for_load_state("networkidle")
+    return page, problems
+
+
+def lost(request) -> bool:
+    """Whether a request failed, rather than was given up because the page itself moved on."""
+    return request.failure != "net::ERR_ABORTED"
+
+
+@functools.cache
+def anchors(file: Path) -> frozenset[str]:
+    """List the targets inside a page."""
+    return frozenset(re.findall(r'\b(?:id|name)="([^"]+)"', file.read_text()))
+
+
+def link_problems(page, base: str, root: Path) -> list[str]:
+    """Say which links lead nowhere in the book; links out of the book are not followed."""
+    problems = []
+    for address in sorted(set(page.eval_on_selector_all("a[href]", "links => links.map(link => link.href)"))):
+        inside = address.startswith(base)
+        if not inside and not address.startswith("file:"):
+            continue
+        parts = urlsplit(address)
+        file = root / unquote(address[len(base) :].partition("#")[0].partition("?")[0])
+        if not inside or not file.is_file():
+            problems.append(f"broken link: {address}")
+        elif parts.fragment and unquote(parts.fragment) not in anchors(file):
+            problems.append(f"broken anchor: {address}")
+    return problems
+
+
+def content_problems(page) -> list[str]:
+    """Say which images cannot be heard and which formulas were not drawn."""
+    problems = [f"no alt text: {source}" for source in page.eval_on_selector_all("img", NO_ALT)]
+    return problems + [f"formula not drawn: {text}" for text in page.eval_on_selector_all(MATHS, NOT_DRAWN)]
+
+
+def axe_source() -> str:
+    """Give the accessibility checker that comes with axe-playwright-python."""
+    folder = Path(importlib.util.find_spec("axe_playwright_python").origin).parent
+    return (folder / "axe.min.js").read_text()
+
+
+def axe_problems(page) -> list[str]:
+    """Say what is seriously hard to read or to reach, in both themes and on a phone."""
+    problems = []
+    page.evaluate(axe_source())
+    for theme, size in (("light", DESKTOP), ("dark", DESKTOP), ("dark", PHONE)):
+        page.set_viewport_size(size)
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        page.wait_for_timeout(300)  # colours move over a quarter of a second
+        found = page.evaluate("axe.run(document, {preload: false, resultTypes: ['violations']})")["violations"]
+        for rule in found:
+            if rule["impact"] not in ("serious", "critical"):
+                continue
+            targets = [str(node["target"][0]) for node in rule["nodes"]]
+            bad = [t for t in targets if not any(rule["id"] == known and part in t for known, part in THEME)]
+            problems += [f"axe {theme} {size['width']} px, {rule['id']}: {target}" for target in bad]
+    return problems
+
+
+def phone_problems(page) -> list[str]:
+    """Say whether the page can be pushed sideways on a phone."""
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(100)
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return [f"scrolls sideways on a phone, by {wide} px"] if wide > 0 else []
+
+
+def page_problems(browser, base: str, root: Path, name: str) -> list[str]:
+    """Say all that is wrong with one page."""
+    page, problems = open_page(browser, base, name)
+    page.evaluate(OPEN_ALL)
+    problems += content_problems(page) + link_problems(page, base, root) + axe_problems(page) + phone_problems(page)
+    page.context.close()
+    return problems
+
+
+def disk_problems(browser, root: Path, name: str) -> list[str]:
+    """Say what is wrong with a page that is opened as a file."""
+    page, problems = open_page(browser, f"{root.as_uri()}/", name)
+    problems += content_problems(page) + link_problems(page, f"{root.as_uri()}/", root)
+    page.context.close()
+    return problems

@@ -1,0 +1,58 @@
+"""What the repository says about itself: its address, its pages, its set-up cell."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.-]+){2,}")
+
+# The first code cell of every page. It must run on Colab's IPython, and leave Colab's torch alone.
+SETUP = """\
+import importlib.util
+import os
+
+if importlib.util.find_spec("mamlbook") is None:  # on Colab: install the package, leave torch alone
+    SPEC = os.environ.get("MAMLBOOK_SPEC", "git+{url}")
+    %pip install -q {{SPEC}}"""
+SETUP_METADATA = {
+    "mystnb": {"code_prompt_show": "Set-up", "code_prompt_hide": "Set-up"},
+    "tags": ["hide-input", "nbval-ignore-output", "remove-output"],
+}
+SETUP_START = SETUP.split("\n", 1)[0]
+
+
+def repository(root: Path = ROOT) -> str:
+    """Give the address in _config.yml."""
+    return yaml.safe_load((root / "_config.yml").read_text())["repository"]["url"]
+
+
+def setup_source(url: str) -> str:
+    """Give the set-up cell for a repository."""
+    return SETUP.format(url=url)
+
+
+def is_setup(cell) -> bool:
+    """Whether a notebook cell is the set-up cell."""
+    return cell["cell_type"] == "code" and cell["source"].startswith(SETUP_START)
+
+
+def toc_entries(node) -> list[str]:
+    """List the pages below a node of the table of contents, in order."""
+    if isinstance(node, list):
+        return [page for item in node for page in toc_entries(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node[key] for key in ("root", "file") if key in node]
+    return own + [page for value in node.values() for page in toc_entries(value)]
+
+
+def pages(root: Path = ROOT) -> list[str]:
+    """List every page of the book, without its suffix."""
+    return toc_entries(yaml.safe_load((root / "_toc.yml").read_text()))
+
+
+def notebooks(root: Path = ROOT) -> list[Path]:
+    """List the pages that are notebooks."""
+    return [path for page in pages(root) if (path := root / f"{page}.ipynb").is_file()]

@@ -1,0 +1,111 @@
+"""Run notebooks and write them so that a second run changes nothing.
+
+python -m tools.notebooks PATH...            run, normalise, store the outputs
+python -m tools.notebooks --check PATH...    say which stored notebooks are not normal; run nothing
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from tools.book import SETUP_METADATA, is_setup, notebooks
+
+KEPT = ("mystnb", "tags")
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def execute(notebook, folder: Path) -> None:
+    """Run a notebook in place, in a fresh kernel whose working folder is the given one."""
+    NotebookClient(
+        notebook,
+        kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        timeout=1800,
+        coalesce_streams=True,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
+
+
+def normalise(notebook):
+    """Keep of a notebook what a reader or a test uses: text, code, outputs, tags."""
+    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:02d}"
+        cell["source"] = cell["source"].rstrip()
+        kept = SETUP_METADATA if is_setup(cell) else {key: cell.metadata[key] for key in KEPT if key in cell.metadata}
+        cell.metadata = nbformat.from_dict(kept)
+        for output in cell.get("outputs", []):
+            if "metadata" in output:
+                output["metadata"] = nbformat.from_dict({})
+    nbformat.validate(notebook)
+    return notebook
+
+
+def text(notebook) -> str:
+    """Give the file's text, byte for byte the same for the same notebook."""
+    return nbformat.writes(notebook, indent=1, sort_keys=True) + "\n"
+
+
+def write(path: Path, new: str) -> bool:
+    """Write a file in one step, and only when its text changes; say whether it did."""
+    if path.exists() and path.read_text() == new:
+        return False
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        file.write(new)
+    os.chmod(file.name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+    os.replace(file.name, path)
+    return True
+
+
+def load(path: Path):
+    """Read a notebook, or say in one sentence why it cannot be read."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:
+        raise SystemExit(f"{path} is not a notebook: {error}") from error
+
+
+def check(path: Path) -> bool:
+    """Say whether the stored notebook is the one that `normalise` would write."""
+    normal = path.read_text() == text(normalise(load(path)))
+    if not normal:
+        print(f"{path} is not normal: run make notebooks, or python -m tools.notebooks {path}")
+    return normal
+
+
+def update(path: Path) -> None:
+    """Run one notebook and store it; on an error the file stays as it was."""
+    notebook = load(path)
+    try:
+        execute(notebook, path.parent)
+    except CellExecutionError as error:
+        raise SystemExit(f"{path} failed and was left as it was:\n{error}") from None
+    print(f"{path}: {'updated' if write(path, text(normalise(notebook))) else 'unchanged'}", flush=True)
+
+
+def main() -> None:
+    """Run or check the notebooks named, or all of the table of contents."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only say which are not normal")
+    parser.add_argument("paths", nargs="*", type=Path)
+    arguments = parser.parse_args()
+    paths = arguments.paths or notebooks()
+    if arguments.check:
+        sys.exit(not all([check(path) for path in paths]))
+    for path in paths:
+        update(path)
+
+
+if __name__ == "__main__":
+    main()
