@@ -10,15 +10,16 @@ first), alpha inner rate, beta outer rate, S inner steps, B tasks, K shots, N wa
 """
 
 from mamlbook.algorithms import ALGORITHMS, fomaml, joint, maml, reptile
+from mamlbook.evaluation import accuracy, confidence, evaluate
 from mamlbook.inner import Adapted, GradientDescent, keep, weights
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import Exact, FirstOrder, Reptile
 from mamlbook.model import Model
 from mamlbook.networks import BatchNorm, conv4, linear, mlp
-from mamlbook.numerics import Params, confidence
+from mamlbook.numerics import Params, gap
 from mamlbook.tasks.base import Data, TaskDistribution, Tasks
 from mamlbook.tasks.sinusoid import Sinusoids
-from mamlbook.training import History, accuracy, evaluate, fit
+from mamlbook.training import History, fit
 from mamlbook.weighting import Uniform
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "evaluate",
     "fit",
     "fomaml",
+    "gap",
     "joint",
     "keep",
     "linear",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU, seed: int = 0) -> nn
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for number, (wide, next_wide) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), 1):
+        for number, (wide, next_wide) in enumerate(pairwise(sizes), 1):
             layers["head" if number == len(sizes) - 1 else f"linear{number}"] = nn.Linear(wide, next_wide)
             if number < len(sizes) - 1:
                 layers[f"activation{number}"] = activation()

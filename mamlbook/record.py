@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mamlbook.numerics import Params
 
@@ -53,6 +54,17 @@ def recall(name: str, *, folder: Path = RESULTS) -> dict[str, Any]:
         FileNotFoundError: there is none; the message lists those that exist.
     """
     return json.loads(_existing(folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def recall_curves(name: str, kind: str = "new", *, folder: Path = RESULTS) -> Tensor:
+    """A stored error after every inner step, one row for each seed: (seeds, S + 1).
+
+    ``kind`` names which error, such as ``new`` or ``support``; see the result's own ``protocol``.
+
+    Raises:
+        FileNotFoundError: there is no such result.
+    """
+    return torch.tensor([curves[kind] for curves in recall(name, folder=folder)["error"].values()])
 
 
 def recall_weights(name: str, *, folder: Path = RESULTS) -> Params:

@@ -1,4 +1,4 @@
-"""Meta-train, evaluate, and remember what happened."""
+"""Meta-train, and remember what happened."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 from tqdm import tqdm
 
 from mamlbook.learner import MetaLearner
@@ -41,13 +40,13 @@ class NonFiniteLoss(ArithmeticError):
     """The query loss became nan or infinite, so that every later step would be lost."""
 
 
-def pick_device(device: str | torch.device | None) -> torch.device:
-    """The device by name: 'auto' (or None) is the GPU if there is one, otherwise the CPU.
+def pick_device(device: str | torch.device) -> torch.device:
+    """The device by name: 'auto' is the GPU if there is one, otherwise the CPU.
 
     Raises:
         ValueError: the name is unknown, or that device is not on this machine.
     """
-    if device is None or device == "auto":
+    if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         picked = torch.device(device)
@@ -68,7 +67,7 @@ def fit(
     beta: Rate = 1e-3,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     seed: int = 0,
-    device: str | torch.device | None = "cpu",
+    device: str | torch.device | None = None,
     every: int = 100,
     checkpoint: str | Path | None = None,
     resume: bool = False,
@@ -79,7 +78,8 @@ def fit(
     theta <- theta - beta (outer rule) grad sum_b w_b s_b(theta). ``beta`` may be a function of the step's number.
 
     Every ``every`` steps the losses are read back, checked, and with ``checkpoint`` everything needed to go on is
-    written; ``resume=True`` continues from there, bit for bit. ``progress=None`` shows a bar in a terminal only.
+    written; ``resume=True`` continues from there, bit for bit. ``device=None`` leaves the learner where it is, 'auto'
+    takes the GPU if there is one. ``progress=None`` shows a bar in a terminal only.
 
     Raises:
         ValueError: a number out of range, an unknown device, or a checkpoint of another configuration.
@@ -87,24 +87,13 @@ def fit(
     """
     if min(steps, tasks, every) < 1:
         raise ValueError(f"steps, tasks, every: expected at least 1 each, got {steps}, {tasks}, {every}")
-    learner.to(pick_device(device))
+    if device is not None:
+        learner.to(pick_device(device))
     run = _Run(learner, optimizer, seed, f"{learner}\n{tasks} tasks, seed {seed}, {distribution!r}", checkpoint)
     if resume:
         run.restore()
-    done = len(run.history.losses)
-    if done > steps:
-        raise ValueError(f"steps: the checkpoint has already done {done} meta-steps, more than the {steps} asked for")
-    with tqdm(total=steps, initial=done, disable=None if progress is None else not progress, unit="step") as bar:
-        while done < steps:
-            block = min(every - done % every, steps - done)
-            started = time.perf_counter()
-            losses = [
-                run.step(distribution, tasks, beta(t) if callable(beta) else beta) for t in range(done, done + block)
-            ]
-            run.record(losses, time.perf_counter() - started)
-            done += block
-            bar.update(block)
-            bar.set_postfix(loss=f"{sum(run.history.losses[-block:]) / block:.3f}")
+    rate = beta if callable(beta) else lambda step: beta
+    run.advance(steps, every, progress, lambda step: run.step(distribution, tasks, rate(step)))
     return run.history
 
 
@@ -117,6 +106,23 @@ class _Run:
         self.generator = torch.Generator().manual_seed(seed)
         self.history = History(configuration)
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
+
+    def advance(self, steps: int, every: int, progress: bool | None, step: Callable[[int], Tensor]) -> None:
+        """Go on to ``steps`` meta-steps in all, in blocks that end at multiples of ``every``."""
+        done = len(self.history.losses)
+        if done > steps:
+            raise ValueError(
+                f"steps: the checkpoint has already done {done} meta-steps, more than the {steps} asked for"
+            )
+        with tqdm(total=steps, initial=done, disable=None if progress is None else not progress, unit="step") as bar:
+            while done < steps:
+                block = min(every - done % every, steps - done)
+                started = time.perf_counter()
+                losses = [step(number) for number in range(done, done + block)]
+                self.record(losses, time.perf_counter() - started)
+                done += block
+                bar.update(block)
+                bar.set_postfix(loss=f"{sum(self.history.losses[-block:]) / block:.3f}")
 
     def step(self, distribution: TaskDistribution, tasks: int, beta: float) -> Tensor:
         batch = distribution.draw(tasks, self.generator).like(self.learner.model.theta[0])
@@ -178,40 +184,3 @@ class _Run:
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["random"])
         self.history.losses, self.history.seconds = state["losses"], state["seconds"]
-
-
-def evaluate(
-    learner: MetaLearner,
-    distribution: TaskDistribution,
-    *,
-    tasks: int = 600,
-    steps: int | None = None,
-    seed: int = 1,
-    metric: Callable[[Tensor, Tensor], Tensor] | None = None,
-    chunk: int = 100,
-) -> Tensor:
-    """The query metric of fresh tasks after 0, 1, ..., S inner steps: (tasks, S + 1).
-
-    ``metric(y_hat, y)`` sees one task and returns one number; the default is the model's loss. ``steps`` may exceed the
-    number used in training. ``confidence(result)`` turns it into means with 95 % intervals. ``chunk`` tasks are
-    adapted at a time and are part of what the seed means.
-
-    Raises:
-        ValueError: a number out of range.
-    """
-    if min(tasks, chunk) < 1:
-        raise ValueError(f"tasks, chunk: expected at least 1 each, got {tasks}, {chunk}")
-    generator = torch.Generator().manual_seed(seed)
-    score = learner.model.losses if metric is None else vmap(metric)
-    rows = []
-    for first in range(0, tasks, chunk):
-        support, query, _ = distribution.draw(min(chunk, tasks - first), generator).like(learner.model.theta[0])
-        path = learner.solver.path(learner.model, support, unroll=False, steps=steps)
-        with torch.no_grad():
-            rows.append(torch.stack([score(adapted.predict(adapted.phi, query.x), query.y) for adapted in path], 1))
-    return torch.cat(rows).cpu()
-
-
-def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:
-    """The share of examples whose highest score is the right class: (K, N) and (K,) to a scalar."""
-    return (y_hat.argmax(-1) == y).to(y_hat.dtype).mean()

@@ -74,6 +74,12 @@ def test_stores_no_error_that_is_not_meant(path):
 
 
 @every_notebook
+def test_stores_nothing_that_went_to_stderr(path):
+    for cell in code_cells(load(path)):
+        assert not [output.text for output in cell.outputs if output.get("name") == "stderr"], cell.source
+
+
+@every_notebook
 def test_almost_every_output_is_compared(path):
     ignored = [
         cell

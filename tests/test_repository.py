@@ -16,12 +16,21 @@ from packaging.utils import canonicalize_name
 
 from need import need
 from tools.book import ROOT, notebooks, repository
-from tools.set_repository import TEXTS, set_repository, valid
+from tools.set_repository import carriers, set_repository, valid
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULES = sorted((ROOT / "mamlbook").rglob("*.py"))
 LINES_IN_A_MODULE = 250
 LINES_IN_A_FUNCTION = 45
+
+
+def tracked() -> list[Path]:
+    """List the text files that git tracks or would track."""
+    command = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, text=True)
+    need(listed.returncode == 0, "the working tree is no git repository")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in files if path.is_file() and b"\0" not in path.read_bytes()]
 
 
 # ---------------------------------------------------------------- the address
@@ -35,7 +44,7 @@ def test_the_address_is_the_same_everywhere():
 @pytest.fixture
 def copied(tmp_path) -> Path:
     """Give a copy of the files that carry the address."""
-    for path in [ROOT / "_toc.yml", *(ROOT / name for name in TEXTS), *notebooks()]:
+    for path in [ROOT / "_toc.yml", *carriers()]:
         target = tmp_path / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
@@ -129,15 +138,6 @@ FOLDERS = re.compile(rf"(?<![\w.~/-])/(?:{'|'.join(['work', 'tmp', 'root', 'home
 HOSTS = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("debian", "org"))]
 
 
-def tracked() -> list[Path]:
-    """List the text files that git tracks or would track."""
-    command = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, capture_output=True, text=True)
-    need(listed.returncode == 0, "the working tree is no git repository")
-    files = [ROOT / name for name in listed.stdout.split("\0") if name]
-    return [path for path in files if path.is_file() and b"\0" not in path.read_bytes()]
-
-
 def test_no_file_names_a_folder_of_one_machine_or_the_host_of_a_registry():
     for path in tracked():
         content = path.read_text()
@@ -156,7 +156,7 @@ LAYERS = [
     {"inner"},
     {"metagradient", "weighting"},
     {"learner"},
-    {"algorithms", "training"},
+    {"algorithms", "evaluation", "training"},
     {"figures", "page"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mamlbook.figures.style import drawing, line
-from mamlbook.numerics import confidence
+from mamlbook.evaluation import confidence
+from mamlbook.figures.style import NAMES, drawing, line
 from mamlbook.training import History
 
 
@@ -21,7 +21,7 @@ def curve(history: History | Mapping[str, History], window: int = 50) -> Figure:
     runs = {"maml": history} if isinstance(history, History) else history
     with drawing(6.6, 3.2) as (fig, ax):
         for role, run in runs.items():
-            ax.plot(range(1, len(run.losses) + 1), run.smoothed(window), label=role, **line(role))
+            ax.plot(range(1, len(run.losses) + 1), run.smoothed(window), label=NAMES[role], **line(role))
         ax.set(xlabel="meta-step", ylabel="query loss after adaptation")
         ax.set_ylim(bottom=0)
         if len(runs) > 1:
@@ -38,7 +38,7 @@ def steps(errors: Mapping[str, Tensor], *, labels: Mapping[str, str] | None = No
         for role, values in errors.items():
             mean, half = confidence(values)
             x = range(len(mean))
-            ax.plot(x, mean, label=(labels or {}).get(role, role), **line(role, markers=True))
+            ax.plot(x, mean, label=(labels or NAMES)[role], **line(role, markers=True))
             ax.fill_between(x, mean - half, mean + half, color=line(role)["color"], alpha=0.18, linewidth=0)
         ax.set(xlabel="inner steps", ylabel="mean squared error", title=title)
         ax.set_ylim(bottom=0)

@@ -29,7 +29,7 @@ def two_loops(tasks: int = 3) -> Figure:
         _box(ax, (9.75, 3.4), "mean", COLOURS["query"], size=10)
         back = {"arrowstyle": "-|>", "color": COLOURS["theta"], "lw": 1.6, "connectionstyle": "bar,fraction=-0.2"}
         ax.annotate("", (1.0, 2.8), (9.75, 2.8), arrowprops=back)
-        ax.text(5.3, 0.05, r"outer loop: the gradient of the mean in $\theta$ moves $\theta$", ha="center", fontsize=9)
+        ax.text(5.3, 0.5, r"outer loop: the gradient of the mean in $\theta$ moves $\theta$", ha="center", fontsize=9)
     return fig
 
 

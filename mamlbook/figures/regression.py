@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mamlbook.figures.style import COLOURS, drawing, line
+from mamlbook.figures.style import COLOURS, NAMES, drawing, line
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.sinusoid import Sinusoids
 
@@ -39,7 +39,7 @@ def adaptation(
                 label = f"{step} step" + ("" if step == 1 else "s")
                 ax.plot(x[0, :, 0], y_hat[0, :, 0], color=line(role)["color"], alpha=weight.item(), label=label)
             ax.plot(support.x[0, :, 0], support.y[0, :, 0], "o", color=COLOURS["support"], label="support points")
-            ax.set(title=role, xlabel="x")
+            ax.set(title=NAMES[role], xlabel="x")
         handles, labels = ax.get_legend_handles_labels()
         # One legend for all panels: the shades mean the steps, whatever the colour.
         handles = [_in_ink(handle) for handle in handles]

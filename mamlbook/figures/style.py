@@ -40,6 +40,14 @@ DARK_COLOURS = {
     "task2": "#9A5CFF",
 }
 
+NAMES = {
+    "maml": "MAML",
+    "joint": "joint training",
+    "random": "random start",
+    "fomaml": "FOMAML",
+    "reptile": "Reptile",
+}
+
 # Lengths of strokes and gaps in pixels, () for a solid line.
 DASHES: dict[str, tuple[int, ...]] = {
     "maml": (),

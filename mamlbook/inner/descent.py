@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import higher
@@ -47,9 +48,8 @@ class GradientDescent(nn.Module):
         self.rule = rule
 
     def forward(self, model: Model, support: Data, *, unroll: bool, steps: int | None = None) -> Adapted:
-        for adapted in self.path(model, support, unroll=unroll, steps=steps):
-            pass
-        return adapted
+        (last,) = deque(self.path(model, support, unroll=unroll, steps=steps), maxlen=1)
+        return last
 
     def path(self, model: Model, support: Data, *, unroll: bool, steps: int | None = None) -> Iterator[Adapted]:
         """The solutions after 0, 1, ..., S steps; with ``unroll`` each is a differentiable function of theta."""

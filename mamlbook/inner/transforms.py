@@ -16,7 +16,7 @@ class Transform(Protocol):
     def __call__(self, gradients: Gradients, *, names: Sequence[str], step: int) -> Gradients: ...
 
 
-class keep:  # noqa: N801 - reads as the verb it is: GradientDescent(0.4, 1, keep(weights))
+class keep:
     """Adapt only the tensors whose name the predicate accepts: phi_l <- phi_l - alpha m_l g_l with m_l in {0, 1}.
 
     The rest stay exactly at theta, and theta still learns from them in the outer loop.

@@ -1,6 +1,6 @@
 """Where learning problems come from."""
 
-from mamlbook.tasks.base import Data, SupportOnly, TaskDistribution, Tasks, never_again, require_tasks
+from mamlbook.tasks.base import Data, Fixed, SupportOnly, TaskDistribution, Tasks, never_again, require_tasks
 from mamlbook.tasks.glyphs import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot import background, evaluation, omniglot, paper_split
@@ -11,6 +11,7 @@ __all__ = [
     "ClosedForm",
     "Data",
     "Episodes",
+    "Fixed",
     "LinearRegression",
     "Pool",
     "Quadratics",

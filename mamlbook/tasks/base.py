@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -16,6 +17,10 @@ class Data(NamedTuple):
 
     x: Tensor
     y: Tensor
+
+    def pick(self, index: Tensor | Sequence[int]) -> Data:
+        """The examples of the tasks with these positions in the batch, in this order; repetition is allowed."""
+        return Data(self.x[index], self.y[index])
 
     def to(self, place: torch.device | torch.dtype | str) -> Data:
         """On another device, or in another precision; labels stay whole numbers."""
@@ -32,6 +37,10 @@ class Tasks(NamedTuple):
     support: Data
     query: Data
     index: Tensor
+
+    def pick(self, index: Tensor | Sequence[int]) -> Tasks:
+        """The tasks with these positions in the batch, in this order; repetition is allowed."""
+        return Tasks(self.support.pick(index), self.query.pick(index), self.index[index])
 
     def to(self, place: torch.device | torch.dtype | str) -> Tasks:
         """On another device, or in another precision."""
@@ -50,6 +59,19 @@ class TaskDistribution(Protocol):
     """
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks: ...
+
+
+class Fixed:
+    """The same tasks at every draw, however many are asked for: a collection small enough to be memorised."""
+
+    def __init__(self, tasks: Tasks):
+        self.tasks = tasks
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        return self.tasks
+
+    def __repr__(self) -> str:
+        return f"Fixed({len(self.tasks.index)} tasks)"
 
 
 class SupportOnly:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
-import pooch
 import torch
 from tqdm import tqdm
 
@@ -43,7 +44,7 @@ def omniglot(folder: str | Path | None = None, *, cache: str | Path | None = Non
     References: Lake, Salakhutdinov and Tenenbaum, Science 350, 2015; https://github.com/brendenlake/omniglot (MIT).
     """
     folder = folder or os.environ.get("MAMLBOOK_DATA")
-    cache = Path(cache or os.environ.get("MAMLBOOK_CACHE") or pooch.os_cache("mamlbook")).expanduser()
+    cache = Path(cache or os.environ.get("MAMLBOOK_CACHE") or _pooch().os_cache("mamlbook")).expanduser()
     zips = _found(Path(folder).expanduser()) if folder else None
     checksums = [_md5(path) for path in zips] if zips else list(CHECKSUMS.values())
     key = hashlib.sha256(repr((PACKING, checksums)).encode()).hexdigest()[:16]
@@ -101,6 +102,14 @@ def _found(folder: Path) -> list[Path]:
     return zips
 
 
+def _pooch() -> ModuleType:
+    with warnings.catch_warnings():
+        # In a notebook without widgets its progress bar warns as soon as it is imported, wanted or not.
+        warnings.simplefilter("ignore")
+        import pooch
+    return pooch
+
+
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -111,7 +120,7 @@ def _downloaded(cache: Path, progress: bool) -> list[Path]:
     zips = []
     for name, checksum in CHECKSUMS.items():
         try:
-            zips.append(pooch.retrieve(URL + name, f"md5:{checksum}", name, cache, progressbar=progress))
+            zips.append(_pooch().retrieve(URL + name, f"md5:{checksum}", name, cache, progressbar=progress))
         except (OSError, ValueError) as error:
             kind = OSError if isinstance(error, OSError) else ValueError
             raise kind(
