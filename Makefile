@@ -39,7 +39,7 @@ book: $(STAMP)  ## build the book
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 test: book chromium  ## build the book, then test the package, the notebooks and the pages in a browser
-	$(RUN) pytest -n $(JOBS) --dist loadfile --doctest-modules --nbval --nbval-current-env tests mamlbook book
+	$(RUN) pytest -n $(JOBS) --dist loadfile -rfEs --doctest-modules --nbval --nbval-current-env tests mamlbook book
 
 chromium: $(STAMP)
 	@$(RUN) tools.chromium --install

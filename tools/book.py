@@ -13,8 +13,9 @@ SETUP = """\
 import importlib.util
 import os
 
-if importlib.util.find_spec("mamlbook") is None:  # on Colab: install the package, leave torch alone
-    SPEC = os.environ.get("MAMLBOOK_SPEC", "git+{url}")
+if importlib.util.find_spec("mamlbook") is None:  # on Colab, leaving torch alone
+    SPEC = "git+{url}"
+    SPEC = os.environ.get("MAMLBOOK_SPEC", SPEC)
     %pip install -q {{SPEC}}"""
 SETUP_METADATA = {
     "mystnb": {"code_prompt_show": "Set-up", "code_prompt_hide": "Set-up"},
@@ -53,6 +54,12 @@ def pages(root: Path = ROOT) -> list[str]:
     return toc_entries(yaml.safe_load((root / "_toc.yml").read_text()))
 
 
+def page_files(root: Path = ROOT) -> list[Path]:
+    """List the files of the pages, in order."""
+    files = [root / f"{page}{suffix}" for page in pages(root) for suffix in (".ipynb", ".md")]
+    return [path for path in files if path.is_file()]
+
+
 def notebooks(root: Path = ROOT) -> list[Path]:
     """List the pages that are notebooks."""
-    return [path for page in pages(root) if (path := root / f"{page}.ipynb").is_file()]
+    return [path for path in page_files(root) if path.suffix == ".ipynb"]

@@ -6,7 +6,7 @@ python -m tools.set_repository https://github.com/OWNER/NAME
 import sys
 from pathlib import Path
 
-from tools.book import ADDRESS, ROOT, notebooks, repository
+from tools.book import ADDRESS, ROOT, page_files, repository
 from tools.notebooks import write
 
 TEXTS = ["_config.yml", "pyproject.toml", "README.md", "CITATION.cff", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -25,12 +25,16 @@ def short(url: str) -> str:
     return url.split("/", 3)[3]
 
 
+def carriers(root: Path = ROOT) -> list[Path]:
+    """List the files that may carry the address."""
+    return [root / name for name in TEXTS if (root / name).is_file()] + page_files(root)
+
+
 def set_repository(url: str, root: Path = ROOT) -> list[Path]:
     """Rewrite the address in the texts and the notebooks; give the files that changed."""
     new, old = valid(url), repository(root)
-    files = [root / name for name in TEXTS if (root / name).is_file()] + notebooks(root)
     changed = []
-    for path in files:
+    for path in carriers(root):
         text = path.read_text().replace(old, new)
         # Launch links name OWNER/NAME alone, after another host.
         text = text.replace(f"github/{short(old)}/", f"github/{short(new)}/")
