@@ -8,25 +8,28 @@ writes results/sinusoid-<run>.json for every run of the table below and, beside 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import mse_loss
 
 from mamlbook import Model, Sinusoids, confidence, evaluate, fit, joint, maml, mlp
 from mamlbook.learner import MetaLearner
+from mamlbook.numerics import Params
 from mamlbook.record import RESULTS, environment, record
 from mamlbook.tasks.base import SupportOnly, TaskDistribution
 from mamlbook.training import pick_device
 
 ALPHA, STEPS = 0.01, 10
+TASKS, BETA = 25, 0.001
 
 
 class Run(NamedTuple):
     """One meta-training: what is composed, on which tasks, for how long."""
 
-    build: object  # Model -> MetaLearner
+    build: Callable[[Model], MetaLearner]
     train: TaskDistribution
     shots: int
     iterations: int
@@ -57,6 +60,37 @@ def curves(learner: MetaLearner, shots: int) -> dict[str, list[float]]:
     return measured
 
 
+def train(name: str, seeds: int, device: torch.device) -> tuple[dict[str, Any], Params]:
+    """Meta-train one run of the table from every seed; its result, and the weights of seed 0."""
+    run, errors, seconds = RUNS[name], {}, 0.0
+    for seed in range(seeds):
+        learner = run.build(sine_model(seed))
+        options = {"steps": run.iterations, "tasks": TASKS, "beta": BETA, "seed": seed, "device": device}
+        history = fit(learner, run.train, progress=True, **options)
+        # What is stored is what is measured: the weights in half precision.
+        with torch.no_grad():
+            for weight in learner.model.theta:
+                weight.copy_(weight.half())
+        errors[str(seed)], seconds = curves(learner, run.shots), seconds + history.seconds
+        if seed == 0:
+            theta = tuple(t.detach().clone() for t in learner.model.theta)
+    result = {
+        "error": errors,
+        "protocol": f"mean squared error after 0..{STEPS} steps with rate {ALPHA} on {run.shots} support points; "
+        "600 tasks, mean and half-width of its 95 % interval; per seed",
+        "training": {
+            "iterations": run.iterations,
+            "tasks": TASKS,
+            "beta": BETA,
+            "distribution": repr(run.train),
+            "configuration": str(learner),
+        },
+        "seconds": round(seconds),
+        **environment(device),
+    }
+    return result, theta
+
+
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.sinusoid", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", nargs="+", choices=sorted(RUNS), default=list(RUNS))
@@ -66,33 +100,7 @@ def main(words: list[str] | None = None) -> None:
     options = parser.parse_args(words)
     device = pick_device(options.device)
     for name in options.runs:
-        run, seeds, seconds = RUNS[name], {}, 0.0
-        for seed in range(options.seeds):
-            learner = run.build(sine_model(seed))
-            history = fit(
-                learner, run.train, steps=run.iterations, tasks=25, beta=1e-3, seed=seed, device=device, progress=True
-            )
-            # What is stored is what is measured: the weights in half precision.
-            with torch.no_grad():
-                for weight in learner.model.theta:
-                    weight.copy_(weight.half())
-            seeds[str(seed)], seconds = curves(learner, run.shots), seconds + history.seconds
-            if seed == 0:
-                theta, configuration = tuple(t.detach().clone() for t in learner.model.theta), str(learner)
-        result = {
-            "error": seeds,
-            "protocol": f"mean squared error after 0..{STEPS} steps with rate {ALPHA} on {run.shots} support points; "
-            "600 tasks, mean and half-width of its 95 % interval; per seed",
-            "training": {
-                "iterations": run.iterations,
-                "tasks": 25,
-                "beta": 0.001,
-                "distribution": repr(run.train),
-                "configuration": configuration,
-            },
-            "seconds": round(seconds),
-            **environment(device),
-        }
+        result, theta = train(name, options.seeds, device)
         print(record(f"sinusoid-{name}", result, theta, folder=options.results))
 
 

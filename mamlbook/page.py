@@ -6,6 +6,7 @@ import ast
 import inspect
 import math
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -55,21 +56,22 @@ def check(
     print(f"✓ {claim}" + (f": {bounds_text}" if bounds_text else ""))
 
 
-def attempt(claim: str, answer: Any, **bounds: float) -> None:
+def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer: answer, **bounds: float) -> None:
     """Judge a reader's answer to an exercise by the same bounds as ``check``, without raising.
 
-    An answer that is still ``None`` or ``...`` is the reader's turn.
+    ``judge`` turns the answer into the number that is held against the bounds, so that a cell can test an answer
+    without giving it away. An answer that is still ``None`` or ``...`` is the reader's turn.
 
-    >>> attempt("the start", ..., equals=0.25, within=1e-6)
-    … the start: your turn
+    >>> attempt("the root of x^2 - 2", ..., lambda x: x * x - 2, equals=0, within=1e-6)
+    … the root of x^2 - 2: your turn
     """
     if answer is None or answer is Ellipsis:
         print(f"… {claim}: your turn")
         return
     try:
-        check(claim, answer, **bounds)
+        check(claim, judge(answer), **bounds)
     except CheckFailed:
-        print(f"✗ {claim}: {answer} is not it yet")
+        print(f"✗ {claim}: not yet")
 
 
 def show(*objects: Any) -> Any:

@@ -60,8 +60,10 @@ def test_sources_are_shown_as_one_block():
 
 
 def test_an_exercise_judges_the_answer_and_never_raises(capsys):
-    for answer in (None, ..., 0.3, 0.25):
-        attempt("start", answer, equals=0.25, within=1e-6)
+    for answer in (None, ..., 1.3, 2**0.5):
+        attempt("root of 2", answer, lambda x: x * x - 2, equals=0, within=1e-6)
+    attempt("small", 0.1, below=0.2)
     assert capsys.readouterr().out == (
-        "… start: your turn\n… start: your turn\n✗ start: 0.3 is not it yet\n✓ start: equals 0.25 within 1e-06\n"
+        "… root of 2: your turn\n… root of 2: your turn\n✗ root of 2: not yet\n"
+        "✓ root of 2: equals 0 within 1e-06\n✓ small: below 0.2\n"
     )

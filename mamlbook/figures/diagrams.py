@@ -12,24 +12,24 @@ from mamlbook.tasks.base import Tasks
 
 def two_loops(tasks: int = 3) -> Figure:
     """One meta-step: theta fans out to the tasks, each adapts on its support set, query losses come back as a mean."""
-    with drawing(6.8, 4.0) as (fig, ax):
+    with drawing(6.6, 4.2) as (fig, ax):
         ax.set(xlim=(0.3, 10.3), ylim=(0, 5.9))
         ax.axis("off")
-        _box(ax, (1.0, 3.4), r"$\theta$", COLOURS["theta"], size=18)
-        ax.text(1.0, 4.1, "one start\nfor every task", ha="center", va="bottom", fontsize=9, color=MUTED)
+        _box(ax, (1.0, 3.4), r"$\theta$", COLOURS["theta"], size=20)
+        ax.text(1.0, 4.1, "one start\nfor every task", ha="center", va="bottom", fontsize=12, color=MUTED)
         for number in range(1, tasks + 1):
             height = 4.8 - 2.8 * (number - 1) / max(tasks - 1, 1)
-            _box(ax, (4.5, height), rf"$\phi_{number}$", COLOURS["maml"], size=15)
-            _box(ax, (7.2, height), rf"$L_{number}(\phi_{number})$", COLOURS["query"], size=12)
+            _box(ax, (4.5, height), rf"$\phi_{number}$", COLOURS["maml"], size=17)
+            _box(ax, (7.2, height), rf"$L_{number}(\phi_{number})$", COLOURS["query"], size=14)
             _arrow(ax, (1.5, 3.4), (4.0, height), COLOURS["maml"])
             _arrow(ax, (5.0, height), (6.4, height), COLOURS["query"])
             _arrow(ax, (8.0, height), (9.25, 3.4 + (height - 3.4) * 0.12), COLOURS["query"])
-        ax.text(2.7, 5.35, "inner loop: S steps\non the support set", ha="center", fontsize=9, color=COLOURS["maml"])
-        ax.text(7.2, 5.5, "judged on the query set", ha="center", fontsize=9, color=COLOURS["query"])
-        _box(ax, (9.75, 3.4), "mean", COLOURS["query"], size=10)
+        ax.text(2.7, 5.35, "inner loop: S steps\non the support set", ha="center", fontsize=12, color=COLOURS["maml"])
+        ax.text(7.2, 5.5, "judged on the query set", ha="center", fontsize=12, color=COLOURS["query"])
+        _box(ax, (9.75, 3.4), "mean", COLOURS["query"], size=13)
         back = {"arrowstyle": "-|>", "color": COLOURS["theta"], "lw": 1.6, "connectionstyle": "bar,fraction=-0.2"}
         ax.annotate("", (1.0, 2.8), (9.75, 2.8), arrowprops=back)
-        ax.text(5.3, 0.5, r"outer loop: the gradient of the mean in $\theta$ moves $\theta$", ha="center", fontsize=9)
+        ax.text(5.3, 0.5, r"outer loop: the gradient of the mean in $\theta$ moves $\theta$", ha="center", fontsize=12)
     return fig
 
 
@@ -51,9 +51,9 @@ def episode(tasks: Tasks, ways: int, *, task: int = 0) -> Figure:
                 picture = sets[kind][way * (shots, queries)[kind] + column - kind * shots, 0]
                 _picture(axes[way, column], picture, ("support", "query")[kind])
             axes[way, 0].set_ylabel(f"class {way}", rotation=0, ha="right", va="center")
-        axes[0, 0].set_title("support", fontsize=10, loc="center", color=COLOURS["support"])
+        axes[0, 0].set_title("support", fontsize=12, loc="center", color=COLOURS["support"])
         for column in range(shots, columns):
-            axes[0, column].set_title("query", fontsize=10, loc="center", color=COLOURS["query"])
+            axes[0, column].set_title("query", fontsize=12, loc="center", color=COLOURS["query"])
     return fig
 
 

@@ -32,18 +32,18 @@ def adaptation(
     x, y = query.x[:, order], query.y[:, order]
     with drawing(3.4 * len(panels) if len(panels) > 1 else 5.4, 3.4, columns=len(panels), sharey=True) as (fig, axes):
         for ax, (role, learner) in zip([axes] if len(panels) == 1 else axes, panels.items(), strict=True):
-            ax.plot(x[0, :, 0], y[0, :, 0], label="the wave", **line("truth"))
+            ax.plot(x[0, :, 0], y[0, :, 0], label="wave", **line("truth"))
             for step, weight in zip(steps, torch.linspace(0.3, 1, len(steps)), strict=True):
                 adapted = learner.adapt(support.to(learner.model.theta[0].dtype), steps=step)
                 y_hat = adapted.predict(adapted.phi, x.to(learner.model.theta[0].dtype)).detach()
                 label = f"{step} step" + ("" if step == 1 else "s")
                 ax.plot(x[0, :, 0], y_hat[0, :, 0], color=line(role)["color"], alpha=weight.item(), label=label)
-            ax.plot(support.x[0, :, 0], support.y[0, :, 0], "o", color=COLOURS["support"], label="support points")
+            ax.plot(support.x[0, :, 0], support.y[0, :, 0], "o", color=COLOURS["support"], label="points")
             ax.set(title=NAMES[role], xlabel="x")
         handles, labels = ax.get_legend_handles_labels()
         # One legend for all panels: the shades mean the steps, whatever the colour.
         handles = [_in_ink(handle) for handle in handles]
-        fig.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        fig.legend(handles, labels, loc="outside lower center", ncols=len(labels), columnspacing=1.1, handlelength=1.4)
     return fig
 
 

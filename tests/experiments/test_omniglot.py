@@ -1,0 +1,107 @@
+"""The Omniglot experiment: its command, what it writes, and the stored weights measured again."""
+
+import json
+
+import pytest
+import torch
+
+from experiments import omniglot as experiment
+from mamlbook import accuracy, confidence, evaluate
+from mamlbook.record import RESULTS, load_theta, recall, recall_weights
+from mamlbook.tasks.images import Episodes, Pool
+
+
+@pytest.fixture
+def small_pool(monkeypatch):
+    """Noise in place of characters: every class has its own pattern, so that there is something to learn."""
+    generator = torch.Generator().manual_seed(0)
+    patterns = torch.rand(30, 1, 28, 28, generator=generator)
+    images = (patterns + 0.3 * torch.rand(30, 20, 28, 28, generator=generator)).mul(196).to(torch.uint8)
+    pool = Pool(images, tuple(map(str, range(30))), ("A",) * 30)
+    monkeypatch.setattr(experiment, "omniglot", lambda folder: pool)
+    monkeypatch.setattr(experiment, "split", lambda pool, name: (pool[:20], pool[20:]))
+
+
+def words(folder, *more):
+    return [
+        *("--ways", "3", "--shots", "1", "--tasks", "2", "--every", "2", "--evaluation-tasks", "4"),
+        *("--device", "cpu", "--results", str(folder / "results"), "--checkpoints", str(folder / "checkpoints")),
+        *more,
+    ]
+
+
+def test_the_command_trains_measures_and_records(tmp_path, small_pool, capsys):
+    experiment.main(words(tmp_path, "--iterations", "4"))
+    out, err = capsys.readouterr()
+    assert "4/4" in err
+    last = out.strip().split("\n")[-8:]
+    assert [line.split("after ")[1] for line in last] == [
+        f"{step} steps, {queries} query drawing(s) a class" for queries in (1, 15) for step in (0, 1, 3, 5)
+    ]
+    stored = json.loads((tmp_path / "results" / "omniglot-3w1s-maml.json").read_text())
+    assert stored["seed"] == 0
+    assert stored["accuracy"]["1"]["5"] == [float(last[3].split(" ± ")[0]), float(last[3].split(" ± ")[1].split()[0])]
+    assert {"device", "versions", "seconds", "protocol", "training"} <= set(stored)
+    assert stored["training"]["iterations"] == 4
+    assert (tmp_path / "results" / "omniglot-3w1s-maml.npz").stat().st_size < 1_000_000
+
+
+def test_a_resumed_run_writes_the_same_result(tmp_path, small_pool, monkeypatch):
+    # The rate follows the full number of iterations, so the first half must be told of it: break off in the middle.
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    experiment.main(words(whole, "--iterations", "6"))
+    draw = Episodes.draw
+    left = iter(range(5))
+
+    def breaking(self, tasks, generator):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return draw(self, tasks, generator)
+
+    monkeypatch.setattr(Episodes, "draw", breaking)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.main(words(broken, "--iterations", "6"))
+    assert not (broken / "results").exists()
+    monkeypatch.setattr(Episodes, "draw", draw)
+    experiment.main(words(broken, "--iterations", "6", "--resume"))
+    first, second = (json.loads((f / "results" / "omniglot-3w1s-maml.json").read_text()) for f in (whole, broken))
+    assert first["accuracy"] == second["accuracy"]
+    assert first["training"] == second["training"]
+
+
+@pytest.mark.parametrize("algorithm", ["fomaml", "reptile", "joint"])
+def test_every_algorithm_of_the_table_can_be_run(tmp_path, small_pool, algorithm):
+    experiment.main(words(tmp_path, "--iterations", "2", "--algorithm", algorithm))
+    assert (tmp_path / "results" / f"omniglot-3w1s-{algorithm}.json").is_file()
+
+
+def test_the_splits_do_not_share_a_character(omniglot_folder):
+    pool = experiment.omniglot(omniglot_folder)
+    for name, sizes in (("paper", (1200, 423)), ("background", (964, 659))):
+        train, held_out = experiment.split(pool, name)
+        assert (len(train), len(held_out)) == sizes
+        assert not set(train.names) & set(held_out.names)
+
+
+STORED = sorted(path.stem for path in RESULTS.glob("omniglot-*.json"))
+
+
+def test_the_main_result_is_there():
+    assert recall("omniglot-5w1s-maml")["accuracy"]["1"]["5"][0] >= 96
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_stored_weights_reach_the_stored_accuracy_on_fresh_tasks(name, omniglot_folder):
+    stored = recall(name)
+    split = "background" if name.endswith("background") else "paper"
+    _, held_out = experiment.split(experiment.omniglot(omniglot_folder), split)
+    learner = experiment.build(experiment.arguments(["--algorithm", stored["training"]["algorithm"]]))
+    load_theta(learner.model.net, recall_weights(name))
+    assert str(learner) == stored["training"]["configuration"]
+    episodes = Episodes(held_out, ways=5, shots=1, queries=1, rotate=True)
+    scores = 100 * evaluate(learner, episodes, tasks=400, steps=3, seed=77, metric=accuracy, chunk=20)
+    for step in (0, 1, 3):
+        mean, half = confidence(scores[:, step])
+        expected, expected_half = stored["accuracy"]["1"][str(step)]
+        # Two independent samples of tasks: their difference stays within twice its own 95 % interval.
+        assert abs(mean - expected) < 2 * (half**2 + expected_half**2) ** 0.5
