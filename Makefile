@@ -28,8 +28,8 @@ $(STAMP): requirements.txt pyproject.toml
 	@"$(PYTHON)" -c '$(NEEDED)'
 	@echo "Installing the environment into $(VENV) (about two minutes the first time) ..."
 	@"$(PYTHON)" -m venv $(VENV)
-	@$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(RUN) pip install -qq --disable-pip-version-check -r requirements.txt
+	@$(RUN) pip install -qq --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 # From scratch each time: a kept page would keep its warnings to itself.
@@ -67,7 +67,7 @@ screenshot: book chromium  ## take the picture in the README again
 gpu:  ## test and measure on a GPU
 	$(PYTHON) -m pytest -q tests -m gpu
 	$(if $(wildcard benchmarks/__main__.py),$(PYTHON) -m benchmarks --device cuda)
-	$(if $(wildcard experiments/omniglot.py),$(PYTHON) -m experiments.omniglot --device cuda)
+	$(PYTHON) -m experiments.omniglot --device cuda --iterations 15000 --tasks 32
 
 set-repository: $(STAMP)  ## make the book its own: make set-repository URL=https://github.com/OWNER/NAME
 	@$(RUN) tools.set_repository "$(URL)"

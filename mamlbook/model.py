@@ -51,7 +51,7 @@ class Model(nn.Module):
 
     @property
     def theta(self) -> Params:
-        """The meta-parameters: the network's own weights, in the order of ``net.parameters()``."""
+        """The network's own weights, which are the meta-parameters, in the order of ``net.parameters()``."""
         return tuple(self.net.parameters())
 
     @property

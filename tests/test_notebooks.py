@@ -18,7 +18,7 @@ from tools.notebooks import load, normalise, text, write
 
 NOTEBOOKS = notebooks()
 LINES_IN_A_CELL = 25
-LINES_ON_A_PAGE = 130
+LINES_ON_A_PAGE = 180  # of at most 82 characters
 IGNORED_CELLS = 2
 IGNORING = re.compile(r"nbval[-_](ignore[-_]output|skip)", re.IGNORECASE)
 FORBIDDEN = re.compile(r"^\s*(?:import|from)\s+matplotlib|torch\.manual_seed", re.MULTILINE)

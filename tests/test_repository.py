@@ -132,6 +132,16 @@ def test_continuous_integration_runs_what_a_person_runs():
     assert script.read_text().rstrip().endswith("make lint test")
 
 
+def test_what_is_missing_skips_a_test_but_fails_it_on_continuous_integration(monkeypatch):
+    need(True, "nothing is missing")
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception):
+        need(False, "no browser")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no browser"):
+        need(False, "no browser")
+
+
 # ---------------------------------------------------------------- nothing of one machine
 
 FOLDERS = re.compile(rf"(?<![\w.~/-])/(?:{'|'.join(['work', 'tmp', 'root', 'home'])})/")
@@ -150,9 +160,8 @@ def test_no_file_names_a_folder_of_one_machine_or_the_host_of_a_registry():
 # Each line may import from the lines above it, and a package from itself.
 LAYERS = [
     {"numerics"},
-    {"networks", "record"},
+    {"networks", "record", "tasks"},
     {"model"},
-    {"tasks"},
     {"inner"},
     {"metagradient", "weighting"},
     {"learner"},

@@ -297,12 +297,6 @@ def test_sine_adapt_is_a_pure_function(show):
             np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-9)
 
 
-def test_a_redraw_fits_in_a_frame(show):
-    with show(sine_adaptation(starts(), steps=10, points=20)) as shown:
-        code = "(() => { const t = performance.now(); f.redraw(); return performance.now() - t; })()"
-        assert min(shown.ask(code) for _ in range(20)) < 16
-
-
 def quadratic(state: dict) -> dict:
     """The two-task figure's values by gradient descent through autograd, minimisers by a linear equation."""
     theta = torch.tensor(state["theta"], dtype=torch.float64, requires_grad=True)

@@ -1,7 +1,6 @@
 """The built-in letters: how many, drawn well, the same every time, and look-alikes known as such."""
 
 import importlib
-import time
 from collections import Counter
 
 import pytest
@@ -74,14 +73,6 @@ def test_seed_and_number_decide(pool):
     assert torch.equal(state, torch.get_rng_state()), "the global generator is left alone"
     with pytest.raises(ValueError, match=r"drawings: .* at least 1, got 0"):
         glyphs(drawings=0)
-
-
-def test_all_of_it_takes_seconds():
-    for function in (MODULE._glyphs, MODULE._outlines, MODULE._looks):
-        function.cache_clear()
-    start = time.process_time()
-    glyphs()
-    assert time.process_time() - start < 8
 
 
 @pytest.mark.parametrize("letters", ["AΑАꓮ", "oOοОօ", "cCсϹ", "xXхΧ", "PРΡᑭ", "Vv", "Юю"])
