@@ -27,22 +27,25 @@ def check(
 ) -> None:
     """Hold a claim against its number: print one line if it is true, raise if it is false.
 
-    The line names the bound and not the number, so that it reads the same on every machine. A bare ``value`` must be
-    true; ``equals`` needs ``within``; ``below`` and ``above`` may be combined.
+    The line has the number, to three digits, and the bound. A number that is only the rounding of another machine away
+    from being right, a hundred times closer than its bound asks, is not printed. A bare ``value`` must be true;
+    ``equals`` needs ``within``; ``below`` and ``above`` may be combined.
 
     Raises:
         CheckFailed: the claim is false; the message has the number.
         ValueError: the bounds do not make a claim.
 
     >>> check("one step halves the error", 0.49, below=0.5)
-    ✓ one step halves the error: below 0.5
+    ✓ one step halves the error: 0.49, below 0.5
+    >>> check("two ways to compute it agree", 3e-16, below=1e-12)
+    ✓ two ways to compute it agree: below 1e-12
     """
     if (equals is None) != (within is None):
         raise ValueError("equals, within: expected both or neither; a number is only equal within something")
     number = value.item() if isinstance(value, torch.Tensor) else value
     bounds = []
     if equals is not None:
-        bounds.append((f"equals {equals:g} within {within:g}", abs(number - equals) <= within))
+        bounds.append((f"{equals:g} within {within:g}", abs(number - equals) <= within))
     if below is not None:
         bounds.append((f"below {below:g}", number < below))
     if above is not None:
@@ -53,7 +56,11 @@ def check(
     # Comparisons with nan are false, which is what a claim about nan should be.
     if not all(holds for _, holds in bounds) or (isinstance(number, float) and math.isnan(number)):
         raise CheckFailed(f"✗ {claim}: expected {bounds_text or 'true'}, got {number}")
-    print(f"✓ {claim}" + (f": {bounds_text}" if bounds_text else ""))
+    noise = (equals is not None and abs(number - equals) * 100 < within) or (
+        below is not None and abs(number) * 100 < below
+    )
+    parts = [f"{number:.3g}" if bounds_text and not noise else "", bounds_text]
+    print(f"✓ {claim}" + (": " + ", ".join(filter(None, parts)) if bounds_text else ""))
 
 
 def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer: answer, **bounds: float) -> None:
@@ -72,6 +79,8 @@ def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer
         check(claim, judge(answer), **bounds)
     except CheckFailed:
         print(f"✗ {claim}: not yet")
+    except Exception as error:  # whatever a reader's answer makes of the judge, it is an answer and not a crash
+        print(f"✗ {claim}: not yet ({type(error).__name__}: {error})")
 
 
 def show(*objects: Any) -> Any:

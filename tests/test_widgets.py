@@ -273,7 +273,7 @@ def test_sine_draws_a_new_wave_and_comes_back(show):
 def test_sine_tells_its_errors(show):
     with show(sine_adaptation(starts())) as shown:
         said = shown.figure.locator('[aria-live="polite"]')
-        assert "After 2 steps on 10 points, the error on the whole wave is " in said.inner_text()
+        assert "After 2 steps on 10 points, the mean squared error on the whole wave is " in said.inner_text()
         shown.slide("steps", 0)
         assert said.inner_text().startswith("Before any step")
         errors = shown.ask("f.state.errors")

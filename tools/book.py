@@ -16,7 +16,9 @@ import os
 if importlib.util.find_spec("mamlbook") is None:  # on Colab, leaving torch alone
     SPEC = "git+{url}"
     SPEC = os.environ.get("MAMLBOOK_SPEC", SPEC)
-    %pip install -q {{SPEC}}"""
+    %pip install -q {{SPEC}}
+# The tensors are small: a second thread would wait more than it helps.
+os.environ.setdefault("OMP_NUM_THREADS", "1")"""
 SETUP_METADATA = {
     "mystnb": {"code_prompt_show": "Set-up", "code_prompt_hide": "Set-up"},
     "tags": ["hide-input", "nbval-ignore-output", "remove-output"],

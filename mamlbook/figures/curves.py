@@ -59,7 +59,9 @@ def bars(
             table = torch.as_tensor(table)
             x = torch.arange(len(groups)) + (number - (len(values) - 1) / 2) * width
             ax.bar(x, table.mean(1), width * 0.92, color=line(role)["color"], alpha=0.85, label=labels[role])
-            ax.plot(x[:, None].expand_as(table).flatten(), table.flatten(), "o", color="#1F2328", ms=3, alpha=0.7)
+            ax.plot(
+                x[:, None].expand_as(table).flatten(), table.flatten(), "o", color="#1F2328", mec="white", mew=0.8, ms=5
+            )
         ax.set_xticks(range(len(groups)), groups)
         ax.set_ylabel(ylabel)
         ax.grid(axis="x", visible=False)

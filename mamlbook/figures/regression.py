@@ -39,7 +39,7 @@ def adaptation(
                 label = f"{step} step" + ("" if step == 1 else "s")
                 ax.plot(x[0, :, 0], y_hat[0, :, 0], color=line(role)["color"], alpha=weight.item(), label=label)
             ax.plot(support.x[0, :, 0], support.y[0, :, 0], "o", color=COLOURS["support"], label="points")
-            ax.set(title=NAMES[role], xlabel="x")
+            ax.set(title=NAMES[role], xlabel="x", ylabel="y" if ax is fig.axes[0] else "")
         handles, labels = ax.get_legend_handles_labels()
         # One legend for all panels: the shades mean the steps, whatever the colour.
         handles = [_in_ink(handle) for handle in handles]

@@ -130,7 +130,7 @@
   function say(frame, state) {
     const { steps, points } = state;
     const when = steps === 0 ? "Before any step" : `After ${kit.plural(steps, "step", "steps")} on ${kit.plural(points.length, "point", "points")}`;
-    const whole = kit.paragraph(...sentence(frame, state, `${when}, the error on the whole wave is `, (e) => kit.short(e.wave)));
+    const whole = kit.paragraph(...sentence(frame, state, `${when}, the mean squared error on the whole wave is `, (e) => kit.short(e.wave)));
     if (points.length === 0) return frame.say(whole, kit.aside("There is no point to learn from."));
     const names = Object.keys(state.starts);
     const list = names.map((name) => `${kit.short(state.errors[name].points)} (${NAMES[name]})`).join(", ");

@@ -62,7 +62,8 @@ def sine_adaptation(
     if caption is None:
         caption = (
             f"The networks differ only in the weights they start from. Each takes gradient steps of size {alpha:g} on "
-            "the mean squared error of the points. The whole wave, between −5 and 5, is shown to none of them."
+            "the mean squared error of the points. The whole wave, dotted, is shown to none of them; it does not "
+            "follow the points that you move."
         )
     return widget("sine", data, title=title, alt=alt, fallback=_still(data), caption=caption)
 

@@ -147,8 +147,10 @@
       });
       joint.draw(xs, xs.map((theta) => objectives(state, theta).joint));
       maml.draw(xs, xs.map((theta) => objectives(state, theta).maml));
-      jointLowest(now.jointMinimiser, objectives(state, now.jointMinimiser).joint, "joint optimum");
-      mamlLowest(now.mamlMinimiser, objectives(state, now.mamlMinimiser).maml, "MAML optimum");
+      // Without a step the two objectives are one, and so would be the places of their labels.
+      const one = state.steps === 0 || state.alpha === 0;
+      jointLowest(now.jointMinimiser, objectives(state, now.jointMinimiser).joint, one ? "" : "joint optimum");
+      mamlLowest(now.mamlMinimiser, objectives(state, now.mamlMinimiser).maml, one ? "both optima" : "MAML optimum");
       for (const made of [handle, mirror]) made.place(state.theta, null);
       say(frame, state, now);
       frame.figure.mamlbook.values = now;

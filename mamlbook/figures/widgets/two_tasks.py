@@ -48,8 +48,9 @@ def two_tasks(
     )
     if caption is None:
         caption = (
-            f"Task i has the loss hᵢ/2 (θ − cᵢ)² with its optimum at c₁ = {c[0]:g} and c₂ = {c[1]:g}. "
-            "S steps of size α take θ to φᵢ = cᵢ + (1 − α hᵢ)ˢ (θ − cᵢ), so every value here is exact."
+            f"Task b has the loss h/2 (θ − c)², with its own curvature h and optimum c: {c[0]:g} and {c[1]:g}. "
+            "A step of size α shrinks the distance θ − c by the factor 1 − αh, so every value here is exact. "
+            "Joint means before any step, MAML after S steps."
         )
     data = {"first": first, "range": [LOW, HIGH]}
     return widget("two_tasks", data, title=title, alt=alt, fallback=_still(first), caption=caption)
