@@ -36,7 +36,7 @@ def check(
         ValueError: the bounds do not make a claim.
 
     >>> check("one step halves the error", 0.49, below=0.5)
-    ✓ one step halves the error: 0.49, below 0.5
+    ✓ one step halves the error: 0.49 (below 0.5)
     >>> check("two ways to compute it agree", 3e-16, below=1e-12)
     ✓ two ways to compute it agree: below 1e-12
     """
@@ -59,8 +59,9 @@ def check(
     noise = (equals is not None and abs(number - equals) * 100 < within) or (
         below is not None and abs(number) * 100 < below
     )
-    parts = [f"{number:.3g}" if bounds_text and not noise else "", bounds_text]
-    print(f"✓ {claim}" + (": " + ", ".join(filter(None, parts)) if bounds_text else ""))
+    if bounds_text and not noise:
+        bounds_text = f"{number:.3g} ({bounds_text})"
+    print(f"✓ {claim}: {bounds_text}" if bounds_text else f"✓ {claim}")
 
 
 def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer: answer, **bounds: float) -> None:

@@ -16,7 +16,7 @@ def test_a_true_claim_prints_one_stable_line(capsys):
     check("between", 0.5, above=0.1, below=0.9)
     check("so it is", True)
     assert capsys.readouterr().out == (
-        "✓ close: 1, 1 within 0.001\n✓ small: below 1e-06\n✓ between: 0.5, below 0.9 and above 0.1\n✓ so it is\n"
+        "✓ close: 1 (1 within 0.001)\n✓ small: below 1e-06\n✓ between: 0.5 (below 0.9 and above 0.1)\n✓ so it is\n"
     )
 
 
@@ -66,6 +66,6 @@ def test_an_exercise_judges_the_answer_and_never_raises(capsys):
     attempt("root of 2", "1.41", lambda x: x * x - 2, equals=0, within=1e-6)
     assert capsys.readouterr().out == (
         "… root of 2: your turn\n… root of 2: your turn\n✗ root of 2: not yet\n"
-        "✓ root of 2: 0 within 1e-06\n✓ small: 0.1, below 0.2\n"
+        "✓ root of 2: 0 within 1e-06\n✓ small: 0.1 (below 0.2)\n"
         "✗ root of 2: not yet (TypeError: can't multiply sequence by non-int of type 'str')\n"
     )
