@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import math
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -43,25 +42,21 @@ def check(
     if (equals is None) != (within is None):
         raise ValueError("equals, within: expected both or neither; a number is only equal within something")
     number = value.item() if isinstance(value, torch.Tensor) else value
-    bounds = []
+    held = []  # each bound in words, whether it holds, and whether it holds a hundred times over
     if equals is not None:
-        bounds.append((f"{equals:g} within {within:g}", abs(number - equals) <= within))
+        distance = abs(number - equals)
+        held.append((f"{equals:g} within {within:g}", distance <= within, distance * 100 < within))
     if below is not None:
-        bounds.append((f"below {below:g}", number < below))
+        held.append((f"below {below:g}", number < below, abs(number) * 100 < below))
     if above is not None:
-        bounds.append((f"above {above:g}", number > above))
-    if not bounds:
-        bounds.append(("", bool(number)))
-    bounds_text = " and ".join(text for text, _ in bounds)
+        held.append((f"above {above:g}", number > above, False))
+    words = " and ".join(text for text, *_ in held)
     # Comparisons with nan are false, which is what a claim about nan should be.
-    if not all(holds for _, holds in bounds) or (isinstance(number, float) and math.isnan(number)):
-        raise CheckFailed(f"✗ {claim}: expected {bounds_text or 'true'}, got {number}")
-    noise = (equals is not None and abs(number - equals) * 100 < within) or (
-        below is not None and abs(number) * 100 < below
-    )
-    if bounds_text and not noise:
-        bounds_text = f"{number:.3g} ({bounds_text})"
-    print(f"✓ {claim}: {bounds_text}" if bounds_text else f"✓ {claim}")
+    if not (all(holds for _, holds, _ in held) if held else number) or number != number:
+        raise CheckFailed(f"✗ {claim}: expected {words or 'true'}, got {number}")
+    if held and not any(amply for *_, amply in held):
+        words = f"{number:.3g} ({words})"
+    print(f"✓ {claim}: {words}" if held else f"✓ {claim}")
 
 
 def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer: answer, **bounds: float) -> None:

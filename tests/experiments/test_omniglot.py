@@ -90,6 +90,13 @@ def test_the_main_result_is_there():
     assert recall("omniglot-5w1s-maml")["accuracy"]["1"]["5"][0] >= 96
 
 
+def test_the_readme_quotes_the_stored_results():
+    readme = " ".join((RESULTS.parent / "README.md").read_text().split())
+    for name in ("omniglot-5w1s-maml", "omniglot-5w1s-maml-background"):
+        mean, half = recall(name)["accuracy"]["1"]["1"]
+        assert f"{mean:.1f} ± {half:.1f} %" in readme
+
+
 @pytest.mark.parametrize("name", STORED)
 def test_stored_weights_reach_the_stored_accuracy_on_fresh_tasks(name, omniglot_folder):
     stored = recall(name)
