@@ -78,6 +78,7 @@ def measure(learner: MetaLearner, held_out: Pool, options: argparse.Namespace) -
             seed=options.seed + 1,
             metric=accuracy,
             chunk=20,
+            progress=True,
         )
         mean, half = confidence(100 * scores)
         measured[str(queries)] = {str(step): [round(v[step].item(), 2) for v in (mean, half)] for step in STEPS}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.func import vmap
+from tqdm import tqdm
 
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import TaskDistribution
@@ -22,12 +23,13 @@ def evaluate(
     seed: int = 1,
     metric: Callable[[Tensor, Tensor], Tensor] | None = None,
     chunk: int = 100,
+    progress: bool | None = None,
 ) -> Tensor:
     """The query metric of fresh tasks after 0, 1, ..., S inner steps: (tasks, S + 1).
 
     ``metric(y_hat, y)`` sees one task and returns one number; the default is the model's loss. ``steps`` may exceed the
     number used in training. ``confidence(result)`` turns it into means with 95 % intervals. ``chunk`` tasks are
-    adapted at a time and are part of what the seed means.
+    adapted at a time and are part of what the seed means. ``progress=None`` shows a bar in a terminal only.
 
     Raises:
         ValueError: a number out of range.
@@ -37,7 +39,8 @@ def evaluate(
     generator = torch.Generator().manual_seed(seed)
     score = learner.model.losses if metric is None else vmap(metric)
     rows = []
-    for first in range(0, tasks, chunk):
+    disable = None if progress is None else not progress
+    for first in tqdm(range(0, tasks, chunk), "evaluation", disable=disable, leave=False):
         support, query, _ = distribution.draw(min(chunk, tasks - first), generator).like(learner.model.theta[0])
         path = learner.solver.path(learner.model, support, unroll=False, steps=steps)
         with torch.no_grad():
