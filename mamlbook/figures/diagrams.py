@@ -33,6 +33,27 @@ def two_loops(tasks: int = 3) -> Figure:
     return fig
 
 
+def unrolled(steps: int = 3) -> Figure:
+    """The graph of the inner loop: each phi reaches the next directly and through its gradient."""
+    with drawing(6.8, 2.9) as (fig, ax):
+        ax.set(xlim=(-0.45, steps + 1.4), ylim=(-0.75, 1.75))
+        ax.axis("off")
+        for step in range(steps + 1):
+            name = rf"$\phi^{step}$" if step else r"$\theta=\phi^0$"
+            _box(ax, (step, 0), name, COLOURS["theta" if step == 0 else "maml"], size=14)
+        for step in range(steps):
+            _box(ax, (step + 0.5, 1.05), rf"$g(\phi^{step})$", COLOURS["joint"], size=12)
+            _arrow(ax, (step + 0.27, 0), (step + 0.78, 0), COLOURS["maml"])
+            _arrow(ax, (step + 0.08, 0.3), (step + 0.36, 0.76), COLOURS["joint"])
+            _arrow(ax, (step + 0.64, 0.76), (step + 0.92, 0.3), COLOURS["joint"])
+            ax.text(step + 0.5, -0.18, r"$I$", ha="center", va="top", fontsize=12, color=COLOURS["maml"])
+            ax.text(step + 0.5, 1.45, rf"$-\alpha H_{step}$", ha="center", fontsize=12, color=COLOURS["joint"])
+        _box(ax, (steps + 1, 0), r"$L(\phi)$", COLOURS["query"], size=14)
+        _arrow(ax, (steps + 0.2, 0), (steps + 0.72, 0), COLOURS["query"])
+        ax.text((steps + 1) / 2, -0.62, "backward: from right to left", ha="center", fontsize=12)
+    return fig
+
+
 def episode(tasks: Tasks, ways: int, *, task: int = 0) -> Figure:
     """One few-shot task as pictures: a row for each class, its support drawings on the left, its queries on the right.
 

@@ -49,7 +49,7 @@ def two_tasks(
     if caption is None:
         caption = (
             f"Task b has the loss h/2 (θ − c)², with its own curvature h and optimum c: {c[0]:g} and {c[1]:g}. "
-            "A step of size α shrinks the distance θ − c by the factor 1 − αh, so every value here is exact. "
+            "A step of size α multiplies θ − c by 1 − αh (negative: it overshoots), so every value here is exact. "
             "Joint means before any step, MAML after S steps."
         )
     data = {"first": first, "range": [LOW, HIGH]}
