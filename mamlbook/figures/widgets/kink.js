@@ -99,6 +99,8 @@
     const interval = kit.svg("rect", { fill: kit.colour("task2"), "fill-opacity": 0.12 });
     view.curves.append(interval);
     const left = kit.curve(view, "maml"), right = kit.curve(view, "maml"), plain = kit.curve(view, "joint");
+    // The dashed loss lies on this piece, so it is wider than the dashes.
+    left.group.firstChild.style.strokeWidth = 5.5;
     const jump = jumpMarks(view);
     const secant = straight(view, "task2", 2), tangent = straight(view, "task1", 1);
     const handle = kit.handle(view, {

@@ -22,8 +22,7 @@ def kink(
 
     The loss L(w) = (relu(w) - 1)^2 / 2 has a kink at 0. One step of size ``alpha`` leads from w to
     w' = w - alpha L'(w), and the MAML objective F(w) = L(w') jumps at 0 from 1/2 to (1 - alpha)^2 / 2, because below 0
-    the step goes nowhere.
-    Differentiation at w does not see the jump; a finite difference over an interval around 0 does.
+    the step goes nowhere. Differentiation at w does not see the jump; a finite difference across 0 does.
 
     Raises:
         ValueError: ``alpha`` outside [0, 1], or ``w`` outside [-0.6, 1.6].
@@ -63,7 +62,7 @@ def _still(first: dict[str, Any]) -> str:
     # The open circle where F starts again; F itself begins at the circle's edge.
     radius = 5.5 * (HIGH - LOW) / (WIDTH - LEFT - RIGHT)
     ratio = 5.5 * 0.6 / (panel.height - 48) / radius
-    turns = [math.tau * number / 24 for number in range(25)]
+    turns = [math.tau * (number + 0.3) / 24 for number in range(25)]  # off the axes, where pixels would be ties
     above = [radius + (HIGH - radius) * number / 80 for number in range(81)]
     again = (1 - alpha) ** 2 / 2
     slope = (1 - alpha) ** 2 * (w - 1) if w > 0 else 0.0
