@@ -39,7 +39,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--split", choices=("paper", "background"), default="paper", help="1200/423 shuffled, or by alphabets")
     add("--pooling", choices=("stride", "max"), default="stride")
     add("--tasks", type=int, default=16, help="tasks per meta-step (the paper: 32)")
-    add("--alpha", type=float, default=None, help="inner rate for the mean cross-entropy; default 0.4 (the paper: 2)")
+    add("--alpha", type=float, default=0.4, help="inner rate for the mean cross-entropy (the paper: 2)")
     add("--steps", type=int, default=1, help="inner steps in training")
     add("--beta", type=float, default=1e-3, help="first outer rate of Adam, annealed to zero along a cosine")
     add("--evaluation-tasks", type=int, default=1000)
@@ -55,10 +55,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
 def build(options: argparse.Namespace) -> MetaLearner:
     """The learner that the options describe: conv4, everything but batch norm's gain and offset adapted."""
     model = Model(conv4(options.ways, pooling=options.pooling, seed=options.seed), loss=cross_entropy)
-    alpha = 0.4 if options.alpha is None else options.alpha
     if options.algorithm == "joint":
-        return ALGORITHMS["joint"](model, alpha)
-    return ALGORITHMS[options.algorithm](model, alpha, options.steps, keep(weights))
+        return ALGORITHMS["joint"](model, options.alpha)
+    return ALGORITHMS[options.algorithm](model, options.alpha, options.steps, keep(weights))
 
 
 def split(pool: Pool, name: str) -> tuple[Pool, Pool]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mamlbook.evaluation import confidence
-from mamlbook.figures.style import NAMES, drawing, line
+from mamlbook.figures.style import COLOURS, NAMES, drawing, line
 from mamlbook.training import History
 
 
@@ -29,7 +29,7 @@ def curve(history: History | Mapping[str, History], window: int = 50) -> Figure:
     return fig
 
 
-def steps(errors: Mapping[str, Tensor], *, labels: Mapping[str, str] | None = None, title: str = "") -> Figure:
+def steps(errors: Mapping[str, Tensor]) -> Figure:
     """An error after 0, 1, ..., S inner steps: a line for each role, with the 95 % interval of its mean as a band.
 
     Shapes: every value is (n, S + 1), over n tasks or n seeds.
@@ -38,17 +38,15 @@ def steps(errors: Mapping[str, Tensor], *, labels: Mapping[str, str] | None = No
         for role, values in errors.items():
             mean, half = confidence(values)
             x = range(len(mean))
-            ax.plot(x, mean, label=(labels or NAMES)[role], **line(role, markers=True))
+            ax.plot(x, mean, label=NAMES[role], **line(role, markers=True))
             ax.fill_between(x, mean - half, mean + half, color=line(role)["color"], alpha=0.18, linewidth=0)
-        ax.set(xlabel="inner steps", ylabel="mean squared error", title=title)
+        ax.set(xlabel="inner steps", ylabel="mean squared error")
         ax.set_ylim(bottom=0)
         ax.legend()
     return fig
 
 
-def bars(
-    values: Mapping[str, Sequence[float]], labels: Mapping[str, str], groups: Sequence[str], ylabel: str
-) -> Figure:
+def bars(values: Mapping[str, Tensor], labels: Mapping[str, str], groups: Sequence[str], ylabel: str) -> Figure:
     """A bar for each role in each group, at the mean over seeds, with every seed as a dot.
 
     Shapes: ``values[role]`` is (groups, seeds).
@@ -56,11 +54,16 @@ def bars(
     width = 0.8 / len(values)
     with drawing(6.6, 3.2) as (fig, ax):
         for number, (role, table) in enumerate(values.items()):
-            table = torch.as_tensor(table)
             x = torch.arange(len(groups)) + (number - (len(values) - 1) / 2) * width
             ax.bar(x, table.mean(1), width * 0.92, color=line(role)["color"], alpha=0.85, label=labels[role])
             ax.plot(
-                x[:, None].expand_as(table).flatten(), table.flatten(), "o", color="#1F2328", mec="white", mew=0.8, ms=5
+                x[:, None].expand_as(table).flatten(),
+                table.flatten(),
+                "o",
+                color=COLOURS["support"],
+                mec="white",
+                mew=0.8,
+                ms=5,
             )
         ax.set_xticks(range(len(groups)), groups)
         ax.set_ylabel(ylabel)
