@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -40,10 +40,16 @@ class BatchNorm(nn.Module):
         return f"{len(self.gain)}, eps={self.eps:g}"
 
 
-def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU, seed: int = 0) -> nn.Sequential:
-    """A fully connected network with PyTorch's own initial weights: (K, sizes[0]) to (K, sizes[-1]).
+def mlp(
+    *sizes: int,
+    activation: type[nn.Module] = nn.ReLU,
+    start: Callable[[Tensor], object] | None = None,
+    seed: int = 0,
+) -> nn.Sequential:
+    """A fully connected network: (K, sizes[0]) to (K, sizes[-1]).
 
-    The paper's sine network is ``mlp(1, 40, 40, 1)``.
+    The paper's sine network is ``mlp(1, 40, 40, 1)``. The initial weights are PyTorch's own; with ``start``, a function
+    of ``torch.nn.init`` such as ``xavier_uniform_``, every matrix is drawn by it and the biases are zero.
 
     Raises:
         ValueError: fewer than two sizes, or a size below 1.
@@ -57,7 +63,8 @@ def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU, seed: int = 0) -> nn
         torch.manual_seed(seed)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for number, (wide, next_wide) in enumerate(pairwise(sizes), 1):
-            layers["head" if number == len(sizes) - 1 else f"linear{number}"] = nn.Linear(wide, next_wide)
+            layer = nn.Linear(wide, next_wide)
+            layers["head" if number == len(sizes) - 1 else f"linear{number}"] = _drawn(layer, start) if start else layer
             if number < len(sizes) - 1:
                 layers[f"activation{number}"] = activation()
     return nn.Sequential(layers)
@@ -113,13 +120,14 @@ def conv4(
         for number in range(1, 5):
             blocks[f"block{number}"] = _block(channels if number == 1 else filters, filters, pooling)
         blocks["flatten"] = nn.Flatten()
-        blocks["head"] = _glorot(nn.Linear(filters * side * side, ways))
+        blocks["head"] = _drawn(nn.Linear(filters * side * side, ways), nn.init.xavier_uniform_)
     return nn.Sequential(blocks)
 
 
 def _block(inputs: int, outputs: int, pooling: str) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers["conv"] = _glorot(nn.Conv2d(inputs, outputs, 3, stride=2 if pooling == "stride" else 1, padding=1))
+    conv = nn.Conv2d(inputs, outputs, 3, stride=2 if pooling == "stride" else 1, padding=1)
+    layers["conv"] = _drawn(conv, nn.init.xavier_uniform_)
     layers["norm"] = BatchNorm(outputs)
     layers["relu"] = nn.ReLU()
     if pooling == "max":
@@ -127,7 +135,7 @@ def _block(inputs: int, outputs: int, pooling: str) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
-def _glorot(layer: nn.Conv2d | nn.Linear) -> nn.Module:
-    nn.init.xavier_uniform_(layer.weight)
+def _drawn(layer: nn.Conv2d | nn.Linear, start: Callable[[Tensor], object]) -> nn.Module:
+    start(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

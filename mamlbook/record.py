@@ -64,7 +64,24 @@ def recall_curves(name: str, kind: str = "new", *, folder: Path = RESULTS) -> Te
     Raises:
         FileNotFoundError: there is no such result.
     """
-    return torch.tensor([curves[kind] for curves in recall(name, folder=folder)["error"].values()])
+    return _curves(recall(name, folder=folder), kind)
+
+
+def recall_sweep(knob: str, kind: str = "new", *, folder: Path = RESULTS) -> dict[str, Tensor]:
+    """The same for every setting of a stored sweep over one knob: setting to (seeds, S + 1).
+
+    Where a run had become infinite or nan there is nan.
+
+    Raises:
+        FileNotFoundError: there is no such sweep.
+    """
+    runs = recall(f"sweep-{knob}", folder=folder)["runs"]
+    return {setting: _curves(run, kind) for setting, run in runs.items()}
+
+
+def _curves(run: dict[str, Any], kind: str) -> Tensor:
+    nan = float("nan")
+    return torch.tensor([[nan if v is None else v for v in curves[kind]] for curves in run["error"].values()])
 
 
 def recall_weights(name: str, *, folder: Path = RESULTS) -> Params:

@@ -1,0 +1,172 @@
+"""Turn one knob of meta-training at a time: sine networks from several seeds, at every setting of each knob.
+
+    python -m experiments.sweeps --knobs alpha steps
+
+writes results/sweep-<knob>.json for every knob named (all of them by default).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
+from tqdm import tqdm
+
+from mamlbook import ALGORITHMS, GradientDescent, MetaLearner, Model, Sinusoids, confidence, evaluate, fit, maml, mlp
+from mamlbook.diagnostics import largest_curvature
+from mamlbook.record import RESULTS, environment, record
+from mamlbook.training import NonFiniteLoss, pick_device
+
+ITERATIONS, SEEDS = 5_000, 5
+TEST_STEPS, TEST_TASKS, TEST_POINTS = 20, 600, 100
+CURVATURE_TASKS = 50
+
+
+class Setting(NamedTuple):
+    """One way to meta-train a sine network; the defaults are the setting that every knob is turned away from."""
+
+    build: Callable[..., MetaLearner] = maml
+    alpha: float | None = 0.01
+    steps: int | None = 1
+    rule: Callable[..., torch.optim.Optimizer] = torch.optim.SGD
+    tasks: int = 25
+    beta: float = 1e-3
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+    start: Callable[[torch.Tensor], object] | None = None
+    activation: type[nn.Module] = nn.ReLU
+    shots: int = 10
+
+    def learner(self, seed: int) -> MetaLearner:
+        """The untrained learner of one seed; a rate or number of steps that is None is the algorithm's own default."""
+        model = Model(mlp(1, 40, 40, 1, activation=self.activation, start=self.start, seed=seed), mse_loss)
+        given = {"alpha": self.alpha, "steps": self.steps}
+        learner = self.build(model, **{name: value for name, value in given.items() if value is not None})
+        if self.rule is not torch.optim.SGD:
+            learner.solver = GradientDescent(self.alpha, self.steps, rule=self.rule)
+        return learner
+
+
+SGD, ADAM = torch.optim.SGD, torch.optim.Adam
+MOMENTUM = partial(torch.optim.SGD, momentum=0.9)
+NESTEROV = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
+# What the paper's code draws for the sine network: a normal of deviation 0.01, cut at two deviations.
+truncated = partial(nn.init.trunc_normal_, std=0.01, a=-0.02, b=0.02)
+ORDERS_OF_RATE = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+
+
+def each(field: str, values: Iterable[Any], **fixed: Any) -> dict[str, Setting]:
+    return {f"{value:g}": Setting(**fixed, **{field: value}) for value in values}
+
+
+KNOBS: dict[str, dict[str, Setting]] = {
+    "alpha": each("alpha", (0.001, 0.003, 0.01, 0.03, 0.1)),
+    "steps": each("steps", (1, 2, 3, 5, 10)),
+    # The same distance to go, in more and shorter steps.
+    "alpha-over-steps": {f"{s}": Setting(alpha=0.01 / s, steps=s) for s in (1, 2, 5, 10)},
+    "start": {
+        "PyTorch": Setting(),
+        "Glorot": Setting(start=nn.init.xavier_uniform_),
+        "He": Setting(start=partial(nn.init.kaiming_uniform_, nonlinearity="relu")),
+        "normal 0.01": Setting(start=truncated),
+        "normal 1": Setting(start=nn.init.normal_),
+    },
+    "beta": each("beta", ORDERS_OF_RATE),
+    "beta-one-task": each("beta", ORDERS_OF_RATE, tasks=1),
+    "tasks": each("tasks", (1, 4, 25, 100)),
+    "outer-rule": {
+        **{f"SGD {beta:g}": Setting(optimizer=SGD, beta=beta) for beta in (1e-3, 1e-2, 3e-2)},
+        **{f"momentum {beta:g}": Setting(optimizer=MOMENTUM, beta=beta) for beta in (1e-4, 1e-3, 3e-3)},
+        **{f"RMSprop {beta:g}": Setting(optimizer=torch.optim.RMSprop, beta=beta) for beta in (1e-3, 3e-3)},
+        **{f"Adam {beta:g}": Setting(beta=beta) for beta in (1e-3, 1e-2)},
+    },
+    "inner-rule": {
+        "SGD": Setting(steps=3),
+        "momentum": Setting(steps=3, rule=MOMENTUM),
+        "Nesterov": Setting(steps=3, rule=NESTEROV),
+        "Adam": Setting(steps=3, rule=ADAM),
+        "Adam 0.001": Setting(steps=3, rule=ADAM, alpha=0.001),
+    },
+    "activation": {"ReLU": Setting(), "tanh": Setting(activation=nn.Tanh)},
+    # The rows of the comparison table, each with its own defaults; a new algorithm appears by itself.
+    "algorithm": {name: Setting(build=build, alpha=None, steps=None) for name, build in ALGORITHMS.items()},
+    # The same with five inner steps for every algorithm that has inner steps.
+    "algorithm-five-steps": {name: Setting(build=ALGORITHMS[name], steps=5) for name in ("maml", "fomaml", "reptile")},
+}
+
+
+def numbers(values: torch.Tensor) -> list[float | None]:
+    """What JSON can hold: six digits, and None for what is no number any more."""
+    return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def measure(setting: Setting, learner: MetaLearner) -> dict[str, Any]:
+    """Error after 0..20 steps on 600 new waves, and the curvature of fifty support losses at theta."""
+    waves = Sinusoids(shots=setting.shots, queries=TEST_POINTS)
+    errors = evaluate(learner, waves, tasks=TEST_TASKS, steps=TEST_STEPS, seed=1)
+    mean, half = confidence(errors)
+    support = waves.draw(CURVATURE_TASKS, torch.Generator().manual_seed(2)).like(learner.model.theta[0]).support
+    curvature = largest_curvature(learner.model, support)
+    return {
+        "new": numbers(mean),
+        "new_half": numbers(half),
+        "new_median": numbers(errors.nanmedian(0).values),
+        "curvature": numbers(curvature.mean()[None])[0],
+    }
+
+
+def train(setting: Setting, seed: int, iterations: int, device: torch.device) -> dict[str, Any]:
+    """Meta-train one setting from one seed and measure it; a training that diverges says after how many steps."""
+    learner, waves = setting.learner(seed), Sinusoids(shots=setting.shots, queries=10)
+    options = {"tasks": setting.tasks, "beta": setting.beta, "optimizer": setting.optimizer, "seed": seed}
+    try:
+        fit(learner, waves, steps=iterations, device=device, progress=False, **options)
+    except NonFiniteLoss as error:
+        nothing = [None] * (TEST_STEPS + 1)
+        return {**dict.fromkeys(("new", "new_half", "new_median"), nothing), "curvature": None, "diverged": str(error)}
+    return measure(setting, learner)
+
+
+def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: dict) -> dict[str, Any]:
+    """Every setting of one knob from every seed; ``known`` keeps what several knobs share."""
+    started, runs = time.perf_counter(), {}
+    wanted = [(name, setting, seed) for name, setting in KNOBS[knob].items() for seed in range(seeds)]
+    for name, setting, seed in tqdm(wanted, knob, unit="run"):
+        if (setting, seed) not in known:
+            known[setting, seed] = train(setting, seed, iterations, device)
+        run = runs.setdefault(name, {"configuration": str(setting.learner(0)), "error": {}})
+        run["error"][str(seed)] = known[setting, seed]
+    return {
+        "runs": runs,
+        "protocol": f"squared error after 0..{TEST_STEPS} steps on {TEST_POINTS} new points of {TEST_TASKS} waves: "
+        "mean, half-width of its 95 % interval, median; mean largest eigenvalue of the support Hessian of "
+        f"{CURVATURE_TASKS} waves; per seed",
+        "training": {"iterations": iterations, "default": {k: str(v) for k, v in Setting()._asdict().items()}},
+        "seconds": round(time.perf_counter() - started),
+        **environment(device),
+    }
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.sweeps", description=__doc__.splitlines()[0])
+    parser.add_argument("--knobs", nargs="+", choices=list(KNOBS), default=list(KNOBS))
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--iterations", type=int, default=ITERATIONS)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    options = parser.parse_args(words)
+    device, known = pick_device(options.device), {}
+    for knob in options.knobs:
+        result = sweep(knob, options.seeds, options.iterations, device, known)
+        print(record(f"sweep-{knob}", result, folder=options.results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What a start looks like from the inside: the curvature of its tasks, and how far their gradients agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mamlbook.model import Model
+from mamlbook.numerics import Params, dot, fan_out
+from mamlbook.tasks.base import Data
+
+
+def task_gradients(model: Model, data: Data) -> Params:
+    """The gradient of each task's loss at theta, grad L_b(theta): a tuple of (B, \\*shape)."""
+    gradients, _ = _gradients(model, data, differentiable=False)
+    return gradients
+
+
+def alignment(gradients: Sequence[Tensor]) -> Tensor:
+    """How far the tasks pull the same way, from 0 (they cancel) to 1 (they are all alike): a scalar.
+
+    rho = ||mean_b g_b||^2 / mean_b ||g_b||^2.
+
+    Shapes: ``gradients`` is a tuple of (B, \\*shape). Among B unrelated directions rho is 1/B and not 0.
+    """
+    mean = [g.mean(0, keepdim=True) for g in gradients]
+    return dot(mean, mean)[0] / dot(gradients, gradients).mean()
+
+
+def largest_curvature(model: Model, data: Data, *, iterations: int = 100, seed: int = 0) -> Tensor:
+    """The largest eigenvalue, by size, of the Hessian of each task's loss at theta, with its sign: (B,).
+
+    lambda = v^T H v  after ``iterations`` of  v <- H v / ||H v||. Steps of size alpha along v diverge where
+    alpha lambda > 2.
+
+    Raises:
+        ValueError: ``iterations`` below 1.
+    """
+    if iterations < 1:
+        raise ValueError(f"iterations: expected at least 1, got {iterations}")
+    gradients, phi = _gradients(model, data, differentiable=True)
+    generator = torch.Generator().manual_seed(seed)
+    v = tuple(torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device) for p in phi)
+    for _ in range(iterations):
+        v = _unit(v)
+        turned = torch.autograd.grad(gradients, phi, v, retain_graph=True, materialize_grads=True)
+        eigenvalue, v = dot(v, turned), turned
+    return eigenvalue
+
+
+def _gradients(model: Model, data: Data, *, differentiable: bool) -> tuple[Params, Params]:
+    phi = tuple(p.detach().requires_grad_() for p in fan_out(model.theta, len(data.x)))
+    # The sum over tasks gives each task its own gradient: L_b depends on phi_b alone.
+    loss = model.losses(model(phi, data.x), data.y).sum()
+    return torch.autograd.grad(loss, phi, create_graph=differentiable, materialize_grads=True), phi
+
+
+def _unit(v: Params) -> Params:
+    length = dot(v, v).sqrt()
+    # A task without curvature keeps the zero vector instead of turning into nan.
+    length = torch.where(length > 0, length, torch.ones_like(length))
+    return tuple(part / length.view(-1, *[1] * (part.ndim - 1)) for part in v)

@@ -1,0 +1,70 @@
+"""Curvature and alignment against explicit Hessians and hand-made gradients."""
+
+import pytest
+import torch
+from torch.autograd.functional import hessian
+from torch.func import functional_call
+from torch.nn.functional import mse_loss
+
+from mamlbook import Model, Sinusoids, linear, mlp
+from mamlbook.diagnostics import alignment, largest_curvature, task_gradients
+from mamlbook.tasks.quadratic import Quadratics, half_squared_error
+
+
+def waves(tasks=3):
+    return Sinusoids(shots=6).draw(tasks, torch.Generator().manual_seed(0)).to(torch.float64).support
+
+
+def small():
+    return Model(mlp(1, 5, 1, activation=torch.nn.Tanh), mse_loss).double()
+
+
+def explicit(model, x, y):
+    """Build the whole Hessian of one task's loss and the gradient, both by plain autograd on a flat vector."""
+    sizes = [t.numel() for t in model.theta]
+
+    def loss(flat):
+        named = zip(model.names, flat.split(sizes), strict=True)
+        phi = {name: part.view_as(t) for (name, part), t in zip(named, model.theta, strict=True)}
+        return mse_loss(functional_call(model.net, phi, x), y)
+
+    flat = torch.cat([t.detach().flatten() for t in model.theta])
+    return hessian(loss, flat), torch.func.grad(loss)(flat)
+
+
+def test_the_largest_curvature_is_the_largest_eigenvalue_of_the_explicit_hessian():
+    model, data = small(), waves()
+    found = largest_curvature(model, data, iterations=400)
+    for value, x, y in zip(found, data.x, data.y, strict=True):
+        eigenvalues = torch.linalg.eigvalsh(explicit(model, x, y)[0])
+        assert value.item() == pytest.approx(eigenvalues[eigenvalues.abs().argmax()].item(), rel=1e-6)
+
+
+def test_the_curvature_of_bowls_is_theirs():
+    bowls = Quadratics([1.0, 3.0, 0.25], [0.0, 1.0, 2.0]).all().support
+    found = largest_curvature(Model(linear([0.5]), half_squared_error), bowls, iterations=1)
+    assert found.tolist() == pytest.approx([1.0, 3.0, 0.25])
+
+
+def test_a_task_without_curvature_has_none():
+    flat = Model(linear([0.5]), lambda y_hat, y: (0 * y_hat**2).sum())
+    assert largest_curvature(flat, Quadratics([1.0], [0.0]).all().support, iterations=5).tolist() == [0.0]
+
+
+def test_the_gradients_are_those_of_single_tasks():
+    model, data = small(), waves()
+    found = torch.cat([g.flatten(1) for g in task_gradients(model, data)], 1)
+    for gradient, x, y in zip(found, data.x, data.y, strict=True):
+        assert (gradient - explicit(model, x, y)[1]).abs().max() < 1e-12
+
+
+def test_alignment_runs_from_cancelling_to_alike():
+    up = torch.tensor([[1.0, 0.0]])
+    assert alignment([torch.cat([up, up]), torch.zeros(2, 1)]).item() == 1
+    assert alignment([torch.cat([up, -up])]).item() == 0
+    assert alignment([torch.eye(4)]).item() == pytest.approx(1 / 4)
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="iterations: expected at least 1, got 0"):
+        largest_curvature(small(), waves(), iterations=0)
