@@ -1,0 +1,193 @@
+"""The figure of the diversity dial: what several algorithms reach as the tasks grow from equal to different."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mamlbook.evaluation import confidence
+from mamlbook.figures import style
+from mamlbook.figures.widgets.base import Widget, widget
+from mamlbook.figures.widgets.still import Panel, still
+from mamlbook.record import recall
+
+# The role of each run: what learns from scratch starts at random weights.
+ROLES = {"maml": "maml", "fomaml": "fomaml", "reptile": "reptile", "joint": "joint", "scratch": "random"}
+
+
+def diversity_dial(
+    result: Mapping[str, Any] | None = None,
+    *,
+    position: int | None = None,
+    steps: int = 1,
+    title: str = "A dial from equal to different tasks: which start is best where?",
+    caption: str | None = None,
+) -> Widget:
+    """The figure in which a dial makes the tasks more different, and measured errors say which start serves them best.
+
+    ``result`` is what ``experiments.diversity`` writes, by default the stored one. The figure reads the positions
+    ``dial[i]`` (``position``, ``label`` and, if there, ``power``, the mean square of the targets, and ``spread``, the
+    error of the best single curve for all tasks) and the errors
+    ``runs[name][i]["error"][seed]["new"]`` after 0, 1, ... test steps, and if there the same under ``tuned``, with a
+    rate of its own for each run. Means over seeds have the 95 % intervals of ``confidence``; algorithms whose intervals
+    overlap tie; where a seed is not finite there is no mean. ``position`` (its number, by default the middle one)
+    and ``steps`` are the first picture.
+
+    Raises:
+        ValueError: a result that does not fit together, or a first picture that was not measured.
+        FileNotFoundError: no result is stored.
+    """
+    data = _data(recall("diversity") if result is None else result)
+    last = len(data["positions"]) - 1
+    position = last // 2 if position is None else position
+    for name, value, high in [("position", position, last), ("steps", steps, data["steps"])]:
+        if value not in range(high + 1):
+            raise ValueError(f"{name}: expected a whole number from 0 to {high}, got {value}")
+    data["first"] = {"position": position, "steps": steps, "relative": False, "tuned": False}
+    labels, words = data["labels"], ", ".join(data["names"].values())
+    alt = (
+        f"Mean squared error {_after(steps)} over a dial of {last + 1} positions, from “{labels[0]}” to "
+        f"“{labels[-1]}”, one curve each for {words}. {_lowest(data)}"
+    )
+    if caption is None:
+        seeds = len(next(iter(data["errors"].values()))[0])
+        caption = (
+            f"Every point is a mean over {seeds} trainings, the band around it the 95 % interval of that mean. All are "
+            "tested on new tasks from the position that they were trained on. Algorithms whose intervals overlap tie."
+        )
+        if data["spread"]:
+            caption += " Dotted: the best single curve for all tasks, which no start can beat before its first step."
+    return widget("diversity", data, title=title, alt=alt, fallback=_still(data), caption=caption)
+
+
+def _data(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the figure needs of a result; errors by role, position, seed and step are None where not finite."""
+    if missing := {"dial", "runs"} - set(result):
+        raise ValueError(f"result: expected the keys dial and runs, found none named {' or '.join(sorted(missing))}")
+    dial = result["dial"]
+    positions = [float(place["position"]) for place in dial]
+    if len(positions) < 2 or any(one >= two for one, two in pairwise(positions)):
+        raise ValueError(f"result['dial']: expected at least two positions in rising order, got {positions}")
+    powers = [place["power"] for place in dial] if all("power" in place for place in dial) else None
+    if powers and not all(0 < power < math.inf for power in powers):
+        raise ValueError(f"result['dial']: expected powers above 0, got {powers}")
+    errors = _errors(result, "runs", len(dial))
+    tuned = _errors(result, "tuned", len(dial)) if "tuned" in result else None
+    if tuned and set(tuned) != set(errors):
+        raise ValueError(f"result['tuned']: expected the names of result['runs'], got {', '.join(result['tuned'])}")
+    tables = [errors, tuned] if tuned else [errors]
+    seeds = [seeds for table in tables for places in table.values() for seeds in places]
+    lengths = {len(curve) for curves in seeds for curve in curves}
+    if len(lengths) > 1:
+        raise ValueError(f"result: expected as many errors in every curve, got {sorted(lengths)}")
+    return {
+        "positions": positions,
+        "labels": [place["label"].replace(" %", "\N{NO-BREAK SPACE}%") for place in dial],
+        "powers": powers,
+        # A log axis has no place for 0, the spread of one task.
+        "spread": [place["spread"] or None for place in dial] if all("spread" in place for place in dial) else None,
+        "names": {role: style.NAMES[role] for role in errors},
+        "errors": errors,
+        "tuned": tuned,
+        "steps": lengths.pop() - 1,
+        "axes": [_axis(tables, sizes) for sizes in ([1.0] * len(dial), powers) if sizes],
+    }
+
+
+def _errors(result: Mapping[str, Any], kind: str, number: int) -> dict[str, list[list[list[float | None]]]]:
+    """The errors of ``runs`` or ``tuned``, in the order of ROLES."""
+    runs = result[kind]
+    if not runs or set(runs) - set(ROLES):
+        raise ValueError(f"result[{kind!r}]: expected names among {', '.join(ROLES)}, got {', '.join(runs) or 'none'}")
+    for name, places in runs.items():
+        seeds = [len(place["error"]) for place in places]
+        if len(seeds) != number or min(seeds) < 2:
+            got = f"{len(seeds)} positions with {seeds} seeds"
+            raise ValueError(f"result[{kind!r}][{name!r}]: expected {number} positions with 2 seeds or more, got {got}")
+    return {
+        role: [[_finite(curves["new"]) for curves in place["error"].values()] for place in runs[name]]
+        for name, role in ROLES.items()
+        if name in runs
+    }
+
+
+def _finite(curve: Sequence[float | None]) -> list[float | None]:
+    return [value if value is not None and math.isfinite(value) else None for value in curve]
+
+
+def _interval(seeds: list[list[float | None]]) -> tuple[Tensor, Tensor]:
+    """Mean and half-width over seeds after every step, nan where a seed is not finite: (S + 1,) each."""
+    rows = [[math.nan if value is None else value for value in curve] for curve in seeds]
+    return confidence(torch.tensor(rows, dtype=torch.float64))
+
+
+def _axis(tables: Sequence[dict[str, list]], sizes: Sequence[float]) -> dict[str, list[float]]:
+    """Domain and ticks of a log axis on which every interval lies, so that it stays while the reader looks around."""
+    found = [
+        torch.stack(_interval(seeds)) / size
+        for table in tables
+        for places in table.values()
+        for seeds, size in zip(places, sizes, strict=True)
+    ]
+    mean, half = torch.cat(found, 1)
+    mean, half = mean[mean.isfinite()], half[mean.isfinite()]
+    if len(mean) == 0:
+        return {"domain": [0.1, 10.0], "ticks": [0.1, 1.0, 10.0]}
+    # A start that is about to diverge may lie any number of decades above the rest.
+    high = min((mean + half).max().item(), 1e4 * mean.median().item()) * 1.1
+    low = torch.maximum(mean - half, mean / 2).min().item() / 1.1
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    digits = (1,) if high / low > 300 else (1, 2, 5) if high / low > 10 else (1, 1.5, 2, 3, 5, 7)
+    ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+    return {"domain": [low, high], "ticks": [tick for tick in ticks if low <= tick <= high]}
+
+
+def _after(steps: int) -> str:
+    return f"after {steps} test step{'' if steps == 1 else 's'}"
+
+
+def _means(data: dict[str, Any], role: str) -> list[tuple[int, float, float]]:
+    """Number of the position, mean and half-width in the first picture, where every seed is finite."""
+    step = data["first"]["steps"]
+    found = [(index, *_interval(seeds)) for index, seeds in enumerate(data["errors"][role])]
+    return [(index, mean[step].item(), half[step].item()) for index, mean, half in found if mean[step].isfinite()]
+
+
+def _lowest(data: dict[str, Any]) -> str:
+    """Who has the lowest mean at the two ends, for a reader who cannot see the picture."""
+    means = {(index, role): mean for role in data["errors"] for index, mean, _ in _means(data, role)}
+    words = []
+    for index in (0, len(data["positions"]) - 1):
+        here = {role: means[index, role] for role in data["errors"] if (index, role) in means}
+        if here:
+            best = min(here, key=here.get)
+            words.append(f"At “{data['labels'][index]}” {data['names'][best]} has the lowest mean, {here[best]:.2g}.")
+    return " ".join(words)
+
+
+def _still(data: dict[str, Any]) -> str:
+    """The first picture: errors over the dial, with a gap where there is no mean."""
+    positions, axis = data["positions"], data["axes"][0]
+    room = 0.04 * (positions[-1] - positions[0])
+    label = f"mean squared error {_after(data['first']['steps'])}"
+    ends = (positions[0] - room, positions[-1] + room)
+    panel = Panel(ends, tuple(axis["domain"]), positions, axis["ticks"], label, 320, log=True)
+    names = dict(data["names"])
+    if any(data["spread"] or []):
+        places = [(x, value) for x, value in zip(positions, data["spread"], strict=True) if value]
+        panel.curves.append(("truth", *zip(*places, strict=True)))
+        names["truth"] = "best single curve"
+    for role in reversed(data["errors"]):
+        places = _means(data, role)
+        panel.points.extend((role, positions[index], mean) for index, mean, _ in places)
+        for (i, one, half_one), (j, two, half_two) in pairwise(places):
+            if j == i + 1:
+                xs = [positions[i], positions[j]]
+                panel.curves.append((role, xs, [one, two]))
+                panel.bands.append((role, xs, [one - half_one, two - half_two], [one + half_one, two + half_two]))
+    return still([panel], names, "how different the tasks are")
