@@ -139,8 +139,10 @@ def _axis(tables: Sequence[dict[str, list]], sizes: Sequence[float]) -> dict[str
     if len(mean) == 0:
         return {"domain": [0.1, 10.0], "ticks": [0.1, 1.0, 10.0]}
     # A start that is about to diverge may lie any number of decades above the rest.
-    high = min((mean + half).max().item(), 1e4 * mean.median().item()) * 1.1
-    low = torch.maximum(mean - half, mean / 2).min().item() / 1.1
+    high = min((mean + half).max().item(), 1e4 * mean.median().item())
+    low = torch.maximum(mean - half, mean / 2).min().item()
+    room = 1.05 * (high / low) ** 0.05  # for the marks at the ends
+    low, high = low / room, high * room
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     digits = (1,) if high / low > 300 else (1, 2, 5) if high / low > 10 else (1, 1.5, 2, 3, 5, 7)
     ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
