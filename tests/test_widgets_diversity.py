@@ -62,9 +62,10 @@ def diverged(name: str = "reptile", position: int = 3, lost=("1", "4"), start: i
 def crafted(*columns: dict) -> dict:
     """A result of one step whose means at every position are given, each with the half-width 0.98."""
     runs = {}
+    # The half-width of two seeds at ± 1.
+    d = 0.98 / confidence(torch.tensor([1.0, -1.0], dtype=torch.float64)).half.item()
     for name in columns[0]:
-        # Two seeds at mean ± d have the half-width 1.96 d.
-        pairs = [{str(n): {"new": [column[name] + d] * 2} for n, d in enumerate((0.5, -0.5))} for column in columns]
+        pairs = [{str(n): {"new": [column[name] + by] * 2} for n, by in enumerate((d, -d))} for column in columns]
         runs[name] = [{"error": pair} for pair in pairs]
     return {"dial": [{"position": n, "label": f"place {n}"} for n in range(len(columns))], "runs": runs}
 
@@ -168,8 +169,13 @@ def test_it_carries_what_was_measured():
     assert (data["positions"], labels, data["steps"]) == (POSITIONS, LABELS, 20)
     for kind, carried in (("runs", data["errors"]), ("tuned", data["tuned"])):
         for name, role in ROLES.items():
-            expected = [[c["new"] for c in place["error"].values()] for place in result[kind][name]]
-            assert carried[role] == expected
+            for place, found in zip(result[kind][name], carried[role], strict=True):
+                curves = [[math.nan if v is None else v for v in c["new"]] for c in place["error"].values()]
+                mean, half = confidence(torch.tensor(curves, dtype=torch.float64))
+                np.testing.assert_array_equal(np.array(found["mean"], dtype=float), mean)
+                np.testing.assert_array_equal(np.array(found["half"], dtype=float), half)
+                assert found["lost"] == np.isnan(curves).sum(0).tolist()
+                assert found["runs"] == 5
     assert data["names"] == {role: style.NAMES[role] for role in ROLES.values()}
     assert data["powers"] == [3 + p for p in POSITIONS]
     assert data["spread"][:2] == [None, pytest.approx(0.21)]
@@ -178,7 +184,9 @@ def test_it_carries_what_was_measured():
 def test_numbers_that_are_none_are_null():
     result = measured()
     result["runs"]["maml"][0]["error"]["0"]["new"][3:5] = [math.inf, math.nan]
-    assert payload(diversity_dial(result).html)["errors"]["maml"][0][0][3:5] == [None, None]
+    found = payload(diversity_dial(result).html)["errors"]["maml"][0]
+    assert found["mean"][3:5] == found["half"][3:5] == [None, None]
+    assert found["lost"][2:6] == [0, 1, 1, 0]
 
 
 @pytest.mark.parametrize("result", [measured(), diverged(), measured(noise=1.5)], ids=["close", "diverged", "wide"])
@@ -240,7 +248,8 @@ def changed(**changes) -> dict:
         (lambda: diversity_dial(changed(runs__maml=[])), r"result\['runs'\]\['maml'\]: expected 6 positions"),
         (lambda: diversity_dial(changed(tuned__maml__2__error={})), r"result\['tuned'\]\['maml'\]: .* 2 seeds or more"),
         (lambda: diversity_dial(changed(tuned={"maml": measured()["tuned"]["maml"]})), "expected the names of"),
-        (lambda: diversity_dial(changed(runs__maml__2__error__0__new=[1.0])), r"as many errors in every curve.*1, 3"),
+        (lambda: diversity_dial(changed(runs__maml__2__error__0__new=[1.0])), r"equally long curves, got \[1, 3\]"),
+        (lambda: diversity_dial(changed(tuned=measured(seeds=3, steps=4)["tuned"])), r"in every curve, got \[3, 5\]"),
         (lambda: diversity_dial(measured(), position=6), "position: expected a whole number from 0 to 5, got 6"),
         (lambda: diversity_dial(measured(), position=0.3), "position: expected a whole number from 0 to 5, got 0.3"),
         (lambda: diversity_dial(measured(), steps=21), "steps: expected a whole number from 0 to 20, got 21"),

@@ -4,23 +4,16 @@
   const book = window.mamlbook, kit = book.kit;
   if (book.diversity) return;
 
-  // ---- the statistics ----------------------------------------------------------------------------------------
-
-  // Mean over runs with 1.96 standard errors. A run that diverged leaves null, and the mean of the rest would flatter.
-  function interval(values) {
-    const runs = values.length, lost = values.filter((value) => value === null).length;
-    if (lost > 0) return { mean: null, half: null, low: null, high: null, lost, runs };
-    const mean = values.reduce((sum, value) => sum + value, 0) / runs;
-    const spread = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (runs - 1);
-    const half = 1.96 * Math.sqrt(spread / runs);
-    return { mean, half, low: mean - half, high: mean + half, lost, runs };
-  }
+  // ---- the verdicts ------------------------------------------------------------------------------------------
 
   // What one algorithm reaches at a position after some steps, at the common rate or at each run's own best one, as
-  // measured or over the mean square of the targets.
+  // measured or over the mean square of the targets. Python has made means and half-widths; where a run diverged both
+  // are null.
   function measured(data, role, { position, steps, relative, tuned }) {
-    const size = relative ? data.powers[position] : 1, table = tuned ? data.tuned : data.errors;
-    return interval(table[role][position].map((run) => (run[steps] === null ? null : run[steps] / size)));
+    const found = (tuned ? data.tuned : data.errors)[role][position], lost = found.lost[steps], { runs } = found;
+    if (lost > 0) return { mean: null, half: null, low: null, high: null, lost, runs };
+    const size = relative ? data.powers[position] : 1, mean = found.mean[steps] / size, half = found.half[steps] / size;
+    return { mean, half, low: mean - half, high: mean + half, lost, runs };
   }
 
   // The error of the best single curve for all tasks of a position, null where it is 0.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from mamlbook.evaluation import confidence
 from mamlbook.figures import style
@@ -55,7 +55,7 @@ def diversity_dial(
         f"“{labels[-1]}”, one curve each for {words}. {_lowest(data)}"
     )
     if caption is None:
-        seeds = len(next(iter(data["errors"].values()))[0])
+        seeds = next(iter(data["errors"].values()))[0]["runs"]
         caption = (
             f"Every point is a mean over {seeds} trainings, the band around it the 95 % interval of that mean. All are "
             "tested on new tasks from the position that they were trained on. Algorithms whose intervals overlap tie."
@@ -76,13 +76,12 @@ def _data(result: Mapping[str, Any]) -> dict[str, Any]:
     powers = [place["power"] for place in dial] if all("power" in place for place in dial) else None
     if powers and not all(0 < power < math.inf for power in powers):
         raise ValueError(f"result['dial']: expected powers above 0, got {powers}")
-    errors = _errors(result, "runs", len(dial))
-    tuned = _errors(result, "tuned", len(dial)) if "tuned" in result else None
+    errors = _intervals(result, "runs", len(dial))
+    tuned = _intervals(result, "tuned", len(dial)) if "tuned" in result else None
     if tuned and set(tuned) != set(errors):
         raise ValueError(f"result['tuned']: expected the names of result['runs'], got {', '.join(result['tuned'])}")
     tables = [errors, tuned] if tuned else [errors]
-    seeds = [seeds for table in tables for places in table.values() for seeds in places]
-    lengths = {len(curve) for curves in seeds for curve in curves}
+    lengths = {len(place["mean"]) for table in tables for places in table.values() for place in places}
     if len(lengths) > 1:
         raise ValueError(f"result: expected as many errors in every curve, got {sorted(lengths)}")
     return {
@@ -99,48 +98,50 @@ def _data(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _errors(result: Mapping[str, Any], kind: str, number: int) -> dict[str, list[list[list[float | None]]]]:
-    """The errors of ``runs`` or ``tuned``, in the order of ROLES."""
+def _intervals(result: Mapping[str, Any], kind: str, number: int) -> dict[str, list[dict[str, Any]]]:
+    """The intervals of ``runs`` or ``tuned`` by role and position, in the order of ROLES."""
     runs = result[kind]
     if not runs or set(runs) - set(ROLES):
         raise ValueError(f"result[{kind!r}]: expected names among {', '.join(ROLES)}, got {', '.join(runs) or 'none'}")
-    for name, places in runs.items():
-        seeds = [len(place["error"]) for place in places]
-        if len(seeds) != number or min(seeds) < 2:
-            got = f"{len(seeds)} positions with {seeds} seeds"
+    found = {}
+    for name, role in ROLES.items():
+        if name not in runs:
+            continue
+        seeds = [[curves["new"] for curves in place["error"].values()] for place in runs[name]]
+        if len(seeds) != number or min(map(len, seeds)) < 2:
+            got = f"{len(seeds)} positions with {[*map(len, seeds)]} seeds"
             raise ValueError(f"result[{kind!r}][{name!r}]: expected {number} positions with 2 seeds or more, got {got}")
-    return {
-        role: [[_finite(curves["new"]) for curves in place["error"].values()] for place in runs[name]]
-        for name, role in ROLES.items()
-        if name in runs
-    }
+        if len(lengths := {len(curve) for curves in seeds for curve in curves}) > 1:
+            raise ValueError(f"result[{kind!r}][{name!r}]: expected equally long curves, got {sorted(lengths)} errors")
+        found[role] = [_interval(curves) for curves in seeds]
+    return found
 
 
-def _finite(curve: Sequence[float | None]) -> list[float | None]:
-    return [value if value is not None and math.isfinite(value) else None for value in curve]
-
-
-def _interval(seeds: list[list[float | None]]) -> tuple[Tensor, Tensor]:
-    """Mean and half-width over seeds after every step, nan where a seed is not finite: (S + 1,) each."""
-    rows = [[math.nan if value is None else value for value in curve] for curve in seeds]
-    return confidence(torch.tensor(rows, dtype=torch.float64))
+def _interval(curves: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+    """Mean and half-width over seeds after every step, None where a seed is not finite, and how many are not."""
+    rows = [[math.nan if value is None else value for value in curve] for curve in curves]
+    values = torch.tensor(rows, dtype=torch.float64)
+    lost = (~values.isfinite()).sum(0).tolist()
+    named = zip(("mean", "half"), confidence(values), strict=True)
+    kept = {name: [None if n else v for v, n in zip(each.tolist(), lost, strict=True)] for name, each in named}
+    return {**kept, "lost": lost, "runs": len(rows)}
 
 
 def _axis(tables: Sequence[dict[str, list]], sizes: Sequence[float]) -> dict[str, list[float]]:
     """Domain and ticks of a log axis on which every interval lies, so that it stays while the reader looks around."""
     found = [
-        torch.stack(_interval(seeds)) / size
+        (mean / size, half / size)
         for table in tables
         for places in table.values()
-        for seeds, size in zip(places, sizes, strict=True)
+        for place, size in zip(places, sizes, strict=True)
+        for mean, half in zip(place["mean"], place["half"], strict=True)
+        if mean  # None where a run diverged; and a log axis has no place for 0
     ]
-    mean, half = torch.cat(found, 1)
-    mean, half = mean[mean.isfinite()], half[mean.isfinite()]
-    if len(mean) == 0:
+    if not found:
         return {"domain": [0.1, 10.0], "ticks": [0.1, 1.0, 10.0]}
     # A start that is about to diverge may lie any number of decades above the rest.
-    high = min((mean + half).max().item(), 1e4 * mean.median().item())
-    low = torch.maximum(mean - half, mean / 2).min().item()
+    high = min(max(mean + half for mean, half in found), 1e4 * median(mean for mean, _ in found))
+    low = min(max(mean - half, mean / 2) for mean, half in found)
     room = 1.05 * (high / low) ** 0.05  # for the marks at the ends
     low, high = low / room, high * room
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -156,8 +157,8 @@ def _after(steps: int) -> str:
 def _means(data: dict[str, Any], role: str) -> list[tuple[int, float, float]]:
     """Number of the position, mean and half-width in the first picture, where every seed is finite."""
     step = data["first"]["steps"]
-    found = [(index, *_interval(seeds)) for index, seeds in enumerate(data["errors"][role])]
-    return [(index, mean[step].item(), half[step].item()) for index, mean, half in found if mean[step].isfinite()]
+    places = enumerate(data["errors"][role])
+    return [(index, place["mean"][step], place["half"][step]) for index, place in places if not place["lost"][step]]
 
 
 def _lowest(data: dict[str, Any]) -> str:
