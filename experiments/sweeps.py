@@ -20,7 +20,20 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from mamlbook import ALGORITHMS, GradientDescent, MetaLearner, Model, Sinusoids, confidence, evaluate, fit, maml, mlp
+from mamlbook import (
+    ALGORITHMS,
+    GradientDescent,
+    MetaLearner,
+    Model,
+    Sinusoids,
+    confidence,
+    evaluate,
+    fit,
+    fomaml,
+    maml,
+    mlp,
+    reptile,
+)
 from mamlbook.diagnostics import largest_curvature
 from mamlbook.record import RESULTS, environment, record
 from mamlbook.training import NonFiniteLoss, pick_device
@@ -96,9 +109,12 @@ KNOBS: dict[str, dict[str, Setting]] = {
     },
     "activation": {"ReLU": Setting(), "tanh": Setting(activation=nn.Tanh)},
     # The rows of the comparison table, each with its own defaults; a new algorithm appears by itself.
-    "algorithm": {name: Setting(build=build, alpha=None, steps=None) for name, build in ALGORITHMS.items()},
+    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in ALGORITHMS.items()},
     # The same with five inner steps for every algorithm that has inner steps.
-    "algorithm-five-steps": {name: Setting(build=ALGORITHMS[name], steps=5) for name in ("maml", "fomaml", "reptile")},
+    "algorithm-five-steps": {
+        name: Setting(build=build, steps=5)
+        for name, build in (("maml", maml), ("fomaml", fomaml), ("reptile", reptile))
+    },
 }
 
 

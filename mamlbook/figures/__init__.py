@@ -1,7 +1,7 @@
 """One function per kind of picture; a notebook cell that ends with one shows it."""
 
-from mamlbook.figures.curves import bars, curve, steps
+from mamlbook.figures.curves import bars, curve, steps, trade_off
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
 from mamlbook.figures.regression import adaptation
 
-__all__ = ["adaptation", "bars", "curve", "episode", "steps", "two_loops", "unrolled"]
+__all__ = ["adaptation", "bars", "curve", "episode", "steps", "trade_off", "two_loops", "unrolled"]
