@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
+from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
 from mamlbook.numerics import Params, dot, fan_out
-from mamlbook.tasks.base import Data
+from mamlbook.tasks.base import Data, Tasks
 
 
 def task_gradients(model: Model, data: Data) -> Params:
@@ -78,6 +84,58 @@ def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
     (slope,) = torch.autograd.grad(model.losses(free, data.y).sum(), free, create_graph=True)
     (weighted,) = torch.autograd.grad(slope, free, turned)
     return torch.autograd.grad(outputs, phi, weighted, materialize_grads=True)
+
+
+class Cost(NamedTuple):
+    """What one meta-gradient takes: arithmetic in its matrix products, and bytes that its graph holds."""
+
+    operations: int
+    held: int
+
+
+def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
+    """Count the multiplications and additions of all matrix products and convolutions of one meta-gradient, and the
+    bytes of the different tensors that wait for its backward pass.
+
+    Both are properties of the computation and not of the machine. Elementwise arithmetic is not counted.
+    """
+    waiting: weakref.WeakSet[_Held] = weakref.WeakSet()
+
+    def pack(tensor: Tensor) -> _Held:
+        held = _Held(tensor)
+        waiting.add(held)
+        return held
+
+    with _Operations() as counter:
+        with saved_tensors_hooks(pack, lambda held: held.tensor):
+            surrogate, _ = learner(tasks)
+        # What is not waiting any more belonged to a graph that is gone, as that of an inner step of FOMAML.
+        storages = [held.tensor.untyped_storage() for held in waiting]
+        size = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+        torch.autograd.grad(surrogate, learner.model.theta, materialize_grads=True)
+    return Cost(counter.total, size)
+
+
+class _Held:
+    """A tensor that a graph keeps for its backward pass, as an object that can be weakly referenced."""
+
+    def __init__(self, tensor: Tensor):
+        self.tensor = tensor
+
+
+class _Operations(TorchDispatchMode):
+    """Adds up PyTorch's own operation counts; its FlopCounterMode cannot watch a gradient of a gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=result)
+        return result
 
 
 def _gradients(model: Model, data: Data, *, differentiable: bool) -> tuple[Params, Params]:

@@ -6,9 +6,10 @@ from torch.autograd.functional import hessian
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, mse_loss
 
-from mamlbook import Data, Model, Sinusoids, gap, linear, mlp
+from mamlbook import Data, Model, Sinusoids, fomaml, gap, joint, linear, maml, mlp, reptile
 from mamlbook.diagnostics import (
     alignment,
+    cost,
     gauss_newton_product,
     hessian_product,
     largest_curvature,
@@ -117,6 +118,32 @@ def test_a_linear_network_has_no_curvature_of_its_own():
     x = torch.randn(2, 5, 2, generator=generator, dtype=torch.float64)
     data, v = Data(x, x.sum(2, keepdim=True)), random_vector(model, 2)
     assert gap(gauss_newton_product(model, data, v), hessian_product(model, data, v)) < 1e-12
+
+
+def test_the_operations_of_one_gradient_are_those_of_its_matrix_products():
+    """A forward, and a backward that needs the inputs' gradient everywhere but in the first layer."""
+    points, wide = 10, 7
+    net = mlp(1, wide, 1)
+    tasks = Sinusoids(shots=points, queries=points).draw(4, torch.Generator().manual_seed(0))
+    forward = 2 * points * (wide + wide)
+    backward = 2 * points * (2 * wide + wide)
+    assert cost(joint(Model(net, mse_loss)), tasks).operations == 4 * (forward + backward)
+
+
+def test_first_order_methods_hold_the_same_however_many_steps_and_maml_holds_each():
+    model = Model(mlp(1, 20, 20, 1), mse_loss)
+    tasks = Sinusoids().draw(2, torch.Generator().manual_seed(0))
+    for build in (fomaml, reptile):
+        assert cost(build(model, 0.01, 1), tasks).held == cost(build(model, 0.01, 9), tasks).held
+    one, two, three = (cost(maml(model, 0.01, steps), tasks).held for steps in (1, 2, 3))
+    assert three - two == two - one > 0
+
+
+def test_each_inner_step_of_fomaml_is_one_gradient():
+    model = Model(mlp(1, 20, 20, 1), mse_loss)
+    tasks = Sinusoids().draw(2, torch.Generator().manual_seed(0))
+    gradient = cost(joint(model), tasks).operations
+    assert cost(fomaml(model, 0.01, 3), tasks).operations == 4 * gradient
 
 
 def test_wrong_arguments():
