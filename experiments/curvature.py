@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from mamlbook import ALGORITHMS, MetaLearner, Model, Params, Sinusoids, evaluate, fit, fomaml, maml, mlp
+from mamlbook import MetaLearner, Model, Params, Sinusoids, evaluate, fit, fomaml, joint, maml, mlp
 from mamlbook.diagnostics import gauss_newton_product, hessian_product, task_gradients
 from mamlbook.numerics import dot
 from mamlbook.record import RESULTS, environment, record
@@ -26,7 +26,7 @@ from mamlbook.training import pick_device
 
 ALPHA, TASKS, BETA, ITERATIONS, SEEDS = 0.01, 25, 1e-3, 5_000, 5
 ACTIVATIONS: dict[str, type[nn.Module]] = {"ReLU": nn.ReLU, "tanh": nn.Tanh}
-STARTS = ("untrained", "maml", "fomaml", "joint")
+STARTS = {"untrained": None, "MAML": maml, "FOMAML": fomaml, "joint": joint}
 BATCHES, CURVATURE_TASKS, TEST_TASKS, TEST_STEPS = 40, 100, 600, 10
 
 
@@ -72,12 +72,11 @@ def measure(learner: MetaLearner) -> dict[str, Any]:
 def train(activation: str, start: str, seed: int, iterations: int, device: torch.device) -> MetaLearner:
     """A sine network from one seed, meta-trained with one inner step, or left as it was drawn."""
     model = Model(mlp(1, 40, 40, 1, activation=ACTIVATIONS[activation], seed=seed), mse_loss).to(device)
-    if start in ("untrained", "joint"):
-        learner = ALGORITHMS["joint"](model, ALPHA)
-    else:
-        learner = ALGORITHMS[start](model, ALPHA, 1)
-    if start != "untrained":
-        fit(learner, Sinusoids(), steps=iterations, tasks=TASKS, beta=BETA, seed=seed, progress=False)
+    build = STARTS[start]
+    if build is None:
+        return maml(model, ALPHA)
+    learner = build(model, ALPHA)
+    fit(learner, Sinusoids(), steps=iterations, tasks=TASKS, beta=BETA, seed=seed, progress=False)
     return learner
 
 
@@ -92,7 +91,7 @@ def main(words: list[str] | None = None) -> None:
     wanted = [(a, s, seed) for a in ACTIVATIONS for s in STARTS for seed in range(options.seeds)]
     for activation, start, seed in tqdm(wanted, unit="run"):
         measured = measure(train(activation, start, seed, options.iterations, device))
-        runs.setdefault(activation, {}).setdefault(start, {})[str(seed)] = measured
+        runs.setdefault(f"{activation} {start}", {})[str(seed)] = measured
     result = {
         "runs": runs,
         "protocol": f"per seed. gauss_newton, network, along_gradient: alpha |G g|/|g|, alpha |(H - G) g|/|g|, "

@@ -18,11 +18,9 @@ def test_the_command_records_every_start_and_seed(tmp_path, capsys, monkeypatch)
     curvature.main(["--seeds", "2", "--iterations", "2", "--results", str(tmp_path)])
     assert str(tmp_path / "curvature.json") in capsys.readouterr().out
     runs = json.loads((tmp_path / "curvature.json").read_text())["runs"]
-    assert list(runs) == ["ReLU", "tanh"]
-    for starts in runs.values():
-        assert list(starts) == list(curvature.STARTS)
-        assert all(set(seeds) == {"0", "1"} for seeds in starts.values())
-        assert starts["maml"]["0"]["new"] != starts["untrained"]["0"]["new"]
+    assert list(runs) == [f"{activation} {start}" for activation in ("ReLU", "tanh") for start in curvature.STARTS]
+    assert all(set(seeds) == {"0", "1"} for seeds in runs.values())
+    assert runs["ReLU MAML"]["0"]["new"] != runs["ReLU untrained"]["0"]["new"]
 
 
 def test_bowls_have_no_network_curvature():
@@ -42,15 +40,13 @@ def test_the_two_gradients_agree_without_curvature():
 def test_what_is_stored_belongs_to_the_table():
     stored = recall("curvature")
     assert stored["training"]["iterations"] == curvature.ITERATIONS
-    assert list(stored["runs"]) == list(curvature.ACTIVATIONS)
-    for starts in stored["runs"].values():
-        assert list(starts) == list(curvature.STARTS)
-        assert all(len(seeds) == curvature.SEEDS for seeds in starts.values())
+    assert len(stored["runs"]) == len(curvature.ACTIVATIONS) * len(curvature.STARTS)
+    assert all(len(seeds) == curvature.SEEDS for seeds in stored["runs"].values())
 
 
 @pytest.mark.parametrize(("activation", "kind"), [("ReLU", nn.ReLU), ("tanh", nn.Tanh)])
 def test_untrained_networks_measure_the_same_again(activation, kind):
-    stored = recall("curvature")["runs"][activation]["untrained"]["3"]
+    stored = recall("curvature")["runs"][f"{activation} untrained"]["3"]
     learner = curvature.train(activation, "untrained", seed=3, iterations=0, device=torch.device("cpu"))
     assert isinstance(learner.model.net.activation1, kind)
     found = curvature.measure(learner)
@@ -59,10 +55,12 @@ def test_untrained_networks_measure_the_same_again(activation, kind):
 
 
 def test_a_shorter_training_from_another_seed_lies_between_the_start_and_the_stored_end():
-    runs = recall("curvature")["runs"]["ReLU"]
-    learner = curvature.train("ReLU", "fomaml", seed=77, iterations=1200, device=torch.device("cpu"))
+    runs = recall("curvature")["runs"]
+    learner = curvature.train("ReLU", "FOMAML", seed=77, iterations=1200, device=torch.device("cpu"))
     found = curvature.measure(learner)
-    untrained, trained = ([seed["gauss_newton"] for seed in runs[start].values()] for start in ("untrained", "fomaml"))
+    untrained, trained = (
+        [seed["gauss_newton"] for seed in runs[f"ReLU {start}"].values()] for start in ("untrained", "FOMAML")
+    )
     assert max(untrained) < found["gauss_newton"] < 1.3 * max(trained)
     # Both gradients train, and they point apart.
-    assert found["cosine"] < min(seed["cosine"] for seed in runs["untrained"].values())
+    assert found["cosine"] < min(seed["cosine"] for seed in runs["ReLU untrained"].values())
