@@ -14,7 +14,10 @@ LEFT, RIGHT = 40, 16
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes: domains and ticks, curves as (role, xs, ys), points as (role, x, y), a name for the y axis."""
+    """One pair of axes: domains and ticks, curves as (role, xs, ys), points as (role, x, y), a name for the y axis.
+
+    ``contours`` are thin curves below the others.
+    """
 
     x_domain: tuple[float, float]
     y_domain: tuple[float, float]
@@ -24,6 +27,7 @@ class Panel:
     height: int
     curves: list[tuple[str, Sequence[float], Sequence[float]]] = field(default_factory=list)
     points: list[tuple[str, float, float]] = field(default_factory=list)
+    contours: list[tuple[str, Sequence[float], Sequence[float]]] = field(default_factory=list)
 
     def x(self, value: float) -> float:
         """The pixel of a value on the x axis."""
@@ -81,6 +85,9 @@ def _panel(panel: Panel, clip: str) -> str:
     parts += [_text(panel.x(tick), bottom + 17, _tick(tick), "middle", MUTED) for tick in panel.x_ticks]
     box = f'<rect x="{LEFT}" y="24" width="{right - LEFT}" height="{bottom - 24}"/>'
     parts.append(f'<clipPath id="{clip}">{box}</clipPath><g clip-path="url(#{clip})">')
+    for role, xs, ys in panel.contours:
+        points = " ".join(f"{panel.x(x):.1f},{panel.y(y):.1f}" for x, y in zip(xs, ys, strict=True))
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[role]}" stroke-opacity="0.4"/>')
     for role, xs, ys in panel.curves:
         parts.append(_stroke(role, [(panel.x(x), panel.y(y)) for x, y in zip(xs, ys, strict=True)]))
     parts.append("</g>")
