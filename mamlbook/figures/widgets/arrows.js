@@ -260,7 +260,7 @@
         kit.set(head, { transform: `translate(${tx} ${ty}) rotate(${(Math.atan2(dy, dx) * 180) / Math.PI})` });
         kit.set(marker, { transform: `translate(${mx} ${my})` });
         const half = 3.9 * name.textContent.length;
-        return shown ? { name, half, x: tx + dx * (half + 7), y: ty + dy * 13 } : null;
+        return shown ? { method, name, half, up: Math.sign(dy), x: tx + dx * (half + 7), y: ty + dy * 13 } : null;
       },
       // The first part of a trail, null for none.
       trail(thetas, share) {
@@ -276,15 +276,15 @@
     };
   }
 
-  // Names move apart up and down where they would lie on one another.
+  // Names move apart up and down where they would lie on one another, away from theta where both are on one side.
   function spread(view, labels) {
     for (let round = 0; round < 20; round++) {
       labels.forEach((one, i) => labels.slice(i + 1).forEach((two) => {
         const gap = 15 - Math.abs(one.y - two.y);
         if (gap <= 0 || Math.abs(one.x - two.x) > one.half + two.half) return;
-        const up = one.y <= two.y ? -gap / 2 : gap / 2;
-        one.y += up;
-        two.y -= up;
+        const [upper, lower] = one.y <= two.y ? [one, two] : [two, one], share = (1 - one.up) / 2;
+        upper.y -= gap * (one.up === two.up ? share : 0.5);
+        lower.y += gap * (one.up === two.up ? 1 - share : 0.5);
       }));
       for (const label of labels) {
         label.x = kit.clamp(label.x, label.half + 2, view.width - label.half - 2);
@@ -392,15 +392,23 @@
       const now = compute(state);
       tasks.forEach((task, i) => task.draw(now.paths[i], state.tasks[i].c));
       const length = kit.clamp(view.width * 0.11, 50, 84);
-      spread(view, METHODS.map((method) => methods[method].draw(state.theta, now.arrows[method], length)).filter(Boolean));
+      const labels = METHODS.map((method) => methods[method].draw(state.theta, now.arrows[method], length)).filter(Boolean);
       const trails = state.follow ? Object.fromEntries(METHODS.map((method) => [method, follow(state, method)])) : null;
       const ends = trails && Object.fromEntries(METHODS.map((method) => [method, objective(state, state.objective, trails[method][trails[method].length - 1])]));
       drawTrails(trails, 1);
+      if (trails) labels.forEach((label) => toEnd(label, trails[label.method]));
+      spread(view, labels);
       handle.place(...state.theta);
       nameTheta(now.arrows);
       button.textContent = state.follow ? "Hide the trails" : "Follow the arrows";
       say(frame, state, now, trails, ends);
       frame.figure.mamlbook.values = { ...now, picture, trails, ends };
+    }
+
+    // A trail is named at its end, where it is in the picture.
+    function toEnd(label, trail) {
+      const [x, y] = place(view, trail[trail.length - 1]);
+      if (view.inside(x, y)) Object.assign(label, { x, y: y - 16, up: -1 });
     }
 
     // The name stands on the side that the arrows leave free.

@@ -21,6 +21,14 @@ TASKS = [
     ((-0.1, 0.9), 0.7, 2.6, -20),
 ]
 
+CAPTION = (
+    "Three tasks whose valleys are bent; κ = 0 makes them quadratic. Every arrow is a mean over the tasks b: −∇L(θ) "
+    "for joint training, φ − θ for Reptile, −∇L(φ) for FOMAML and −Jᵀ∇L(φ) for MAML, where the Jacobian J of φ is the "
+    "product of S factors I − αH, each with the Hessian H at its own point of the inner path. All arrows are drawn "
+    "equally long, so compare their directions here and their lengths in the text. A trail follows one method's arrow "
+    "with outer rate 0.2 and steps of at most 0.05, 600 of them unless it comes to rest before."
+)
+
 
 def arrows(
     theta: Sequence[float] = (0.4, -0.3),
@@ -48,38 +56,35 @@ def arrows(
     Raises:
         ValueError: not two weights, an unknown objective, or a number out of the range that the figure shows.
     """
-    if len(theta) != 2:
-        raise ValueError(f"theta: expected two numbers, got {len(theta)}")
-    if objective not in ("maml", "joint"):
-        raise ValueError(f"objective: expected maml or joint, got {objective}")
-    for name, value, low, high in [
-        ("theta", theta[0], *X_RANGE),
-        ("theta", theta[1], *Y_RANGE),
-        ("alpha", alpha, 0, 0.3),
-        ("steps", steps, 0, 10),
-        ("kappa", kappa, 0, 1),
-    ]:
-        if not low <= value <= high:
-            raise ValueError(f"{name}: expected {low:g} to {high:g}, got {value}")
-    first = {"theta": [*map(float, theta)], "alpha": float(alpha), "steps": steps, "kappa": float(kappa)}
-    first["objective"] = objective
+    first = {"theta": [*theta], "alpha": alpha, "steps": steps, "kappa": kappa, "objective": objective}
+    _check(first)
+    first |= {"theta": [*map(float, theta)], "alpha": float(alpha), "kappa": float(kappa)}
     alt = (
         "A plane of two weights with the optima of three tasks and a start θ, from which "
         f"{steps} gradient step{'' if steps == 1 else 's'} on each task lead towards its optimum. Four arrows at θ, "
         "those of joint training, Reptile, FOMAML and MAML, over contours of the mean loss "
         f"{'after' if objective == 'maml' else 'before'} adapting."
     )
-    if caption is None:
-        caption = (
-            "Three tasks whose valleys are bent; κ = 0 makes them quadratic. Every arrow is a mean over the tasks b: "
-            "−∇L(θ) for joint training, φ − θ for Reptile, −∇L(φ) for FOMAML and −Jᵀ∇L(φ) for MAML, where the Jacobian "
-            "J of φ is the product of S factors I − αH, each with the Hessian H at its own point of the inner path. "
-            "All arrows are drawn equally long, so compare their directions here and their lengths in the text. A "
-            "trail follows one method's arrow with outer rate 0.2 and steps of at most 0.05, 600 of them unless it "
-            "comes to rest before."
-        )
     data = {"first": first, "tasks": _tasks(), "ranges": [X_RANGE, Y_RANGE]}
+    caption = CAPTION if caption is None else caption
     return widget("arrows", data, title=title, alt=alt, fallback=_still(first), caption=caption)
+
+
+def _check(first: dict[str, Any]) -> None:
+    """Say which argument is wrong, if one is."""
+    if len(first["theta"]) != 2:
+        raise ValueError(f"theta: expected two numbers, got {len(first['theta'])}")
+    if first["objective"] not in ("maml", "joint"):
+        raise ValueError(f"objective: expected maml or joint, got {first['objective']}")
+    for name, value, low, high in [
+        ("theta", first["theta"][0], *X_RANGE),
+        ("theta", first["theta"][1], *Y_RANGE),
+        ("alpha", first["alpha"], 0, 0.3),
+        ("steps", first["steps"], 0, 10),
+        ("kappa", first["kappa"], 0, 1),
+    ]:
+        if not low <= value <= high:
+            raise ValueError(f"{name}: expected {low:g} to {high:g}, got {value}")
 
 
 def _tasks() -> list[dict[str, Any]]:
