@@ -109,7 +109,6 @@ KNOBS: dict[str, dict[str, Setting]] = {
         "Adam": Setting(steps=3, rule=ADAM),
         "Adam 0.001": Setting(steps=3, rule=ADAM, alpha=0.001),
     },
-    "activation": {"ReLU": Setting(), "tanh": Setting(activation=nn.Tanh)},
     # The rows of the comparison table, each with its own defaults; a new algorithm appears by itself.
     "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in ALGORITHMS.items()},
     # The same with five inner steps for every algorithm that has inner steps.
