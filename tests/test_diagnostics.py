@@ -7,7 +7,7 @@ from torch.func import functional_call
 from torch.nn.functional import mse_loss
 
 from mamlbook import Model, Sinusoids, linear, mlp
-from mamlbook.diagnostics import alignment, largest_curvature, task_gradients
+from mamlbook.diagnostics import agreement, alignment, largest_curvature, task_gradients
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
 
@@ -63,6 +63,18 @@ def test_alignment_runs_from_cancelling_to_alike():
     assert alignment([torch.cat([up, up]), torch.zeros(2, 1)]).item() == 1
     assert alignment([torch.cat([up, -up])]).item() == 0
     assert alignment([torch.eye(4)]).item() == pytest.approx(1 / 4)
+
+
+def test_agreement_runs_from_opposite_to_alike():
+    u, v = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.0, 3.0], [1.0, 0.0]])
+    assert agreement([u], [u]).item() == 1
+    assert agreement([u], [-u]).item() == -1
+    assert agreement([u], [v]).item() == 0
+    # Of two samples that share a mean, the share of the mean: 4 in 4 + 1.
+    generator = torch.Generator().manual_seed(0)
+    common = 2 * torch.ones(20_000, 1)
+    one, other = (common + torch.randn(20_000, 1, generator=generator) for _ in range(2))
+    assert agreement([one], [other]).item() == pytest.approx(4 / 5, abs=0.01)
 
 
 def test_wrong_arguments():
