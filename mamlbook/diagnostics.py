@@ -29,6 +29,19 @@ def alignment(gradients: Sequence[Tensor]) -> Tensor:
     return dot(mean, mean)[0] / dot(gradients, gradients).mean()
 
 
+def agreement(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
+    """How far two gradients of the same task pull the same way, over all tasks, from -1 to 1: a scalar.
+
+    a = mean_b <u_b, v_b> / mean_b (||u_b||^2 + ||v_b||^2) / 2.
+
+    With the gradients of two independent samples of each task, the numerator estimates mean_b ||grad L_b||^2, and
+    1 - a is the share of a gradient's squared length that is noise of sampling.
+
+    Shapes: both are tuples of (B, \\*shape).
+    """
+    return 2 * dot(one, other).mean() / (dot(one, one) + dot(other, other)).mean()
+
+
 def largest_curvature(model: Model, data: Data, *, iterations: int = 100, seed: int = 0) -> Tensor:
     """The largest eigenvalue, by size, of the Hessian of each task's loss at theta, with its sign: (B,).
 

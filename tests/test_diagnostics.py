@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from mamlbook import Data, Model, Sinusoids, gap, linear, mlp
 from mamlbook.diagnostics import (
+    agreement,
     alignment,
     gauss_newton_product,
     hessian_product,
@@ -117,6 +118,18 @@ def test_a_linear_network_has_no_curvature_of_its_own():
     x = torch.randn(2, 5, 2, generator=generator, dtype=torch.float64)
     data, v = Data(x, x.sum(2, keepdim=True)), random_vector(model, 2)
     assert gap(gauss_newton_product(model, data, v), hessian_product(model, data, v)) < 1e-12
+
+
+def test_agreement_runs_from_opposite_to_alike():
+    u, v = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.0, 3.0], [1.0, 0.0]])
+    assert agreement([u], [u]).item() == 1
+    assert agreement([u], [-u]).item() == -1
+    assert agreement([u], [v]).item() == 0
+    # Of two samples that share a mean, the share of the mean: 4 in 4 + 1.
+    generator = torch.Generator().manual_seed(0)
+    common = 2 * torch.ones(20_000, 1)
+    one, other = (common + torch.randn(20_000, 1, generator=generator) for _ in range(2))
+    assert agreement([one], [other]).item() == pytest.approx(4 / 5, abs=0.01)
 
 
 def test_wrong_arguments():

@@ -2,7 +2,8 @@
 
 from mamlbook.figures.curves import bars, curve, steps, trade_off
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
+from mamlbook.figures.panels import panels
 from mamlbook.figures.regression import adaptation
 from mamlbook.figures.rows import rows
 
-__all__ = ["adaptation", "bars", "curve", "episode", "rows", "steps", "trade_off", "two_loops", "unrolled"]
+__all__ = ["adaptation", "bars", "curve", "episode", "panels", "rows", "steps", "trade_off", "two_loops", "unrolled"]
