@@ -3,5 +3,6 @@
 from mamlbook.figures.curves import bars, curve, steps
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
 from mamlbook.figures.regression import adaptation
+from mamlbook.figures.settings import dots, heat
 
-__all__ = ["adaptation", "bars", "curve", "episode", "steps", "two_loops", "unrolled"]
+__all__ = ["adaptation", "bars", "curve", "dots", "episode", "heat", "steps", "two_loops", "unrolled"]
