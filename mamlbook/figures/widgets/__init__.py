@@ -4,5 +4,6 @@ from mamlbook.figures.widgets.base import Widget, widget
 from mamlbook.figures.widgets.kink import kink
 from mamlbook.figures.widgets.sine import sine_adaptation
 from mamlbook.figures.widgets.two_tasks import two_tasks
+from mamlbook.figures.widgets.weights import weights_figure
 
-__all__ = ["Widget", "kink", "sine_adaptation", "two_tasks", "widget"]
+__all__ = ["Widget", "kink", "sine_adaptation", "two_tasks", "weights_figure", "widget"]
