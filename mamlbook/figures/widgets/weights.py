@@ -13,6 +13,13 @@ LOW, HIGH = -2.5, 3.5  # of the pictures
 LEAST, MOST = -2.0, 3.0  # of the optima, so that a start outside them can still be seen
 METHODS = ("joint", "reptile", "fomaml", "maml", "imaml")
 
+CAPTION = (
+    "Task b has the loss h/2 (θ − c)², with its own curvature h and optimum c, and r = 1 − αh. Each start is "
+    "the mean of the two optima with the weights h (joint), 1 − rˢ (Reptile), hrˢ (FOMAML), hr²ˢ (MAML) "
+    "and h(λ/(h + λ))² (iMAML with an exact inner solution, which takes no steps). All are judged by the mean "
+    "loss after S steps of size α. An empty mark is a point that the outer loop runs away from."
+)
+
 
 def weights_figure(
     alpha: float = 0.1,
@@ -37,6 +44,20 @@ def weights_figure(
     Raises:
         ValueError: not two tasks, or a number out of the range that the figure shows.
     """
+    first = _first(alpha, steps, lam, h, c)
+    data = {"first": first, "range": [LOW, HIGH], "optima": [LEAST, MOST]}
+    return widget(
+        "weights",
+        data,
+        title=title,
+        alt=_alt(first),
+        fallback=_still(first),
+        caption=CAPTION if caption is None else caption,
+    )
+
+
+def _first(alpha: float, steps: int, lam: float, h: Sequence[float], c: Sequence[float]) -> dict[str, Any]:
+    """The first picture's settings, every one in its range."""
     for name, values, low, high in [
         ("alpha", [alpha], 0, 1),
         ("lam", [lam], 0, 10),
@@ -49,22 +70,7 @@ def weights_figure(
             raise ValueError(f"{name}: expected {low:g} to {high:g}, got {', '.join(map(str, values))}")
     if steps not in range(11):
         raise ValueError(f"steps: expected a whole number from 0 to 10, got {steps}")
-    first = {
-        "h": [*map(float, h)],
-        "c": [*map(float, c)],
-        "alpha": float(alpha),
-        "steps": int(steps),
-        "lam": float(lam),
-    }
-    if caption is None:
-        caption = (
-            "Task b has the loss h/2 (θ − c)², with its own curvature h and optimum c, and r = 1 − αh. Each start is "
-            "the mean of the two optima with the weights h (joint), 1 − rˢ (Reptile), h rˢ (FOMAML), h r²ˢ (MAML) "
-            "and h (λ/(h + λ))² (iMAML with an exact inner solution, which takes no steps). All are judged by the mean "
-            "loss after S steps of size α. An empty mark is a point that the outer loop runs away from."
-        )
-    data = {"first": first, "range": [LOW, HIGH], "optima": [LEAST, MOST]}
-    return widget("weights", data, title=title, alt=_alt(first), fallback=_still(first), caption=caption)
+    return {"h": [*map(float, h)], "c": [*map(float, c)], "alpha": float(alpha), "steps": int(steps), "lam": float(lam)}
 
 
 def _start(method: str, first: dict[str, Any], steps: int) -> float | None:
