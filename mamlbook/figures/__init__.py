@@ -1,8 +1,8 @@
 """One function per kind of picture; a notebook cell that ends with one shows it."""
 
-from mamlbook.figures.curves import bars, curve, steps
+from mamlbook.figures.curves import bars, curve, steps, trade_off
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
 from mamlbook.figures.regression import adaptation
 from mamlbook.figures.settings import dots, heat
 
-__all__ = ["adaptation", "bars", "curve", "dots", "episode", "heat", "steps", "two_loops", "unrolled"]
+__all__ = ["adaptation", "bars", "curve", "dots", "episode", "heat", "steps", "trade_off", "two_loops", "unrolled"]
