@@ -5,5 +5,19 @@ from mamlbook.figures.diagrams import episode, two_loops, unrolled
 from mamlbook.figures.panels import panels
 from mamlbook.figures.regression import adaptation
 from mamlbook.figures.rows import rows
+from mamlbook.figures.settings import dots, heat
 
-__all__ = ["adaptation", "bars", "curve", "episode", "panels", "rows", "steps", "trade_off", "two_loops", "unrolled"]
+__all__ = [
+    "adaptation",
+    "bars",
+    "curve",
+    "dots",
+    "episode",
+    "heat",
+    "panels",
+    "rows",
+    "steps",
+    "trade_off",
+    "two_loops",
+    "unrolled",
+]
