@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -95,15 +96,19 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
     Raises:
         ValueError: a row has not one cell for each column.
     """
-    from IPython.display import Markdown  # only a notebook has it
+    from IPython.display import HTML  # only a notebook has it
 
-    lines = [header, ["---"] * len(header)]
+    lines = [_line("th", header)]
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"rows: expected {len(header)} cells in each, as in {list(header)}, got {list(row)}")
-        lines.append(row)
-    # A bar inside a cell would end it.
-    return Markdown("\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in lines))
+        lines.append(_line("td", row))
+    head, body = lines[0], "\n".join(lines[1:])
+    return HTML(f'<table class="table">\n<thead>\n{head}\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>')
+
+
+def _line(tag: str, cells: Sequence[Any]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
 
 
 def source(thing: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor
 
 from mamlbook.evaluation import confidence
@@ -73,19 +74,31 @@ def bars(values: Mapping[str, Tensor], labels: Mapping[str, str], groups: Sequen
 
 
 def trade_off(
-    points: Mapping[str, tuple[float, Tensor]], labels: Mapping[str, str], xlabel: str, ylabel: str
+    points: Mapping[str, Mapping[str, tuple[float, Tensor]]], xlabel: str, ylabel: str, limits: tuple[float, float]
 ) -> Figure:
-    """An error against its price: a point for each entry, at the mean of its values, with its 95 % interval.
+    """An error against its price, both on logarithmic axes: the points of each role, with 95 % intervals of the means.
 
-    ``points[key]`` is (price, (n,) errors); a key is a role, or a role and a remark behind a colon, "maml:5 steps".
+    ``points[role][remark]`` is (price, (n,) errors), and the remark stands beside the point; ``limits`` are those of
+    the prices.
     """
     with drawing(6.6, 3.8) as (fig, ax):
-        for key, (price, errors) in points.items():
-            role, mean, half = key.partition(":")[0], *confidence(errors)
-            look = line(role, markers=True) | {"linestyle": "none"}
-            ax.errorbar(price, mean, half, capsize=3, ms=8, **look)
-            ax.annotate(labels[key], (price, mean), (9, 7), textcoords="offset points", color=look["color"])
-        ax.set(xlabel=xlabel, ylabel=ylabel)
-        ax.set_ylim(bottom=0)
-        ax.margins(x=0.25)
+        for number, (role, table) in enumerate(points.items()):
+            # An algorithm that has no colour yet is drawn in ink.
+            look = line(role if role in COLOURS else "support", markers=True) | {"linestyle": "none"}
+            for remark, (price, errors) in table.items():
+                mean, half = confidence(errors)
+                label = NAMES.get(role, role) if remark == next(iter(table)) else None
+                ax.errorbar(price, mean, half, capsize=3, ms=8, label=label, **look)
+                # Neighbouring roles take turns above and below, so that their remarks do not meet.
+                place, away = (mean - half, -6) if number % 2 else (mean + half, 6)
+                va = "top" if number % 2 else "bottom"
+                text = {"ha": "center", "va": va, "fontsize": 10.5, "color": look["color"]}
+                ax.annotate(remark, (price, place), (0, away), textcoords="offset points", **text)
+        ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log", yscale="log", xlim=limits)
+        ax.margins(y=0.2)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(NullLocator())
+        ax.legend()
     return fig
