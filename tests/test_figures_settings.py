@@ -42,9 +42,9 @@ def test_dots_need_a_row_of_seeds(values):
 
 
 def test_heat_writes_every_number_and_frames_equal_settings():
-    table = torch.tensor([[3.16, 0.6012, 0.2], [2.0, NAN, 0.0456]])
+    table = torch.tensor([[316.0, 0.6012, 0.2], [2.0, NAN, 0.0456]])
     (ax,) = figures.heat(table, ["1", "10"], ["0", "1", "10"], "trained", "tested", "error").axes
-    assert words(ax) == ["3.16", "0.601", "0.2", "2", "–", "0.0456"]
+    assert words(ax) == ["316", "0.601", "0.200", "2.00", "–", "0.0456"]
     assert [(box.get_x() + 0.47, box.get_y() + 0.45) for box in ax.patches] == [(1, 0), (2, 1)]
     assert (ax.get_ylabel(), ax.get_xlabel()) == ("trained", "tested")
 

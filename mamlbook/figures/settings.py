@@ -101,7 +101,8 @@ def heat(table: Tensor, rows: Sequence[str], columns: Sequence[str], ylabel: str
 def _cell(ax: Axes, i: int, j: int, value: float, scale: LogNorm, *, framed: bool) -> None:
     known = value == value and abs(value) != float("inf")
     dark = known and scale(value) > 0.6
-    text = f"{value:.{DIGITS}g}" if known else "–"
+    # The "#" keeps zeros at the end, so that all cells are as exact; it would also leave a bare point.
+    text = f"{value:#.{DIGITS}g}".rstrip(".") if known else "–"
     ax.text(j, i, text, ha="center", va="center", color="white" if dark else INK, fontsize=11)
     if framed:
         ax.add_patch(Rectangle((j - 0.47, i - 0.45), 0.94, 0.9, fill=False, edgecolor=COLOURS["joint"], linewidth=2.5))
