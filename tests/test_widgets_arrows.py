@@ -418,7 +418,7 @@ def test_the_legend_hides_arrows_trails_and_paths(show):
         ]:
             button = shown.figure.get_by_role("button", name=label, exact=True)
             arrow = shown.figure.locator(f'.mb-arrow[data-method="{method}"]')
-            trails = shown.figure.locator(".mb-layer-curves polyline:visible")
+            trails = shown.figure.locator(".mb-layer-curves path.mb-curve:visible")
             button.press("Enter")
             assert button.get_attribute("aria-pressed") == "false"
             assert not arrow.is_visible()
@@ -454,7 +454,7 @@ def test_the_trails_are_gradient_descent_and_end_where_their_arrow_vanishes(show
         assert shown.ask("f.values.trails") is None
         shown.figure.locator('button[data-name="follow"]').click()
         state, values = shown.ask("f.state"), shown.ask("f.values")
-        assert shown.figure.locator(".mb-layer-curves polyline:visible").count() == 4
+        assert shown.figure.locator(".mb-layer-curves path.mb-curve:visible").count() == 4
         for method in METHODS:
             trail = values["trails"][method]
             np.testing.assert_allclose(trail, followed(state, method), rtol=1e-7, atol=1e-9)
@@ -491,8 +491,8 @@ def test_a_trail_that_still_moves_says_so(show):
 def test_the_trails_grow_and_follow_the_start(show):
     with show(arrows()) as shown:
         button = shown.figure.locator('button[data-name="follow"]')
-        drawn = shown.figure.locator(".mb-layer-curves polyline").last  # MAML's
-        places = "n => n.points.numberOfItems"
+        drawn = shown.figure.locator(".mb-layer-curves path.mb-curve").last  # MAML's
+        places = "n => n.getAttribute('d').split(/[ML]/).length - 1"
         button.click()
         assert button.inner_text() == "Hide the trails"
         whole = len(shown.ask("f.values.trails.maml"))
@@ -515,8 +515,10 @@ def test_the_trails_grow_and_follow_the_start(show):
 def test_with_reduced_motion_the_trails_are_there_at_once(show):
     with show(arrows(), reduced_motion="reduce") as shown:
         shown.figure.locator('button[data-name="follow"]').press("Enter")
-        drawn = shown.figure.locator(".mb-layer-curves polyline").last
-        assert drawn.evaluate("n => n.points.numberOfItems") == len(shown.ask("f.values.trails.maml"))
+        drawn = shown.figure.locator(".mb-layer-curves path.mb-curve").last
+        assert drawn.evaluate("n => n.getAttribute('d').split(/[ML]/).length - 1") == len(
+            shown.ask("f.values.trails.maml")
+        )
 
 
 # ---- manners ---------------------------------------------------------------------------------------------------------
