@@ -24,7 +24,7 @@ from mamlbook.record import RESULTS, environment, record
 from mamlbook.tasks import Lines, Mixture, SquareWaves, TaskDistribution
 from mamlbook.training import pick_device
 
-ITERATIONS, SEEDS = 2_500, 5
+ITERATIONS, SEEDS = 2_000, 5
 ALPHA, BETA, TASKS, SHOTS = 0.01, 1e-3, 25, 10
 TEST_STEPS, TEST_TASKS, TEST_POINTS = 20, 600, 100
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
@@ -65,8 +65,8 @@ ALL_WAVES, MIXTURE = DIAL[4], DIAL[5]
 def shrunk(interval: tuple[float, float], width: float) -> tuple[float, float]:
     """The interval shrunk round its centre: 1 leaves it alone, 0 leaves the centre."""
     low, high = interval
-    centre, half = (low + high) / 2, (high - low) / 2 * width
-    return centre - half, centre + half
+    centre = (low + high) / 2
+    return tuple(width * end + (1 - width) * centre for end in interval)
 
 
 def spread(position: Position, grid: int = 101, tasks: int = 4000) -> tuple[float, float]:

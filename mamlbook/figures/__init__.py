@@ -2,6 +2,7 @@
 
 from mamlbook.figures.curves import bars, curve, steps
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
+from mamlbook.figures.limits import sensitivity, tracking
 from mamlbook.figures.regression import adaptation
 
-__all__ = ["adaptation", "bars", "curve", "episode", "steps", "two_loops", "unrolled"]
+__all__ = ["adaptation", "bars", "curve", "episode", "sensitivity", "steps", "tracking", "two_loops", "unrolled"]

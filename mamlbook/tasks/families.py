@@ -1,9 +1,9 @@
-"""Regression tasks besides the sine wave, and mixtures: how alike tasks are becomes a choice."""
+"""Regression tasks besides the sine wave, mixtures, and drift: how alike tasks are, and stay, becomes a choice."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -127,6 +127,30 @@ class Mixture:
             f"{share:g} {distribution!r}" for share, distribution in zip(self.shares, self.distributions, strict=True)
         )
         return f"Mixture({', '.join(parts)})"
+
+
+class Drifting:
+    """A distribution that changes while meta-training runs: the tasks of draw t = 1, 2, ... come from at(t).
+
+    ``drawn`` counts the draws so far and ``now`` is the distribution of the last one, on which a start that has been
+    trained is to be tested.
+    """
+
+    def __init__(self, at: Callable[[int], TaskDistribution]):
+        self.at = at
+        self.drawn = 0
+
+    @property
+    def now(self) -> TaskDistribution:
+        """The distribution of the last draw, or of step 0 before any."""
+        return self.at(self.drawn)
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        self.drawn += 1
+        return self.now.draw(tasks, generator)
+
+    def __repr__(self) -> str:
+        return f"Drifting(from {self.at(0)!r})"
 
 
 def _split(x: Tensor, y: Tensor, shots: int) -> Tasks:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamlbook import Sinusoids
-from mamlbook.tasks import Fixed, Lines, Mixture, Quadratics, SquareWaves
+from mamlbook.tasks import Drifting, Fixed, Lines, Mixture, Quadratics, SquareWaves
 
 FAMILIES = [Sinusoids, Lines, SquareWaves]
 
@@ -111,3 +111,15 @@ def test_a_mixture_refuses_finite_collections_and_different_shapes():
             Mixture([finite]).draw(2, generator())
     with pytest.raises(ValueError, match="distributions: expected tasks of one shape"):
         Mixture([Lines(shots=3), Sinusoids(shots=5)]).draw(50, generator())
+
+
+def test_every_draw_of_drifting_tasks_is_one_step_on():
+    tasks = Drifting(lambda t: Lines(slope=(t, t), intercept=(0, 0)))
+    assert tasks.now == Lines(slope=(0, 0), intercept=(0, 0))
+    for step in (1, 2, 3):
+        support = tasks.draw(2, generator()).support
+        assert tasks.drawn == step
+        assert torch.equal(support.y, step * support.x)
+        # Looking at the present moves nothing.
+        assert torch.equal(tasks.now.draw(2, generator()).support.y, support.y)
+    assert repr(tasks).startswith("Drifting(from Lines(")
