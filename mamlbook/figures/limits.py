@@ -54,7 +54,7 @@ def tracking(exact: Mapping[str, tuple[Tensor, Tensor]], measured: Mapping[str, 
         for role, (label, (q, distance)) in zip(("maml", "joint", "reptile", "query"), exact.items(), strict=False):
             ax.plot(q, distance, label=label, **line(role))
             if label in measured:
-                ax.plot(*measured[label], "o", color=line(role)["color"], markeredgecolor="white")
+                ax.plot(*measured[label], "o", color=line(role)["color"], markeredgecolor="white", markersize=8)
         ax.set(xscale="log", yscale="log", xlabel="outer step q", ylabel="mean squared distance")
         ax.legend()
     return fig
