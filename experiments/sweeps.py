@@ -2,12 +2,14 @@
 
     python -m experiments.sweeps --knobs alpha steps
 
-writes results/sweep-<knob>.json for every knob named (all of them by default).
+writes results/sweep-<knob>.json for every knob named (all of them by default). A sweep that is interrupted keeps the
+runs it has finished in sweep-<knob>.partial.json, and the same command goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -20,7 +22,20 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from mamlbook import ALGORITHMS, GradientDescent, MetaLearner, Model, Sinusoids, confidence, evaluate, fit, maml, mlp
+from mamlbook import (
+    ALGORITHMS,
+    GradientDescent,
+    MetaLearner,
+    Model,
+    Sinusoids,
+    confidence,
+    evaluate,
+    fit,
+    fomaml,
+    maml,
+    mlp,
+    reptile,
+)
 from mamlbook.diagnostics import largest_curvature
 from mamlbook.record import RESULTS, environment, record
 from mamlbook.training import NonFiniteLoss, pick_device
@@ -70,7 +85,7 @@ KNOBS: dict[str, dict[str, Setting]] = {
     "alpha": each("alpha", (0.001, 0.003, 0.01, 0.03, 0.1)),
     "steps": each("steps", (1, 2, 3, 5, 10)),
     # The same distance to go, in more and shorter steps.
-    "alpha-over-steps": {f"{s}": Setting(alpha=0.01 / s, steps=s) for s in (1, 2, 5, 10)},
+    "alpha-over-steps": {f"{s}": Setting(alpha=0.01 / s, steps=s) for s in (1, 2, 5)},
     "start": {
         "PyTorch": Setting(),
         "Glorot": Setting(start=nn.init.xavier_uniform_),
@@ -94,11 +109,13 @@ KNOBS: dict[str, dict[str, Setting]] = {
         "Adam": Setting(steps=3, rule=ADAM),
         "Adam 0.001": Setting(steps=3, rule=ADAM, alpha=0.001),
     },
-    "activation": {"ReLU": Setting(), "tanh": Setting(activation=nn.Tanh)},
     # The rows of the comparison table, each with its own defaults; a new algorithm appears by itself.
-    "algorithm": {name: Setting(build=build, alpha=None, steps=None) for name, build in ALGORITHMS.items()},
+    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in ALGORITHMS.items()},
     # The same with five inner steps for every algorithm that has inner steps.
-    "algorithm-five-steps": {name: Setting(build=ALGORITHMS[name], steps=5) for name in ("maml", "fomaml", "reptile")},
+    "algorithm-five-steps": {
+        name: Setting(build=build, steps=5)
+        for name, build in (("maml", maml), ("fomaml", fomaml), ("reptile", reptile))
+    },
 }
 
 
@@ -134,13 +151,19 @@ def train(setting: Setting, seed: int, iterations: int, device: torch.device) ->
     return measure(setting, learner)
 
 
-def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: dict) -> dict[str, Any]:
-    """Every setting of one knob from every seed; ``known`` keeps what several knobs share."""
+def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: dict, partial: Path) -> dict[str, Any]:
+    """Every setting of one knob from every seed; ``known`` keeps what several knobs share, ``partial`` what is done."""
+    done = json.loads(partial.read_text()) if partial.is_file() else {}
     started, runs = time.perf_counter(), {}
     wanted = [(name, setting, seed) for name, setting in KNOBS[knob].items() for seed in range(seeds)]
     for name, setting, seed in tqdm(wanted, knob, unit="run"):
-        if (setting, seed) not in known:
+        key = f"{name}, seed {seed}, {iterations} meta-steps"
+        if key in done:
+            known[setting, seed] = done[key]
+        elif (setting, seed) not in known:
             known[setting, seed] = train(setting, seed, iterations, device)
+        done[key] = known[setting, seed]
+        record(partial.stem, done, folder=partial.parent)
         run = runs.setdefault(name, {"configuration": str(setting.learner(0)), "error": {}})
         run["error"][str(seed)] = known[setting, seed]
     return {
@@ -164,8 +187,10 @@ def main(words: list[str] | None = None) -> None:
     options = parser.parse_args(words)
     device, known = pick_device(options.device), {}
     for knob in options.knobs:
-        result = sweep(knob, options.seeds, options.iterations, device, known)
+        partial = options.results / f"sweep-{knob}.partial.json"
+        result = sweep(knob, options.seeds, options.iterations, device, known, partial)
         print(record(f"sweep-{knob}", result, folder=options.results))
+        partial.unlink()
 
 
 if __name__ == "__main__":

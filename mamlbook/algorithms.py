@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from mamlbook.inner import GradientDescent, Transform
 from mamlbook.learner import MetaLearner
@@ -50,10 +52,58 @@ def reptile(model: Model, alpha: float = 0.01, steps: int = 10, *transforms: Tra
     return MetaLearner(model, GradientDescent(alpha, steps, *transforms), Reptile())
 
 
-ALGORITHMS: dict[str, Callable[..., MetaLearner]] = {
-    "joint": joint,
-    "maml": maml,
-    "fomaml": fomaml,
-    "reptile": reptile,
+@dataclass(frozen=True)
+class Algorithm:
+    """A row of the field's table: how it is composed, and what a reader wants to know before choosing it.
+
+    ``replaces`` is what it changes in MAML's formula. ``gradients`` and ``products`` are its cost for each task and
+    meta-step, in gradients and in Hessian-vector products, as functions of the inner steps S; ``memory`` is what the
+    outer gradient has to keep. Calling a row builds its learner.
+    """
+
+    build: Callable[..., MetaLearner]
+    replaces: str
+    gradients: Callable[[int], int]
+    products: Callable[[int], int]
+    memory: str
+    assumes: str
+
+    def __call__(self, model: Model, *arguments: Any, **options: Any) -> MetaLearner:
+        return self.build(model, *arguments, **options)
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "joint": Algorithm(
+        joint,
+        replaces="the inner loop: none, φ = θ",
+        gradients=lambda steps: 1,
+        products=lambda steps: 0,
+        memory="flat",
+        assumes="one model that is right for all tasks, or a long adaptation",
+    ),
+    "maml": Algorithm(
+        maml,
+        replaces="nothing",
+        gradients=lambda steps: steps + 1,
+        products=lambda steps: steps,
+        memory="grows with S",
+        assumes="one start from which S steps reach every task; α below 2 over the largest curvature",
+    ),
+    "fomaml": Algorithm(
+        fomaml,
+        replaces="the Jacobian dφ/dθ, by the identity",
+        gradients=lambda steps: steps + 1,
+        products=lambda steps: 0,
+        memory="flat",
+        assumes="the same, and curvatures that differ little between tasks",
+    ),
+    "reptile": Algorithm(
+        reptile,
+        replaces="the Jacobian and the query gradient, by θ − φ",
+        gradients=lambda steps: steps,
+        products=lambda steps: 0,
+        memory="flat",
+        assumes="the same, and more than one inner step; no query set",
+    ),
 }
 """Every algorithm by name; tests and comparison tables run over it, so a new row appears in both by itself."""

@@ -29,6 +29,19 @@ def alignment(gradients: Sequence[Tensor]) -> Tensor:
     return dot(mean, mean)[0] / dot(gradients, gradients).mean()
 
 
+def agreement(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
+    """How far two gradients of the same task pull the same way, over all tasks, from -1 to 1: a scalar.
+
+    a = mean_b <u_b, v_b> / mean_b (||u_b||^2 + ||v_b||^2) / 2.
+
+    With the gradients of two independent samples of each task, the numerator estimates mean_b ||grad L_b||^2, and
+    1 - a is the share of a gradient's squared length that is noise of sampling.
+
+    Shapes: both are tuples of (B, \\*shape).
+    """
+    return 2 * dot(one, other).mean() / (dot(one, one) + dot(other, other)).mean()
+
+
 def largest_curvature(model: Model, data: Data, *, iterations: int = 100, seed: int = 0) -> Tensor:
     """The largest eigenvalue, by size, of the Hessian of each task's loss at theta, with its sign: (B,).
 
@@ -48,6 +61,36 @@ def largest_curvature(model: Model, data: Data, *, iterations: int = 100, seed: 
         turned = torch.autograd.grad(gradients, phi, v, retain_graph=True, materialize_grads=True)
         eigenvalue, v = dot(v, turned), turned
     return eigenvalue
+
+
+def hessian_product(model: Model, data: Data, v: Params) -> Params:
+    """H_b v_b, the Hessian of each task's loss at theta times that task's own vector.
+
+    H v = grad <g(phi), v>  with v held constant, so no matrix is formed.
+
+    Shapes: ``v`` and the result are tuples of (B, \\*shape).
+    """
+    gradients, phi = _gradients(model, data, differentiable=True)
+    return torch.autograd.grad(gradients, phi, v, materialize_grads=True)
+
+
+def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
+    """G_b v_b, the part of H_b v_b that is left when the network is taken for linear in its weights.
+
+    H = J^T l'' J + sum_o l'_o grad^2 f_o,  and  G = J^T l'' J  with J = d f / d theta and l the loss of the outputs f.
+    The rest, H - G, is the curvature of the network itself.
+
+    Shapes: ``v`` and the result are tuples of (B, \\*shape).
+    """
+    phi = tuple(p.detach().requires_grad_() for p in fan_out(model.theta, len(data.x)))
+    outputs = model(phi, data.x)
+    # J^T u is linear in u, so its own gradient along v is J v: two backward passes instead of a forward one.
+    u = torch.zeros_like(outputs, requires_grad=True)
+    (turned,) = torch.autograd.grad(torch.autograd.grad(outputs, phi, u, create_graph=True), u, v)
+    free = outputs.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(model.losses(free, data.y).sum(), free, create_graph=True)
+    (weighted,) = torch.autograd.grad(slope, free, turned)
+    return torch.autograd.grad(outputs, phi, weighted, materialize_grads=True)
 
 
 def _gradients(model: Model, data: Data, *, differentiable: bool) -> tuple[Params, Params]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -87,6 +87,23 @@ def show(*objects: Any) -> Any:
     from IPython.display import Markdown  # only a notebook has it
 
     return Markdown("```python\n" + "\n\n".join(source(thing) for thing in objects) + "\n```")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """A table of text and numbers, as an object that Jupyter displays.
+
+    Raises:
+        ValueError: a row has not one cell for each column.
+    """
+    from IPython.display import Markdown  # only a notebook has it
+
+    lines = [header, ["---"] * len(header)]
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"rows: expected {len(header)} cells in each, as in {list(header)}, got {list(row)}")
+        lines.append(row)
+    # A bar inside a cell would end it.
+    return Markdown("\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in lines))
 
 
 def source(thing: Any) -> str:

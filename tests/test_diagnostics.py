@@ -4,10 +4,17 @@ import pytest
 import torch
 from torch.autograd.functional import hessian
 from torch.func import functional_call
-from torch.nn.functional import mse_loss
+from torch.nn.functional import cross_entropy, mse_loss
 
-from mamlbook import Model, Sinusoids, linear, mlp
-from mamlbook.diagnostics import alignment, largest_curvature, task_gradients
+from mamlbook import Data, Model, Sinusoids, gap, linear, mlp
+from mamlbook.diagnostics import (
+    agreement,
+    alignment,
+    gauss_newton_product,
+    hessian_product,
+    largest_curvature,
+    task_gradients,
+)
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
 
@@ -63,6 +70,66 @@ def test_alignment_runs_from_cancelling_to_alike():
     assert alignment([torch.cat([up, up]), torch.zeros(2, 1)]).item() == 1
     assert alignment([torch.cat([up, -up])]).item() == 0
     assert alignment([torch.eye(4)]).item() == pytest.approx(1 / 4)
+
+
+def random_vector(model, tasks, seed=3):
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(tasks, *t.shape, generator=generator, dtype=t.dtype) for t in model.theta)
+
+
+def flat(params):
+    return torch.cat([p.flatten(1) for p in params], 1)
+
+
+def test_the_hessian_product_is_that_of_the_explicit_hessian():
+    model, data = small(), waves()
+    v = random_vector(model, 3)
+    found = flat(hessian_product(model, data, v))
+    for product, vector, x, y in zip(found, flat(v), data.x, data.y, strict=True):
+        assert (product - explicit(model, x, y)[0] @ vector).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_gauss_newton_product_is_that_of_the_explicit_matrix(outputs):
+    """J^T l'' J with an explicit Jacobian: l'' is 2 / K for the mean of squares, diag(p) - p p^T / K for classes."""
+    model = Model(mlp(1, 5, outputs, activation=torch.nn.Tanh), mse_loss if outputs == 1 else cross_entropy).double()
+    data = waves()
+    if outputs == 3:
+        labels = torch.randint(3, data.y.shape[:2], generator=torch.Generator().manual_seed(1))
+        data = data._replace(y=labels)
+    v = random_vector(model, 3)
+    found = flat(gauss_newton_product(model, data, v))
+    for product, vector, x in zip(found, flat(v), data.x, strict=True):
+        named = dict(model.net.named_parameters())
+        jacobian = torch.func.jacrev(lambda phi, x=x: functional_call(model.net, phi, x))(named)
+        J = torch.cat([part.flatten(2) for part in jacobian.values()], 2)  # (K, outputs, weights)
+        if outputs == 1:
+            second = 2 * torch.ones(len(x), 1, 1, dtype=torch.float64) / len(x)
+        else:
+            p = model.net(x).softmax(1)
+            second = (torch.diag_embed(p) - p[:, :, None] * p[:, None]) / len(x)
+        expected = torch.einsum("kop,koq,kqr,r->p", J, second, J, vector)
+        assert (product - expected).abs().max() < 1e-12
+
+
+def test_a_linear_network_has_no_curvature_of_its_own():
+    model = Model(linear([0.5, -1.0]), mse_loss).double()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 5, 2, generator=generator, dtype=torch.float64)
+    data, v = Data(x, x.sum(2, keepdim=True)), random_vector(model, 2)
+    assert gap(gauss_newton_product(model, data, v), hessian_product(model, data, v)) < 1e-12
+
+
+def test_agreement_runs_from_opposite_to_alike():
+    u, v = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.0, 3.0], [1.0, 0.0]])
+    assert agreement([u], [u]).item() == 1
+    assert agreement([u], [-u]).item() == -1
+    assert agreement([u], [v]).item() == 0
+    # Of two samples that share a mean, the share of the mean: 4 in 4 + 1.
+    generator = torch.Generator().manual_seed(0)
+    common = 2 * torch.ones(20_000, 1)
+    one, other = (common + torch.randn(20_000, 1, generator=generator) for _ in range(2))
+    assert agreement([one], [other]).item() == pytest.approx(4 / 5, abs=0.01)
 
 
 def test_wrong_arguments():

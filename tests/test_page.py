@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamlbook.metagradient import FirstOrder, Reptile
-from mamlbook.page import CheckFailed, attempt, check, show, source
+from mamlbook.page import CheckFailed, attempt, check, show, source, table
 from mamlbook.weighting import Uniform
 
 
@@ -69,3 +69,10 @@ def test_an_exercise_judges_the_answer_and_never_raises(capsys):
         "✓ root of 2: 0 within 1e-06\n✓ small: 0.1 (below 0.2)\n"
         "✗ root of 2: not yet (TypeError: can't multiply sequence by non-int of type 'str')\n"
     )
+
+
+def test_a_table_has_its_cells_and_refuses_a_row_that_does_not_fit():
+    text = table(["name", "|x|"], [["a", 1], ["b", 2.5]]).data
+    assert text == "| name | \\|x\\| |\n| --- | --- |\n| a | 1 |\n| b | 2.5 |"
+    with pytest.raises(ValueError, match=r"rows: expected 2 cells in each"):
+        table(["one", "two"], [["alone"]])

@@ -165,7 +165,7 @@ LAYERS = [
     {"inner"},
     {"metagradient", "weighting"},
     {"learner"},
-    {"algorithms", "audit", "diagnostics", "evaluation", "training"},
+    {"algorithms", "audit", "cost", "diagnostics", "evaluation", "training"},
     {"figures", "page"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

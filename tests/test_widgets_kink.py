@@ -129,7 +129,7 @@ def test_the_sliders_change_the_slopes_and_the_text(show):
         shown.slide("h", 0.5)
         assert_shown(shown, alpha=0.5, w=0.4, h=0.5)
         assert "−0.150 by differentiation and −0.499 by finite difference" in said(shown)
-        assert "measures the jump of F by −0.375, which differentiation never sees" in said(shown)
+        assert "is mostly the jump of F there, by −0.375, which differentiation never sees" in said(shown)
         for alpha, h in [(1, 0.41), (0.25, 0.01), (0, 0.45)]:
             shown.slide("alpha", alpha)
             shown.slide("h", h)

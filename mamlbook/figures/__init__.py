@@ -1,8 +1,23 @@
 """One function per kind of picture; a notebook cell that ends with one shows it."""
 
-from mamlbook.figures.curves import bars, curve, steps
+from mamlbook.figures.curves import bars, curve, steps, trade_off
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
 from mamlbook.figures.limits import sensitivity, tracking
+from mamlbook.figures.panels import panels
 from mamlbook.figures.regression import adaptation
+from mamlbook.figures.rows import rows
 
-__all__ = ["adaptation", "bars", "curve", "episode", "sensitivity", "steps", "tracking", "two_loops", "unrolled"]
+__all__ = [
+    "adaptation",
+    "bars",
+    "curve",
+    "episode",
+    "panels",
+    "rows",
+    "sensitivity",
+    "steps",
+    "tracking",
+    "trade_off",
+    "two_loops",
+    "unrolled",
+]

@@ -70,3 +70,22 @@ def bars(values: Mapping[str, Tensor], labels: Mapping[str, str], groups: Sequen
         ax.grid(axis="x", visible=False)
         ax.legend()
     return fig
+
+
+def trade_off(
+    points: Mapping[str, tuple[float, Tensor]], labels: Mapping[str, str], xlabel: str, ylabel: str
+) -> Figure:
+    """An error against its price: a point for each entry, at the mean of its values, with its 95 % interval.
+
+    ``points[key]`` is (price, (n,) errors); a key is a role, or a role and a remark behind a colon, "maml:5 steps".
+    """
+    with drawing(6.6, 3.8) as (fig, ax):
+        for key, (price, errors) in points.items():
+            role, mean, half = key.partition(":")[0], *confidence(errors)
+            look = line(role, markers=True) | {"linestyle": "none"}
+            ax.errorbar(price, mean, half, capsize=3, ms=8, **look)
+            ax.annotate(labels[key], (price, mean), (9, 7), textcoords="offset points", color=look["color"])
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.set_ylim(bottom=0)
+        ax.margins(x=0.25)
+    return fig

@@ -2,8 +2,8 @@
 
 A role always has the same colour, dash pattern and marker, so that colour alone never carries meaning. The colours
 of the first eight roles stay apart under protanopia, deuteranopia and tritanopia and have a contrast of at least 3
-with the background, white in the light and #121212 in the dark theme; ``theta`` is ink, and the two tasks of a toy
-problem share their colours with two roles that never appear beside them.
+with the background, white in the light and #121212 in the dark theme; ``theta`` is ink, and ``imaml`` and the two
+tasks of a toy problem share their colours with roles that never appear beside them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ COLOURS = {
     "theta": "#1F2328",
     "task1": "#1F9D78",
     "task2": "#7A1FC2",
+    "imaml": "#7A1FC2",
 }
 
 DARK_COLOURS = {
@@ -38,6 +39,7 @@ DARK_COLOURS = {
     "theta": "#F3F5F7",
     "task1": "#35E0A1",
     "task2": "#9A5CFF",
+    "imaml": "#9A5CFF",
 }
 
 NAMES = {
@@ -46,6 +48,7 @@ NAMES = {
     "random": "random start",
     "fomaml": "FOMAML",
     "reptile": "Reptile",
+    "imaml": "iMAML",
 }
 
 # Lengths of strokes and gaps in pixels, () for a solid line.
@@ -61,6 +64,7 @@ DASHES: dict[str, tuple[int, ...]] = {
     "theta": (3, 3),
     "task1": (),
     "task2": (6, 3),
+    "imaml": (9, 3, 2, 3, 2, 3),
 }
 
 # Names that matplotlib's are looked up from, see `line`; the interactive figures draw the same shapes.
@@ -76,6 +80,7 @@ MARKERS = {
     "theta": "circle",
     "task1": "circle",
     "task2": "square",
+    "imaml": "triangle",
 }
 
 MATPLOTLIB_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "X", "none": ""}

@@ -21,6 +21,26 @@ def test_the_command_records_every_setting_and_seed(tmp_path, capsys):
     assert torch.equal(stored["25"], recall_sweep("algorithm", folder=tmp_path)["maml"])
 
 
+def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    words = ["--knobs", "tasks", "--seeds", "1", "--iterations", "2", "--results", str(tmp_path)]
+    train, trained = sweeps.train, []
+
+    def interrupted(setting, *rest):
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        trained.append(setting.tasks)
+        return train(setting, *rest)
+
+    monkeypatch.setattr(sweeps, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.main(words)
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep-tasks.partial.json"]
+    monkeypatch.setattr(sweeps, "train", lambda setting, *rest: trained.append(setting.tasks) or train(setting, *rest))
+    sweeps.main(words)
+    assert trained == [1, 4, 25, 100]
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep-tasks.json"]
+
+
 def test_a_training_that_diverges_is_recorded_as_such(tmp_path, monkeypatch):
     wild = {"wild": sweeps.Setting(alpha=1e4, steps=5)}
     monkeypatch.setitem(sweeps.KNOBS, "alpha", wild)

@@ -38,7 +38,7 @@
     const ends = `The interval from ${kit.fixed(now.ends[0], 2)} to ${kit.fixed(now.ends[1], 2)}`;
     if (!now.straddles) return `${ends} lies on one side of 0, where F is smooth and the two slopes agree.`;
     if (now.jump === 0) return `${ends} straddles 0, where without a step F = L has a kink but no jump.`;
-    return `${ends} straddles 0, so the difference measures the jump of F by ${kit.fixed(now.jump, 3)}, which differentiation never sees.`;
+    return `${ends} straddles 0, so the difference is mostly the jump of F there, by ${kit.fixed(now.jump, 3)}, which differentiation never sees.`;
   }
 
   function say(frame, state, now) {

@@ -133,8 +133,9 @@
 
   // ---- plot: axes, curves, marks -----------------------------------------------------------------------------
 
-  // A plot with linear axes. options: x: {domain, ticks, label}, y: {...}, height(width), label (for screen
-  // readers), spill: pixels below the axis that curves may still use.
+  // A plot. options: x: {domain, ticks, label}, y: the same, and log: true for a logarithmic axis; height(width),
+  // label (for screen readers), spill: pixels below the axis that curves may still use. Who changes an axis later
+  // calls layout(width) again.
   function plot(made, options) {
     const margin = Object.assign({ top: 24, right: 14, bottom: 38, left: 34 }, options.margin);
     const clip = unique("clip");
@@ -150,9 +151,13 @@
     const view = { made, options, picture, holder, curves, marks, handles, held: [], width: 0, height: 0, clip };
 
     view.x = (value) => margin.left + ((value - options.x.domain[0]) / (options.x.domain[1] - options.x.domain[0])) * view.innerWidth;
-    view.y = (value) => margin.top + ((options.y.domain[1] - value) / (options.y.domain[1] - options.y.domain[0])) * view.innerHeight;
+    // Where a value stands between the ends of the y axis, 0 to 1; what is not above 0 lies far below a log axis.
+    const scale = (value) => (options.y.log ? Math.log(Math.max(value, Number.MIN_VALUE)) : value);
+    const unscale = (value) => (options.y.log ? Math.exp(value) : value);
+    const ends = () => options.y.domain.map(scale);
+    view.y = (value) => { const [low, high] = ends(); return margin.top + ((high - scale(value)) / (high - low)) * view.innerHeight; };
     view.toX = (pixel) => options.x.domain[0] + ((pixel - margin.left) / view.innerWidth) * (options.x.domain[1] - options.x.domain[0]);
-    view.toY = (pixel) => options.y.domain[1] - ((pixel - margin.top) / view.innerHeight) * (options.y.domain[1] - options.y.domain[0]);
+    view.toY = (pixel) => { const [low, high] = ends(); return unscale(high - ((pixel - margin.top) / view.innerHeight) * (high - low)); };
     view.inside = (px, py) => px >= margin.left && px <= margin.left + view.innerWidth && py >= margin.top && py <= margin.top + view.innerHeight;
 
     // One viewBox unit is one CSS pixel at every width, so text keeps its size on a phone.
@@ -193,10 +198,11 @@
   // Far outside the plot a pixel is as good as another, and browsers dislike huge or missing coordinates.
   const pixel = (value) => (Number.isFinite(value) ? clamp(value, -9999, 9999) : -9999).toFixed(1);
 
-  // A curve in the look of its role; `marked` puts the role's marker at that many places along it.
+  // A curve in the look of its role; `marked` puts the role's marker at that many places along it. Where a value is
+  // null there is a gap.
   function curve(view, role, { faint = false, marked = 0 } = {}) {
     const look = view.made.looks[role];
-    const path = svg("polyline", { class: faint ? "mb-curve mb-faint" : "mb-curve", stroke: colour(role), "stroke-dasharray": look.dash.join(" ") || null });
+    const path = svg("path", { class: faint ? "mb-curve mb-faint" : "mb-curve", stroke: colour(role), "stroke-dasharray": look.dash.join(" ") || null });
     const group = svg("g", {}, path);
     const shape = look.marker === "none" ? "" : outline(look.marker, 4.2);
     const dots = Array.from({ length: shape ? marked : 0 }, () => svg("path", { class: "mb-marker", d: shape, fill: colour(role) }));
@@ -206,11 +212,13 @@
       group,
       draw(xs, ys, offset = 0.5) {
         let text = "";
-        for (let i = 0; i < xs.length; i++) text += `${pixel(view.x(xs[i]))},${pixel(view.y(ys[i]))} `;
-        set(path, { points: text });
+        for (let i = 0; i < xs.length; i++) {
+          if (ys[i] !== null) text += `${i > 0 && ys[i - 1] !== null ? "L" : "M"}${pixel(view.x(xs[i]))} ${pixel(view.y(ys[i]))}`;
+        }
+        set(path, { d: text });
         dots.forEach((dot, n) => {
           const i = Math.min(xs.length - 1, Math.floor(((n + offset) / dots.length) * xs.length));
-          set(dot, { transform: `translate(${pixel(view.x(xs[i]))} ${pixel(view.y(ys[i]))})` });
+          set(dot, { transform: `translate(${pixel(view.x(xs[i]))} ${pixel(view.y(ys[i]))})`, display: ys[i] === null ? "none" : null });
         });
       },
       show(visible) { group.style.display = visible ? "" : "none"; },
@@ -220,7 +228,8 @@
   // ---- movable points ----------------------------------------------------------------------------------------
 
   // A point that pointer and keyboard move. options:
-  //   role, label; x: {min, max, step}; y: the same, or null for a point that only moves sideways
+  //   role, label; x: {min, max, step}; y: the same, or null for a point that only moves sideways; an axis may have
+  //   stops, the only values that it takes, in order and in place of a step
   //   move(x, y): the reader wants it there; remove(): the reader wants it gone (optional)
   //   value(): {now, text} for the screen reader; rule: true draws a vertical line through the plot
   //   mirror: true for a second picture of a point that has its keyboard access elsewhere
@@ -283,10 +292,16 @@
   }
 
   // One or more steps along an axis; a value that a pointer left between two steps goes to a whole step.
-  const step = (value, steps, axis) => (steps === 0 ? value : Number((Math.round(value / axis.step + steps) * axis.step).toFixed(6)));
+  function step(value, steps, axis) {
+    if (steps === 0) return value;
+    if (axis.stops) return axis.stops[clamp(axis.stops.indexOf(nearestStop(value, axis.stops)) + steps, 0, axis.stops.length - 1)];
+    return Number((Math.round(value / axis.step + steps) * axis.step).toFixed(6));
+  }
+
+  const nearestStop = (value, stops) => stops.reduce((best, stop) => (Math.abs(stop - value) < Math.abs(best - value) ? stop : best));
 
   function move(options, x, y) {
-    const within = (value, axis) => clamp(value, axis.min, axis.max);
+    const within = (value, axis) => (axis.stops ? nearestStop(value, axis.stops) : clamp(value, axis.min, axis.max));
     options.move(within(x, options.x), options.y ? within(y, options.y) : null);
   }
 
@@ -431,5 +446,5 @@
     document.querySelectorAll("figure.mamlbook-figure").forEach(mount);
   }
 
-  book.kit = Object.freeze({ aside, button, buttons, clamp, controls, curve, define, fixed, handle, html, key, legend, minus, mountAll, number, outline, paragraph, plot, plural, short, slider, svg, set, colour });
+  book.kit = Object.freeze({ aside, button, buttons, clamp, controls, curve, define, fixed, handle, html, key, legend, minus, mountAll, nearestStop, number, outline, paragraph, plot, plural, short, slider, svg, set, colour });
 })();

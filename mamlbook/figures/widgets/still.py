@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -14,7 +15,11 @@ LEFT, RIGHT = 40, 16
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes: domains and ticks, curves as (role, xs, ys), points as (role, x, y), a name for the y axis."""
+    """One pair of axes: domains and ticks, curves as (role, xs, ys), points as (role, x, y), a name for the y axis.
+
+    ``contours`` are thin curves below the others.
+    Bands are (role, xs, lows, highs); ``log`` makes the y axis logarithmic.
+    """
 
     x_domain: tuple[float, float]
     y_domain: tuple[float, float]
@@ -24,6 +29,9 @@ class Panel:
     height: int
     curves: list[tuple[str, Sequence[float], Sequence[float]]] = field(default_factory=list)
     points: list[tuple[str, float, float]] = field(default_factory=list)
+    contours: list[tuple[str, Sequence[float], Sequence[float]]] = field(default_factory=list)
+    bands: list[tuple[str, Sequence[float], Sequence[float], Sequence[float]]] = field(default_factory=list)
+    log: bool = False
 
     def x(self, value: float) -> float:
         """The pixel of a value on the x axis."""
@@ -33,6 +41,8 @@ class Panel:
     def y(self, value: float) -> float:
         """The pixel of a value on the y axis, inside the panel; values outside the axis stay near it."""
         low, high = self.y_domain
+        if self.log:
+            low, high, value = math.log(low), math.log(high), math.log(max(value, low))
         share = min(2.0, max(-1.0, (high - value) / (high - low)))
         return 24 + share * (self.height - 24 - 24)
 
@@ -81,6 +91,13 @@ def _panel(panel: Panel, clip: str) -> str:
     parts += [_text(panel.x(tick), bottom + 17, _tick(tick), "middle", MUTED) for tick in panel.x_ticks]
     box = f'<rect x="{LEFT}" y="24" width="{right - LEFT}" height="{bottom - 24}"/>'
     parts.append(f'<clipPath id="{clip}">{box}</clipPath><g clip-path="url(#{clip})">')
+    for role, xs, ys in panel.contours:
+        points = " ".join(f"{panel.x(x):.1f},{panel.y(y):.1f}" for x, y in zip(xs, ys, strict=True))
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[role]}" stroke-opacity="0.4"/>')
+    for role, xs, lows, highs in panel.bands:
+        around = [*zip(xs, lows, strict=True), *reversed([*zip(xs, highs, strict=True)])]
+        points = " ".join(f"{panel.x(x):.1f},{panel.y(y):.1f}" for x, y in around)
+        parts.append(f'<polygon points="{points}" fill="{COLOURS[role]}" fill-opacity="0.16"/>')
     for role, xs, ys in panel.curves:
         parts.append(_stroke(role, [(panel.x(x), panel.y(y)) for x, y in zip(xs, ys, strict=True)]))
     parts.append("</g>")

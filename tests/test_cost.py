@@ -1,0 +1,70 @@
+"""What a meta-gradient costs: the counts against hand counts, and against what the table says."""
+
+import pytest
+import torch
+from torch.nn.functional import mse_loss
+
+from mamlbook import ALGORITHMS, Model, Sinusoids, fomaml, joint, linear, maml, mlp, reptile
+from mamlbook.cost import cost
+from mamlbook.tasks.quadratic import Quadratics, half_squared_error
+
+TASKS, SHOTS, WIDTH = 25, 10, 40
+
+
+def waves():
+    return Sinusoids(shots=SHOTS, queries=SHOTS).draw(TASKS, torch.Generator().manual_seed(0))
+
+
+def sine_model():
+    return Model(mlp(1, WIDTH, WIDTH, 1, seed=0), mse_loss)
+
+
+def of(build, steps):
+    return cost(build(sine_model(), 0.01, steps), waves())
+
+
+def test_a_gradient_is_counted_by_hand():
+    weights = WIDTH + WIDTH * WIDTH + WIDTH  # multiplications for one example, forward
+    # Backward, each layer costs two such products, except the first, which need not pass anything on.
+    multiplications = TASKS * SHOTS * (weights + 2 * weights - WIDTH)
+    assert cost(joint(sine_model()), waves()).operations == 2 * multiplications
+
+
+def test_the_count_is_the_same_the_second_time():
+    assert of(maml, 2) == of(maml, 2)
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_the_table_counts_as_the_machine_does(name):
+    """A Hessian-vector product costs two gradients, less the products that backward() never needs."""
+    row, plain = ALGORITHMS[name], cost(joint(sine_model()), waves()).operations
+    build = (lambda model, alpha, steps: row(model, alpha)) if name == "joint" else row.build
+    for steps in (1, 3, 6):
+        counted = of(build, steps).operations / plain
+        said = row.gradients(steps) + 2 * row.products(steps)
+        # Reptile runs the network once more, forward, to report the query loss.
+        assert counted == pytest.approx(said + (1 / 3 if name == "reptile" else 0), rel=0.02)
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_the_table_says_how_memory_grows(name):
+    row = ALGORITHMS[name]
+    if name == "joint":
+        assert row.memory == "flat"
+        return
+    held = [of(row.build, steps).held for steps in (1, 4, 7)]
+    growth = held[1] - held[0]
+    assert {"flat": growth == 0, "grows with S": growth > held[0]}[row.memory]
+    assert held[2] - held[1] == growth  # linear
+
+
+def test_first_order_methods_hold_no_more_after_many_steps():
+    assert of(fomaml, 20).held == of(fomaml, 1).held
+    assert of(reptile, 20).held == of(reptile, 1).held
+
+
+def test_the_weights_and_the_examples_are_not_counted():
+    bowls = Quadratics([1.0, 2.0], [0.0, 1.0]).all()
+    # One product x theta: what is held is the residual of each task, once.
+    held = cost(joint(Model(linear([0.5]), half_squared_error)), bowls).held
+    assert 0 < held <= 4 * bowls.support.y.numel() * 8
