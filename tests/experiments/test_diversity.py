@@ -8,7 +8,7 @@ import torch
 
 from experiments import diversity
 from mamlbook import Sinusoids
-from mamlbook.record import recall
+from mamlbook.record import recall, recall_dial
 
 CPU = torch.device("cpu")
 
@@ -31,6 +31,9 @@ def test_the_command_records_every_place_role_and_seed(tmp_path, capsys, small):
         for places in stored[kind].values():
             assert [set(place["error"]) for place in places] == [{"0", "1"}] * 2
             assert all(len(curves["new"]) == 21 for place in places for curves in place["error"].values())
+        dial = recall_dial(kind, folder=tmp_path)
+        assert all(errors.shape == (2, 2, 21) for errors in dial.values())
+        assert dial["maml"][1, 0].tolist() == pytest.approx(stored[kind]["maml"][1]["error"]["0"]["new"])
     # No meta-training in it: the same networks at both places, on other tasks.
     first, second = (place["error"]["0"]["new"] for place in stored["runs"]["scratch"])
     assert first != second
