@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from mamlbook import ALGORITHMS, Model, Sinusoids, fomaml, joint, linear, maml, mlp, reptile
+from mamlbook import ALGORITHMS, Model, Sinusoids, fomaml, joint, keep, linear, maml, mlp, reptile
 from mamlbook.cost import cost
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
@@ -56,6 +56,17 @@ def test_the_table_says_how_memory_grows(name):
     growth = held[1] - held[0]
     assert {"flat": growth == 0, "grows with S": growth > held[0]}[row.memory]
     assert held[2] - held[1] == growth  # linear
+
+
+@pytest.mark.parametrize(("part", "layers"), [("head", 1), ("linear2", 2), ("linear1", 3)])
+def test_a_step_that_adapts_some_layers_goes_back_only_as_far_as_it_must(part, layers):
+    """The first-order gradient, by hand: forward through all, back to the lowest layer that adapts, for its weights."""
+    chosen = keep(lambda name: name.startswith(part))
+    step = cost(fomaml(sine_model(), 0.01, 2, chosen), waves()).operations
+    step -= cost(fomaml(sine_model(), 0.01, 1, chosen), waves()).operations
+    sizes = [WIDTH, WIDTH * WIDTH, WIDTH]  # multiplications for one example
+    back = sum(sizes[len(sizes) - layers + 1 :]) + sizes[len(sizes) - layers]
+    assert step == 2 * TASKS * SHOTS * (sum(sizes) + back)
 
 
 def test_first_order_methods_hold_no_more_after_many_steps():

@@ -6,12 +6,15 @@ from mamlbook.figures.limits import sensitivity, tracking
 from mamlbook.figures.panels import panels
 from mamlbook.figures.regression import adaptation
 from mamlbook.figures.rows import rows
+from mamlbook.figures.settings import dots, heat
 
 __all__ = [
     "adaptation",
     "bars",
     "curve",
+    "dots",
     "episode",
+    "heat",
     "panels",
     "rows",
     "sensitivity",

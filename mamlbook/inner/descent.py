@@ -67,6 +67,8 @@ class GradientDescent(nn.Module):
             with torch.enable_grad():
                 # The sum over tasks gives each task its own gradient: L_b depends on phi_b alone.
                 loss = inner(model.theta, phi).sum()
+                # A view that the loss has not seen has no gradient: what does not adapt costs no backward pass.
+                phi = tuple(p if self._adapts(n, step) else p.view_as(p) for n, p in zip(model.names, phi, strict=True))
                 phi = tuple(stepper.step(loss, params=phi, grad_callback=self._callback(model, step)))
             yield Adapted(phi, model, inner)
 
@@ -75,6 +77,9 @@ class GradientDescent(nn.Module):
         if optimizer.defaults.get("maximize"):
             raise ValueError("rule: expected an optimiser that minimises; higher ignores maximize=True")
         return higher.get_diff_optim(optimizer, list(theta), track_higher_grads=unroll)
+
+    def _adapts(self, name: str, step: int) -> bool:
+        return all(change.adapts(name, step) for change in self.transforms if hasattr(change, "adapts"))
 
     def _callback(self, model: Model, step: int) -> Callable[[Gradients], Gradients]:
         def transform(gradients: Gradients) -> Gradients:

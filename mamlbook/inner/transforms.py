@@ -11,7 +11,10 @@ Gradients = Sequence[Tensor | None]
 
 
 class Transform(Protocol):
-    """A map on the inner gradients of step ``step``; ``None`` in the result leaves a tensor as it is."""
+    """A map on the inner gradients of step ``step``; ``None`` stands for a tensor that stays as it is.
+
+    A transform may also have a method ``adapts(name, step)``. The gradient of a tensor that it refuses is not computed.
+    """
 
     def __call__(self, gradients: Gradients, *, names: Sequence[str], step: int) -> Gradients: ...
 
@@ -22,15 +25,18 @@ class keep:
     The rest stay exactly at theta, and theta still learns from them in the outer loop.
 
     >>> head_only = keep(lambda name: name.startswith("head"))
-    >>> head_only([1, 2], names=["linear1.weight", "head.weight"], step=0)
-    [None, 2]
+    >>> head_only.adapts("linear1.weight", step=0), head_only.adapts("head.weight", step=0)
+    (False, True)
     """
 
     def __init__(self, accepts: Callable[[str], bool]):
         self.accepts = accepts
 
+    def adapts(self, name: str, step: int) -> bool:
+        return self.accepts(name)
+
     def __call__(self, gradients: Gradients, *, names: Sequence[str], step: int) -> Gradients:
-        return [g if self.accepts(name) else None for g, name in zip(gradients, names, strict=True)]
+        return gradients
 
     def __repr__(self) -> str:
         return f"keep({getattr(self.accepts, '__name__', self.accepts)})"
