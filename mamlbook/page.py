@@ -6,10 +6,12 @@ import ast
 import html
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import torch
+from torch import Tensor
+
+from mamlbook.evaluation import confidence
 
 
 class CheckFailed(AssertionError):
@@ -42,7 +44,7 @@ def check(
     """
     if (equals is None) != (within is None):
         raise ValueError("equals, within: expected both or neither; a number is only equal within something")
-    number = value.item() if isinstance(value, torch.Tensor) else value
+    number = value.item() if isinstance(value, Tensor) else value
     held = []  # each bound in words, whether it holds, and whether it holds a hundred times over
     if equals is not None:
         distance = abs(number - equals)
@@ -109,6 +111,24 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
 
 def _line(tag: str, cells: Sequence[Any]) -> str:
     return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+
+def intervals(values: Mapping[str, Mapping[str, Tensor]], digits: int = 3) -> Any:
+    """A table of means over seeds with their 95 % intervals, as ``confidence`` gives them, for Jupyter to display.
+
+    Shapes: ``values[row][column]`` is (seeds,); every row has the columns of the first.
+
+    Raises:
+        ValueError: the rows have different columns.
+    """
+    columns = list(next(iter(values.values())))
+    if any(list(row) != columns for row in values.values()):
+        raise ValueError(
+            f"values: expected the columns {columns} in every row, got {[list(v) for v in values.values()]}"
+        )
+    pairs = {row: [confidence(seeds) for seeds in cells.values()] for row, cells in values.items()}
+    lines = ([row, *(f"{mean:.{digits}f} ± {half:.{digits}f}" for mean, half in cells)] for row, cells in pairs.items())
+    return table(["", *columns], lines)
 
 
 def source(thing: Any) -> str:

@@ -79,6 +79,18 @@ def recall_sweep(knob: str, kind: str = "new", *, folder: Path = RESULTS) -> dic
     return {setting: _curves(run, kind) for setting, run in runs.items()}
 
 
+def recall_dial(rates: str = "runs", *, folder: Path = RESULTS) -> dict[str, Tensor]:
+    """The errors of the stored task-diversity dial: role to (positions, seeds, S + 1), nan where not finite.
+
+    ``rates`` is ``runs``, adapted at the rate of meta-training, or ``tuned``, at each run's own best rate.
+
+    Raises:
+        FileNotFoundError: no dial is stored.
+    """
+    stored = recall("diversity", folder=folder)[rates]
+    return {role: torch.stack([_curves(place, "new") for place in places]) for role, places in stored.items()}
+
+
 def _curves(run: dict[str, Any], kind: str) -> Tensor:
     nan = float("nan")
     return torch.tensor([[nan if v is None else v for v in curves[kind]] for curves in run["error"].values()])

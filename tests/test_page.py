@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamlbook.metagradient import FirstOrder, Reptile
-from mamlbook.page import CheckFailed, attempt, check, show, source, table
+from mamlbook.page import CheckFailed, attempt, check, intervals, show, source, table
 from mamlbook.weighting import Uniform
 
 
@@ -69,6 +69,18 @@ def test_an_exercise_judges_the_answer_and_never_raises(capsys):
         "✓ root of 2: 0 within 1e-06\n✓ small: 0.1 (below 0.2)\n"
         "✗ root of 2: not yet (TypeError: can't multiply sequence by non-int of type 'str')\n"
     )
+
+
+def test_a_table_of_intervals_has_means_and_half_widths():
+    seeds = torch.tensor([1.0, 2.0, 3.0])
+    text = intervals(
+        {"all": {"first": seeds, "second": 2 * seeds}, "none": {"first": 0 * seeds, "second": seeds}}, 2
+    ).data
+    # Student's t for three values is 4.303, their deviation 1.
+    assert "| all | 2.00 ± 2.48 | 4.00 ± 4.97 |" in text
+    assert text.splitlines()[-1] == "| none | 0.00 ± 0.00 | 2.00 ± 2.48 |"
+    with pytest.raises(ValueError, match="values: expected the columns"):
+        intervals({"one": {"a": seeds}, "two": {"b": seeds}})
 
 
 def test_a_table_has_its_cells_and_refuses_a_row_that_does_not_fit():

@@ -2,6 +2,7 @@
 
 from mamlbook.figures.curves import bars, curve, steps, trade_off
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
+from mamlbook.figures.limits import sensitivity, tracking
 from mamlbook.figures.panels import panels
 from mamlbook.figures.regression import adaptation
 from mamlbook.figures.rows import rows
@@ -16,7 +17,9 @@ __all__ = [
     "heat",
     "panels",
     "rows",
+    "sensitivity",
     "steps",
+    "tracking",
     "trade_off",
     "two_loops",
     "unrolled",

@@ -1,6 +1,7 @@
 """Where learning problems come from."""
 
 from mamlbook.tasks.base import Data, Fixed, SupportOnly, TaskDistribution, Tasks, never_again, require_tasks
+from mamlbook.tasks.families import Drifting, Lines, Mixture, SquareWaves
 from mamlbook.tasks.glyphs import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot import background, evaluation, omniglot, paper_split
@@ -10,12 +11,16 @@ from mamlbook.tasks.sinusoid import Sinusoids
 __all__ = [
     "ClosedForm",
     "Data",
+    "Drifting",
     "Episodes",
     "Fixed",
     "LinearRegression",
+    "Lines",
+    "Mixture",
     "Pool",
     "Quadratics",
     "Sinusoids",
+    "SquareWaves",
     "SupportOnly",
     "TaskDistribution",
     "Tasks",

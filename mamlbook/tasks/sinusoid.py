@@ -38,15 +38,16 @@ class Sinusoids:
                 raise ValueError(f"{name}: expected (low, high), got {(low, high)}")
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
-        amplitude = _uniform(self.amplitude, (tasks, 1, 1), generator)
-        phase = _uniform(self.phase, (tasks, 1, 1), generator)
-        x = _uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
+        amplitude = uniform(self.amplitude, (tasks, 1, 1), generator)
+        phase = uniform(self.phase, (tasks, 1, 1), generator)
+        x = uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
         y = amplitude * torch.sin(x - phase)
         support = Data(x[:, : self.shots], y[:, : self.shots])
         query = Data(x[:, self.shots :], y[:, self.shots :])
         return Tasks(support, query, never_again(tasks))
 
 
-def _uniform(interval: tuple[float, float], shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+def uniform(interval: tuple[float, float], shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Numbers between the ends of the interval, all equally likely."""
     low, high = interval
     return low + (high - low) * torch.rand(shape, generator=generator)

@@ -1,0 +1,167 @@
+"""Regression tasks besides the sine wave, mixtures, and drift: how alike tasks are, and stay, becomes a choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mamlbook.tasks.base import Data, TaskDistribution, Tasks, never_again
+from mamlbook.tasks.sinusoid import uniform
+
+
+@dataclass(frozen=True)
+class Lines:
+    """y = m x + c, with the slope m and the intercept c uniform; support and query are points of the same line.
+
+    With the default intervals the mean square of y is about that of ``Sinusoids``, 4.2.
+
+    Shapes: x and y are (B, shots, 1) in the support and (B, queries, 1) in the query set.
+
+    Raises:
+        ValueError: shots or queries below 1, or an interval whose ends are in the wrong order.
+    """
+
+    shots: int = 10
+    queries: int = 10
+    slope: tuple[float, float] = (-1.0, 1.0)
+    intercept: tuple[float, float] = (-2.0, 2.0)
+    domain: tuple[float, float] = (-5.0, 5.0)
+
+    def __post_init__(self) -> None:
+        _require(self, "slope", "intercept", "domain")
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        slope = uniform(self.slope, (tasks, 1, 1), generator)
+        intercept = uniform(self.intercept, (tasks, 1, 1), generator)
+        x = uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
+        return _split(x, slope * x + intercept, self.shots)
+
+
+@dataclass(frozen=True)
+class SquareWaves:
+    """y = A sign(sin(x - p)), with A and p uniform: the corners that a sine wave of the same phase has rounded off.
+
+    With the default intervals the mean square of y is about that of ``Sinusoids``, 4.2.
+
+    Shapes: x and y are (B, shots, 1) in the support and (B, queries, 1) in the query set.
+
+    Raises:
+        ValueError: shots or queries below 1, or an interval whose ends are in the wrong order.
+    """
+
+    shots: int = 10
+    queries: int = 10
+    amplitude: tuple[float, float] = (0.1, 3.5)
+    phase: tuple[float, float] = (0.0, math.pi)
+    domain: tuple[float, float] = (-5.0, 5.0)
+
+    def __post_init__(self) -> None:
+        _require(self, "amplitude", "phase", "domain")
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        amplitude = uniform(self.amplitude, (tasks, 1, 1), generator)
+        phase = uniform(self.phase, (tasks, 1, 1), generator)
+        x = uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
+        return _split(x, amplitude * torch.sign(torch.sin(x - phase)), self.shots)
+
+
+class Mixture:
+    """Every task comes from one of several distributions, chosen with given probabilities.
+
+    P(task b is drawn from distributions[i]) = shares[i] / sum(shares), independently for every task.
+
+    Shapes: those of the distributions, which have to agree.
+
+    Raises:
+        ValueError: as many shares as distributions are needed, none negative and not all zero; and when drawing, a
+            distribution that is a finite collection, or whose tasks have other shapes.
+    """
+
+    def __init__(self, distributions: Sequence[TaskDistribution], shares: Sequence[float] | None = None):
+        self.distributions = tuple(distributions)
+        self.shares = tuple(shares) if shares is not None else (1.0,) * len(self.distributions)
+        if not self.distributions or len(self.shares) != len(self.distributions):
+            raise ValueError(
+                f"shares: expected one for each of at least one distribution, got {len(self.shares)} shares "
+                f"for {len(self.distributions)} distributions"
+            )
+        if not all(math.isfinite(share) and share >= 0 for share in self.shares) or not sum(self.shares) > 0:
+            raise ValueError(f"shares: expected numbers of at least 0 and not all 0, got {self.shares}")
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        chosen = torch.multinomial(
+            torch.tensor(self.shares, dtype=torch.float64), tasks, replacement=True, generator=generator
+        )
+        counts = chosen.bincount(minlength=len(self.distributions)).tolist()
+        drawn = [
+            self._part(distribution, count, generator)
+            for distribution, count in zip(self.distributions, counts, strict=True)
+            if count
+        ]
+        shapes = {tuple(t.shape[1:] for data in part[:2] for t in data) for part in drawn}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"distributions: expected tasks of one shape, got {sorted(shapes)}; give all the same shots"
+            )
+        support, query = (Data(*map(torch.cat, zip(*(part[i] for part in drawn), strict=True))) for i in range(2))
+        # The parts lie one behind the other: give every task its own place among the choices back.
+        place = chosen.argsort(stable=True).argsort()
+        return Tasks(support.pick(place), query.pick(place), never_again(tasks))
+
+    @staticmethod
+    def _part(distribution: TaskDistribution, count: int, generator: torch.Generator) -> Tasks:
+        part = distribution.draw(count, generator)
+        if len(part.index) != count or (part.index >= 0).any():
+            raise ValueError(
+                f"distributions: expected ones that never run out of tasks, got {distribution!r}, a finite collection; "
+                "the numbers of its tasks would mean nothing in the mixture"
+            )
+        return part
+
+    def __repr__(self) -> str:
+        parts = (
+            f"{share:g} {distribution!r}" for share, distribution in zip(self.shares, self.distributions, strict=True)
+        )
+        return f"Mixture({', '.join(parts)})"
+
+
+class Drifting:
+    """A distribution that changes while meta-training runs: the tasks of draw t = 1, 2, ... come from at(t).
+
+    ``drawn`` counts the draws so far and ``now`` is the distribution of the last one, on which a start that has been
+    trained is to be tested.
+    """
+
+    def __init__(self, at: Callable[[int], TaskDistribution]):
+        self.at = at
+        self.drawn = 0
+
+    @property
+    def now(self) -> TaskDistribution:
+        """The distribution of the last draw, or of step 0 before any."""
+        return self.at(self.drawn)
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        self.drawn += 1
+        return self.now.draw(tasks, generator)
+
+    def __repr__(self) -> str:
+        return f"Drifting(from {self.at(0)!r})"
+
+
+def _split(x: Tensor, y: Tensor, shots: int) -> Tasks:
+    support, query = Data(x[:, :shots], y[:, :shots]), Data(x[:, shots:], y[:, shots:])
+    return Tasks(support, query, never_again(len(x)))
+
+
+def _require(family: Lines | SquareWaves, *intervals: str) -> None:
+    if min(family.shots, family.queries) < 1:
+        raise ValueError(f"shots, queries: expected at least 1 each, got {family.shots}, {family.queries}")
+    for name in intervals:
+        low, high = getattr(family, name)
+        if not low <= high:
+            raise ValueError(f"{name}: expected (low, high), got {(low, high)}")
