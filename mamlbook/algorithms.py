@@ -95,7 +95,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         gradients=lambda steps: steps + 1,
         products=lambda steps: 0,
         memory="flat",
-        assumes="the same, and curvatures that differ little between tasks",
+        assumes="the same, curvatures that differ little between tasks, and steps that hardly overshoot",
     ),
     "reptile": Algorithm(
         reptile,
