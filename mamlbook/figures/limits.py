@@ -39,7 +39,9 @@ def sensitivity(knobs: Mapping[str, Mapping[str, Tensor]], base: Mapping[str, st
 def _setting(ax: Axes, row: int, name: str, values: Tensor, *, hollow: bool, below: bool) -> None:
     colour = line("maml")["color"]
     ax.plot([values.min(), values.max()], [row, row], color=colour, alpha=0.35, linewidth=5)
-    ax.plot(values.mean(), row, "o", color=colour, markerfacecolor="white" if hollow else colour, markersize=7)
+    ax.plot(
+        values.mean(), row, "o", color=colour, markerfacecolor="white" if hollow else colour, markersize=7, zorder=3
+    )
     place, away = (values.mean().item(), row), (0, -9 if below else 9)
     va = "top" if below else "bottom"
     ax.annotate(name, place, away, textcoords="offset points", ha="center", va=va, fontsize=9.5)
