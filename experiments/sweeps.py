@@ -56,12 +56,11 @@ class Setting(NamedTuple):
     beta: float = 1e-3
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
     start: Callable[[torch.Tensor], object] | None = None
-    activation: type[nn.Module] = nn.ReLU
     shots: int = 10
 
     def learner(self, seed: int) -> MetaLearner:
         """The untrained learner of one seed; a rate or number of steps that is None is the algorithm's own default."""
-        model = Model(mlp(1, 40, 40, 1, activation=self.activation, start=self.start, seed=seed), mse_loss)
+        model = Model(mlp(1, 40, 40, 1, start=self.start, seed=seed), mse_loss)
         given = {"alpha": self.alpha, "steps": self.steps}
         learner = self.build(model, **{name: value for name, value in given.items() if value is not None})
         if self.rule is not torch.optim.SGD:
