@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from need import need
+from shown import opened
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build/html"
@@ -93,3 +94,9 @@ def browser():
         started = chromium.launch(play)
         yield started
         started.close()
+
+
+@pytest.fixture
+def show(browser, tmp_path):
+    """Give a function that opens figures in a page of their own, from a file."""
+    return functools.partial(opened, browser, tmp_path)

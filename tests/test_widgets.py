@@ -1,6 +1,5 @@
-"""The interactive figures: their arithmetic against PyTorch, their controls by pointer and keyboard, their manners."""
+"""The interactive figures: their arithmetic against PyTorch, their controls by pointer and keyboard."""
 
-import json
 import math
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from mamlbook.figures import style
 from mamlbook.figures.widgets import sine_adaptation, two_tasks, widget
 from mamlbook.networks import mlp
+from shown import Shown, assert_fits, page_of, payload
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILT = [
@@ -25,11 +25,6 @@ def starts(**changes) -> dict:
     found = {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
     found["maml"] = [1.4 * p for p in found["maml"]]
     return {**found, **changes}
-
-
-def payload(html: str) -> dict:
-    """The JSON that a figure carries."""
-    return json.loads(re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)[1])
 
 
 FIGURES = {"sine": lambda: sine_adaptation(starts()), "two_tasks": two_tasks}
@@ -102,74 +97,6 @@ def test_wrong_arguments_are_named(call, message):
 
 
 # ---- in the browser --------------------------------------------------------------------------------------------------
-
-
-class Shown:
-    """A page with figures: what it said on the console, what it asked for, and the figure of a kind."""
-
-    def __init__(self, browser, address: str, kind: str, **context):
-        self.context = browser.new_context(**{"viewport": {"width": 900, "height": 1000}, **context})
-        self.page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(address)
-        self.figure = self.page.locator(f'figure[data-kind="{kind}"]').first
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
-
-    def ask(self, expression: str):
-        """A value of the figure, as JSON writes it: `f` is the figure's own object."""
-        plain = "(k, v) => ArrayBuffer.isView(v) ? Array.from(v) : v"
-        code = f"element => {{ const f = element.mamlbook; return JSON.stringify({expression}, {plain}); }}"
-        return json.loads(self.figure.evaluate(code))
-
-    def slide(self, name: str, value: float):
-        """Move a range input as a reader does."""
-        self.figure.locator(f'input[data-name="{name}"]').fill(str(value))
-
-    def handle(self, number: int = 0):
-        return self.figure.locator('[role="slider"].mb-handle').nth(number)
-
-    def drag(self, number: int, dx: float, dy: float):
-        """Take a movable point with the mouse and leave it somewhere else."""
-        dot = self.handle(number).locator(".mb-dot")
-        dot.scroll_into_view_if_needed()
-        box = dot.bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        self.page.mouse.move(x, y)
-        self.page.mouse.down()
-        self.page.mouse.move(x + dx / 2, y + dy / 2)
-        self.page.mouse.move(x + dx, y + dy)
-        self.page.mouse.up()
-
-    def press(self, number: int, *keys: str):
-        for key in keys:
-            self.handle(number).press(key)
-
-
-def page_of(*figures) -> str:
-    body = "\n".join(figure.html for figure in figures)
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Figures</title>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body><main><h1>Figures</h1>{body}</main></body></html>'
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Give a function that opens figures in a page of their own, from a file."""
-
-    def opened(*figures, **context) -> Shown:
-        path = tmp_path / "page.html"
-        path.write_text(page_of(*figures), "utf-8")
-        return Shown(browser, path.as_uri(), re.search(r'data-kind="(\w+)"', figures[0].html)[1], **context)
-
-    return opened
 
 
 def descended(start: list, points: list, alpha: float, steps: int) -> list[np.ndarray]:
@@ -405,9 +332,7 @@ def test_figures_fit_their_page(show, width):
         shown.slide("points", 20)
         shown.page.set_viewport_size({"width": width - 10, "height": 800})
         shown.page.wait_for_timeout(100)
-        assert shown.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-        letters = "[...document.querySelectorAll('figure text, figure .mb-live *')]"
-        assert min(shown.page.evaluate(letters + ".map(n => parseFloat(getComputedStyle(n).fontSize))")) >= 11
+        assert_fits(shown)
         # One unit of the drawing is one pixel, so the sizes above are what the eye sees.
         scale = "n => n.getBoundingClientRect().width / n.viewBox.baseVal.width"
         assert shown.page.evaluate(f"[...document.querySelectorAll('.mb-plot svg')].map({scale})") == pytest.approx(
@@ -439,16 +364,6 @@ def test_only_one_name_is_global(show, tmp_path):
         assert with_figures - set(shown.page.evaluate(names)) == {"mamlbook"}
 
 
-def test_without_scripts_the_still_picture_speaks(show):
-    with show(sine_adaptation(starts()), two_tasks(), java_script_enabled=False) as shown:
-        pictures = shown.page.locator("img.mb-fallback")
-        for number in range(2):
-            assert pictures.nth(number).is_visible()
-            assert pictures.nth(number).bounding_box()["height"] > 200
-            assert len(pictures.nth(number).get_attribute("alt")) > 60
-            assert shown.page.locator(".mb-note").nth(number).is_visible()
-
-
 def test_still_picture_in_print_and_live_on_screen(show):
     with show(two_tasks()) as shown:
         still, live = shown.figure.locator(".mb-fallback"), shown.figure.locator(".mb-live")
@@ -465,17 +380,6 @@ def test_a_figure_that_cannot_start_keeps_its_picture(browser, tmp_path):
     with Shown(browser, path.as_uri(), "two_tasks") as shown:
         assert shown.figure.locator(".mb-fallback").is_visible()
         assert len(shown.complaints) == 1
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(show, theme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    with show(sine_adaptation(starts()), two_tasks(), color_scheme=theme) as shown:
-        surface = shown.figure.evaluate("node => getComputedStyle(node).backgroundColor")
-        assert surface == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 18, 18)"}[theme]
-        shown.figure.locator(".mb-legend button").first.click()
-        found = axe.run(shown.page).response["violations"]
-        assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []
 
 
 def test_the_page_decides_the_theme(show):

@@ -3,7 +3,6 @@
 import json
 import math
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,21 +10,9 @@ import torch
 
 from mamlbook.figures.widgets import arrows
 from mamlbook.tasks.quadratic import ClosedForm, Quadratics
-from test_widgets import Shown, page_of, payload
+from shown import Shown, assert_fits, page_of, payload
 
 METHODS = ("joint", "reptile", "fomaml", "maml")
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Give a function that opens the figure in a page of its own, from a file."""
-
-    def opened(figure, **context) -> Shown:
-        path: Path = tmp_path / "page.html"
-        path.write_text(page_of(figure), "utf-8")
-        return Shown(browser, path.as_uri(), "arrows", **context)
-
-    return opened
 
 
 def vector(values) -> torch.Tensor:
@@ -525,11 +512,9 @@ def test_with_reduced_motion_the_trails_are_there_at_once(show):
 
 
 @pytest.mark.parametrize("width", [390, 320])
-def test_the_figure_fits_a_phone(show, width):
+def test_angles_are_what_they_look_like_on_a_phone(show, width):
     with show(arrows(), viewport={"width": width, "height": 800}) as shown:
-        assert shown.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-        letters = "[...document.querySelectorAll('figure text, figure .mb-live *')]"
-        assert min(shown.page.evaluate(letters + ".map(n => parseFloat(getComputedStyle(n).fontSize))")) >= 11
+        assert_fits(shown)
         across, up = (high - low for low, high in shown.ask("f.data.ranges"))
         box = shown.figure.locator(".mb-layer-curves").evaluate(
             "n => { const r = n.ownerSVGElement.querySelector('clipPath rect');"
@@ -545,19 +530,3 @@ def test_two_figures_choose_their_contours_apart(browser, tmp_path):
         checked = "[...document.querySelectorAll('input[type=radio]:checked')].map(n => n.value)"
         assert shown.page.evaluate(checked) == ["maml", "joint"]
         assert all(url.startswith(("file:", "data:")) for url in shown.requests)
-
-
-def test_without_scripts_the_still_picture_speaks(show):
-    with show(arrows(), java_script_enabled=False) as shown:
-        picture = shown.figure.locator("img.mb-fallback")
-        assert picture.bounding_box()["height"] > 200
-        assert len(picture.get_attribute("alt")) > 60
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(show, theme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    with show(arrows(), color_scheme=theme) as shown:
-        shown.figure.locator(".mb-legend button").first.click()
-        found = axe.run(shown.page).response["violations"]
-        assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []

@@ -13,7 +13,7 @@ from mamlbook.figures import style
 from mamlbook.figures.widgets import diversity_dial
 from mamlbook.record import RESULTS, recall
 from need import need
-from test_widgets import Shown, page_of, payload
+from shown import Shown, assert_fits, payload
 
 POSITIONS = [0.0, 0.1, 0.3, 0.6, 1.0, 1.5]
 LABELS = ["one wave", "waves within 10 %", "waves within 30 %", "waves within 60 %", "all waves", "three families"]
@@ -68,18 +68,6 @@ def crafted(*columns: dict) -> dict:
         pairs = [{str(n): {"new": [column[name] + by] * 2} for n, by in enumerate((d, -d))} for column in columns]
         runs[name] = [{"error": pair} for pair in pairs]
     return {"dial": [{"position": n, "label": f"place {n}"} for n in range(len(columns))], "runs": runs}
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Give a function that opens the figure in a page of its own, from a file."""
-
-    def opened(figure, **context) -> Shown:
-        path = tmp_path / "page.html"
-        path.write_text(page_of(figure), "utf-8")
-        return Shown(browser, path.as_uri(), "diversity", **context)
-
-    return opened
 
 
 def by_package(result: dict, state: dict, position: int) -> dict:
@@ -485,27 +473,8 @@ def test_a_switch_says_whether_it_is_on(show):
 @pytest.mark.parametrize("width", [390, 320])
 def test_the_figure_fits_a_phone(show, width):
     with show(diversity_dial(measured()), viewport={"width": width, "height": 800}) as shown:
-        assert shown.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-        letters = "[...document.querySelectorAll('figure text, figure .mb-live *')]"
-        assert min(shown.page.evaluate(letters + ".map(n => parseFloat(getComputedStyle(n).fontSize))")) >= 11
+        assert_fits(shown)
         click(shown, "relative")
         inside = """[...document.querySelectorAll('.mb-plot text')].every((text) =>
             text.getBoundingClientRect().right <= text.closest('svg').getBoundingClientRect().right + 1)"""
         assert shown.page.evaluate(inside)
-
-
-def test_without_scripts_the_still_picture_speaks(show):
-    with show(diversity_dial(measured()), java_script_enabled=False) as shown:
-        picture = shown.figure.locator("img.mb-fallback")
-        assert picture.bounding_box()["height"] > 200
-        assert len(picture.get_attribute("alt")) > 60
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(show, theme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    with show(diversity_dial(measured()), color_scheme=theme) as shown:
-        hide(shown, "MAML")
-        click(shown, "relative")
-        found = axe.run(shown.page).response["violations"]
-        assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []

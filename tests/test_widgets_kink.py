@@ -1,25 +1,12 @@
 """The figure of a kink: its arithmetic against PyTorch, its controls by pointer and keyboard, its manners."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
 from mamlbook.figures.widgets import kink
-from test_widgets import Shown, page_of, payload
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Give a function that opens the figure in a page of its own, from a file."""
-
-    def opened(figure, **context) -> Shown:
-        path: Path = tmp_path / "page.html"
-        path.write_text(page_of(figure), "utf-8")
-        return Shown(browser, path.as_uri(), "kink", **context)
-
-    return opened
+from shown import Shown, payload
 
 
 def objective(w: torch.Tensor, alpha: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -191,27 +178,3 @@ def test_the_jump_is_drawn_open_and_filled(show):
 
 
 # ---- manners ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("width", [390, 320])
-def test_the_figure_fits_a_phone(show, width):
-    with show(kink(), viewport={"width": width, "height": 800}) as shown:
-        assert shown.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-        letters = "[...document.querySelectorAll('figure text, figure .mb-live *')]"
-        assert min(shown.page.evaluate(letters + ".map(n => parseFloat(getComputedStyle(n).fontSize))")) >= 11
-
-
-def test_without_scripts_the_still_picture_speaks(show):
-    with show(kink(), java_script_enabled=False) as shown:
-        picture = shown.figure.locator("img.mb-fallback")
-        assert picture.bounding_box()["height"] > 200
-        assert len(picture.get_attribute("alt")) > 60
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(show, theme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    with show(kink(), color_scheme=theme) as shown:
-        shown.figure.locator(".mb-legend button").first.click()
-        found = axe.run(shown.page).response["violations"]
-        assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []

@@ -3,14 +3,13 @@
 import json
 import math
 import random
-from pathlib import Path
 
 import pytest
 import torch
 
 from mamlbook.figures.widgets import weights_figure
 from mamlbook.tasks.quadratic import ClosedForm, Quadratics
-from test_widgets import Shown, page_of, payload
+from shown import Shown, assert_fits, payload
 
 METHODS = ("joint", "reptile", "fomaml", "maml", "imaml")
 FIRST = {"h": [0.5, 4.0], "c": [-1.0, 2.0], "alpha": 0.1, "steps": 3, "lam": 1.0}
@@ -20,18 +19,6 @@ PRESETS = {
     "fomaml": {"h": [1, 3], "c": [0, 1], "alpha": 0.5, "steps": 1, "lam": 1},
     "inner": {"h": [0.5, 4], "c": [-1, 2], "alpha": 0.55, "steps": 3, "lam": 1},
 }
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Give a function that opens the figure in a page of its own, from a file."""
-
-    def opened(figure, **context) -> Shown:
-        path: Path = tmp_path / "page.html"
-        path.write_text(page_of(figure), "utf-8")
-        return Shown(browser, path.as_uri(), "weights", **context)
-
-    return opened
 
 
 # ---- the same starts by autograd -------------------------------------------------------------------------------------
@@ -402,22 +389,4 @@ def test_the_figure_fits_its_page(show, width):
               return box.x < -1 || box.x + box.width > wide + 1;
             }).map(node => node.textContent)"""
             assert shown.page.evaluate(cut) == []
-        letters = "[...document.querySelectorAll('figure text, figure .mb-live *')]"
-        assert min(shown.page.evaluate(letters + ".map(n => parseFloat(getComputedStyle(n).fontSize))")) >= 11
-
-
-def test_without_scripts_the_still_picture_speaks(show):
-    with show(weights_figure(), java_script_enabled=False) as shown:
-        picture = shown.figure.locator("img.mb-fallback")
-        assert picture.bounding_box()["height"] > 200
-        assert len(picture.get_attribute("alt")) > 60
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(show, theme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    with show(weights_figure(), color_scheme=theme) as shown:
-        shown.figure.locator(".mb-legend button").first.click()
-        shown.figure.locator('button[data-name="inner"]').click()
-        found = axe.run(shown.page).response["violations"]
-        assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []
+        assert_fits(shown)
