@@ -7,7 +7,6 @@ writes results/alignment.json.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -16,10 +15,11 @@ from typing import Any
 import torch
 from torch.nn.functional import mse_loss
 
+from experiments import arguments
 from mamlbook import ALGORITHMS, MetaLearner, Model, Sinusoids, fit, mlp
 from mamlbook.diagnostics import agreement, alignment, task_gradients
 from mamlbook.numerics import dot
-from mamlbook.record import RESULTS, environment, record
+from mamlbook.record import environment, record
 from mamlbook.training import pick_device
 
 WAVES = Sinusoids(shots=10, queries=10)
@@ -90,11 +90,8 @@ def collect(seeds: int, checkpoints: tuple[int, ...], device: torch.device) -> d
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.alignment", description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser = arguments("alignment", __doc__, seeds=SEEDS)
     parser.add_argument("--checkpoints", type=int, nargs="+", default=CHECKPOINTS)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
     options = parser.parse_args(words)
     result = collect(options.seeds, tuple(options.checkpoints), pick_device(options.device))
     print(record("alignment", result, folder=options.results))

@@ -7,9 +7,7 @@ writes results/sweep-combinations.json.
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -17,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
+from experiments import arguments
 from mamlbook import Model, Params, Sinusoids, evaluate, maml, mlp
-from mamlbook.record import RESULTS, environment, load_theta, record
+from mamlbook.record import environment, load_theta, record
 from mamlbook.tasks.base import Data
 from mamlbook.training import pick_device
 
@@ -97,11 +96,7 @@ def errors(model: Model) -> Tensor:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.combinations", description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--iterations", type=int, default=ITERATIONS)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    parser = arguments("combinations", __doc__, seeds=SEEDS, iterations=ITERATIONS)
     options = parser.parse_args(words)
     device, started = pick_device(options.device), time.perf_counter()
     runs: dict[str, dict[str, Any]] = {}

@@ -7,9 +7,7 @@ writes results/curvature.json.
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,10 +15,11 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
+from experiments import arguments
 from mamlbook import MetaLearner, Model, Params, Sinusoids, evaluate, fit, fomaml, joint, maml, mlp
 from mamlbook.diagnostics import gauss_newton_product, hessian_product, task_gradients
 from mamlbook.numerics import dot
-from mamlbook.record import RESULTS, environment, record
+from mamlbook.record import environment, record
 from mamlbook.tasks.base import Data
 from mamlbook.training import pick_device
 
@@ -81,11 +80,7 @@ def train(activation: str, start: str, seed: int, iterations: int, device: torch
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.curvature", description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--iterations", type=int, default=ITERATIONS)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    parser = arguments("curvature", __doc__, seeds=SEEDS, iterations=ITERATIONS)
     options = parser.parse_args(words)
     device, started, runs = pick_device(options.device), time.perf_counter(), {}
     wanted = [(a, s, seed) for a in ACTIVATIONS for s in STARTS for seed in range(options.seeds)]

@@ -7,20 +7,19 @@ writes results/diversity.json.
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
+from experiments import arguments
 from experiments.sweeps import numbers
 from mamlbook import ALGORITHMS, GradientDescent, MetaLearner, Model, Sinusoids, confidence, evaluate, fit, mlp
-from mamlbook.record import RESULTS, environment, record
+from mamlbook.record import environment, record
 from mamlbook.tasks import Lines, Mixture, SquareWaves, TaskDistribution
 from mamlbook.training import pick_device
 
@@ -169,11 +168,7 @@ def dial(seeds: int, iterations: int, device: torch.device) -> dict[str, Any]:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.diversity", description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--iterations", type=int, default=ITERATIONS)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    parser = arguments("diversity", __doc__, seeds=SEEDS, iterations=ITERATIONS)
     options = parser.parse_args(words)
     result = dial(options.seeds, options.iterations, pick_device(options.device))
     print(record("diversity", result, folder=options.results))

@@ -7,18 +7,17 @@ writes results/sinusoid-<run>.json for every run of the table below and, beside 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import mse_loss
 
+from experiments import arguments
 from mamlbook import Model, Sinusoids, confidence, evaluate, fit, joint, maml, mlp
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
-from mamlbook.record import RESULTS, environment, record
+from mamlbook.record import environment, record
 from mamlbook.tasks.base import SupportOnly, TaskDistribution
 from mamlbook.training import pick_device
 
@@ -95,11 +94,8 @@ def train(name: str, seeds: int, device: torch.device) -> tuple[dict[str, Any], 
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.sinusoid", description=__doc__.splitlines()[0])
+    parser = arguments("sinusoid", __doc__, seeds=5)
     parser.add_argument("--runs", nargs="+", choices=sorted(RUNS), default=list(RUNS))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
     options = parser.parse_args(words)
     device = pick_device(options.device)
     for name in options.runs:

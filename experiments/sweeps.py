@@ -8,7 +8,6 @@ runs it has finished in sweep-<knob>.partial.json, and the same command goes on 
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
@@ -22,6 +21,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
+from experiments import arguments
 from mamlbook import (
     ALGORITHMS,
     GradientDescent,
@@ -37,7 +37,7 @@ from mamlbook import (
     reptile,
 )
 from mamlbook.diagnostics import largest_curvature
-from mamlbook.record import RESULTS, environment, record
+from mamlbook.record import environment, record
 from mamlbook.training import NonFiniteLoss, pick_device
 
 ITERATIONS, SEEDS = 5_000, 5
@@ -177,12 +177,8 @@ def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: d
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.sweeps", description=__doc__.splitlines()[0])
+    parser = arguments("sweeps", __doc__, seeds=SEEDS, iterations=ITERATIONS)
     parser.add_argument("--knobs", nargs="+", choices=list(KNOBS), default=list(KNOBS))
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--iterations", type=int, default=ITERATIONS)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
     options = parser.parse_args(words)
     device, known = pick_device(options.device), {}
     for knob in options.knobs:

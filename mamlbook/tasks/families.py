@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from mamlbook.tasks.base import Data, TaskDistribution, Tasks, never_again
-from mamlbook.tasks.sinusoid import uniform
+from mamlbook.tasks.sinusoid import require_intervals, split, uniform
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,13 @@ class Lines:
     domain: tuple[float, float] = (-5.0, 5.0)
 
     def __post_init__(self) -> None:
-        _require(self, "slope", "intercept", "domain")
+        require_intervals(self, "slope", "intercept", "domain")
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         slope = uniform(self.slope, (tasks, 1, 1), generator)
         intercept = uniform(self.intercept, (tasks, 1, 1), generator)
         x = uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
-        return _split(x, slope * x + intercept, self.shots)
+        return split(x, slope * x + intercept, self.shots)
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,13 @@ class SquareWaves:
     domain: tuple[float, float] = (-5.0, 5.0)
 
     def __post_init__(self) -> None:
-        _require(self, "amplitude", "phase", "domain")
+        require_intervals(self, "amplitude", "phase", "domain")
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         amplitude = uniform(self.amplitude, (tasks, 1, 1), generator)
         phase = uniform(self.phase, (tasks, 1, 1), generator)
         x = uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
-        return _split(x, amplitude * torch.sign(torch.sin(x - phase)), self.shots)
+        return split(x, amplitude * torch.sign(torch.sin(x - phase)), self.shots)
 
 
 class Mixture:
@@ -151,17 +150,3 @@ class Drifting:
 
     def __repr__(self) -> str:
         return f"Drifting(from {self.at(0)!r})"
-
-
-def _split(x: Tensor, y: Tensor, shots: int) -> Tasks:
-    support, query = Data(x[:, :shots], y[:, :shots]), Data(x[:, shots:], y[:, shots:])
-    return Tasks(support, query, never_again(len(x)))
-
-
-def _require(family: Lines | SquareWaves, *intervals: str) -> None:
-    if min(family.shots, family.queries) < 1:
-        raise ValueError(f"shots, queries: expected at least 1 each, got {family.shots}, {family.queries}")
-    for name in intervals:
-        low, high = getattr(family, name)
-        if not low <= high:
-            raise ValueError(f"{name}: expected (low, high), got {(low, high)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,24 +31,36 @@ class Sinusoids:
     domain: tuple[float, float] = (-5.0, 5.0)
 
     def __post_init__(self) -> None:
-        if min(self.shots, self.queries) < 1:
-            raise ValueError(f"shots, queries: expected at least 1 each, got {self.shots}, {self.queries}")
-        for name in ("amplitude", "phase", "domain"):
-            low, high = getattr(self, name)
-            if not low <= high:
-                raise ValueError(f"{name}: expected (low, high), got {(low, high)}")
+        require_intervals(self, "amplitude", "phase", "domain")
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         amplitude = uniform(self.amplitude, (tasks, 1, 1), generator)
         phase = uniform(self.phase, (tasks, 1, 1), generator)
         x = uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
-        y = amplitude * torch.sin(x - phase)
-        support = Data(x[:, : self.shots], y[:, : self.shots])
-        query = Data(x[:, self.shots :], y[:, self.shots :])
-        return Tasks(support, query, never_again(tasks))
+        return split(x, amplitude * torch.sin(x - phase), self.shots)
 
 
 def uniform(interval: tuple[float, float], shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Numbers between the ends of the interval, all equally likely."""
     low, high = interval
     return low + (high - low) * torch.rand(shape, generator=generator)
+
+
+def split(x: Tensor, y: Tensor, shots: int) -> Tasks:
+    """Points of curves as tasks: the first ``shots`` of each are its support set, the rest its query set."""
+    support, query = Data(x[:, :shots], y[:, :shots]), Data(x[:, shots:], y[:, shots:])
+    return Tasks(support, query, never_again(len(x)))
+
+
+def require_intervals(family: Any, *names: str) -> None:
+    """Refuse a family of curves with too few points, or with an interval whose ends are in the wrong order.
+
+    Raises:
+        ValueError: names what was wrong and what came.
+    """
+    if min(family.shots, family.queries) < 1:
+        raise ValueError(f"shots, queries: expected at least 1 each, got {family.shots}, {family.queries}")
+    for name in names:
+        low, high = getattr(family, name)
+        if not low <= high:
+            raise ValueError(f"{name}: expected (low, high), got {(low, high)}")
