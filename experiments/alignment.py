@@ -46,7 +46,7 @@ def measure(learner: MetaLearner) -> dict[str, float]:
         "within": agreement(one, other),
         "product": dot(one, other).mean(),
     }
-    for step, adapted in enumerate(learner.solver.path(model, support, unroll=False, steps=1)):
+    for step, adapted in enumerate(learner.solver.path(model, support, unroll=0, steps=1)):
         with torch.no_grad():
             measured[f"loss_{step}"] = model.losses(adapted.predict(adapted.phi, query.x), query.y).mean()
     return {name: float(f"{value.item():.6g}") for name, value in measured.items()}

@@ -23,7 +23,6 @@ from tqdm import tqdm
 
 from experiments import arguments
 from mamlbook import (
-    ALGORITHMS,
     GradientDescent,
     MetaLearner,
     Model,
@@ -36,6 +35,7 @@ from mamlbook import (
     mlp,
     reptile,
 )
+from mamlbook.algorithms import gradient
 from mamlbook.diagnostics import largest_curvature
 from mamlbook.record import environment, record
 from mamlbook.training import NonFiniteLoss, pick_device
@@ -108,8 +108,8 @@ KNOBS: dict[str, dict[str, Setting]] = {
         "Adam": Setting(steps=3, rule=ADAM),
         "Adam 0.001": Setting(steps=3, rule=ADAM, alpha=0.001),
     },
-    # The rows of the comparison table, each with its own defaults; a new algorithm appears by itself.
-    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in ALGORITHMS.items()},
+    # The algorithms of the first pages, each with its own defaults; `experiments.field` compares all there are.
+    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in gradient.ROWS.items()},
     # The same with five inner steps for every algorithm that has inner steps.
     "algorithm-five-steps": {
         name: Setting(build=build, steps=5)

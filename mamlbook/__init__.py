@@ -11,7 +11,7 @@ first), alpha inner rate, beta outer rate, S inner steps, B tasks, K shots, N wa
 
 from mamlbook.algorithms import ALGORITHMS, fomaml, joint, maml, reptile
 from mamlbook.evaluation import accuracy, confidence, evaluate
-from mamlbook.inner import Adapted, GradientDescent, keep, weights
+from mamlbook.inner import ALL, Adapted, GradientDescent, body, head, keep, weights
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import Exact, FirstOrder, Reptile
 from mamlbook.model import Model
@@ -24,6 +24,7 @@ from mamlbook.weighting import Uniform
 
 __all__ = [
     "ALGORITHMS",
+    "ALL",
     "Adapted",
     "BatchNorm",
     "Data",
@@ -40,12 +41,14 @@ __all__ = [
     "Tasks",
     "Uniform",
     "accuracy",
+    "body",
     "confidence",
     "conv4",
     "evaluate",
     "fit",
     "fomaml",
     "gap",
+    "head",
     "joint",
     "keep",
     "linear",

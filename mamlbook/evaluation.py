@@ -42,8 +42,8 @@ def evaluate(
     disable = None if progress is None else not progress
     for first in tqdm(range(0, tasks, chunk), "evaluation", disable=disable, leave=False):
         support, query, _ = distribution.draw(min(chunk, tasks - first), generator).like(learner.model.theta[0])
-        path = learner.solver.path(learner.model, support, unroll=False, steps=steps)
-        with torch.no_grad():
+        path = learner.solver.path(learner.model, support, unroll=0, steps=steps)
+        with torch.no_grad(), learner.testing():
             rows.append(torch.stack([score(adapted.predict(adapted.phi, query.x), query.y) for adapted in path], 1))
     return torch.cat(rows).cpu()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +13,7 @@ from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
 from mamlbook.numerics import Params
+from mamlbook.problem import Problem
 from mamlbook.tasks.base import Data, Tasks, require_tasks
 from mamlbook.weighting import Uniform, Weighting
 
@@ -37,20 +41,36 @@ class MetaLearner(nn.Module):
 
     def forward(self, tasks: Tasks) -> tuple[Tensor, Tensor]:
         require_tasks(tasks)
-        adapted = self.solver(self.model, tasks.support, unroll=self.metagradient.unroll)
-
-        def query(phi: Params) -> Tensor:
-            return self.model.losses(adapted.predict(phi, tasks.query.x), tasks.query.y)
-
-        surrogates = self.metagradient(self.model.theta, adapted, query, tasks.index)
-        losses = surrogates.detach()
-        return (self.weighting(losses, tasks.index) * surrogates).sum(), losses
+        problem = Problem.of(self.model, self.solver, tasks)
+        surrogates = self.metagradient(problem)
+        weights = self.weighting(surrogates, problem)
+        return (weights * surrogates).sum(), surrogates.detach()
 
     def adapt(self, support: Data, steps: int | None = None) -> Adapted:
         """Solve new tasks from the learned start, without a graph; ``steps`` may differ from training."""
-        return self.solver(self.model, support, unroll=False, steps=steps)
+        with self.testing():
+            return self.solver(self.model, support, unroll=0, steps=steps)
 
     def meta_gradient(self, tasks: Tasks) -> Params:
         """The direction that one outer step would follow, as a tuple of (\\*shape); the weights are left alone."""
         surrogate, _ = self(tasks)
         return torch.autograd.grad(surrogate, self.model.theta, materialize_grads=True)
+
+    def advance(self) -> None:
+        """An outer step has been taken: what remembers, a memory or a schedule, moves on.
+
+        Only here, and not when a meta-gradient is computed, does anything change besides the weights.
+        """
+        for part in self.modules():
+            if part is not self and hasattr(part, "advance"):
+                part.advance()
+
+    @contextmanager
+    def testing(self) -> Iterator[None]:
+        """Evaluation mode for a while: what is random in training, such as dropout, is off."""
+        training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(training)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import higher
 from torch import Tensor, nn
-from torch.func import vmap
+from torch.func import jvp, vmap
 from torch.nn.modules.batchnorm import _NormBase
 
 from mamlbook.numerics import Params
@@ -44,10 +44,16 @@ class Model(nn.Module):
         self._patch()
 
     def _patch(self) -> None:
-        # With track_higher_grads=True higher would keep every phi it is ever called with. The attribute is set
-        # past nn.Module so that the stateless twin is not registered as a second set of weights.
-        stateless = higher.monkeypatch(self.net, copy_initial_weights=False, track_higher_grads=False)
-        object.__setattr__(self, "_stateless", stateless)
+        # With track_higher_grads=True higher would keep every phi it is ever called with. The attributes are set
+        # past nn.Module so that the stateless twins are not registered as a second set of weights.
+        for name, net in (("_stateless", self.net), ("_body", self._without_head())):
+            twin = net and higher.monkeypatch(net, copy_initial_weights=False, track_higher_grads=False)
+            object.__setattr__(self, name, twin)
+
+    def _without_head(self) -> nn.Sequential | None:
+        layers = list(self.net.named_children()) if isinstance(self.net, nn.Sequential) else []
+        last = layers[-1] if len(layers) > 1 else ("", None)
+        return self.net[:-1] if last[0] == "head" and isinstance(last[1], nn.Linear) else None
 
     @property
     def theta(self) -> Params:
@@ -61,11 +67,28 @@ class Model(nn.Module):
 
     def forward(self, phi: Params, x: Tensor) -> Tensor:
         self._require(phi, x)
-        try:
-            return vmap(lambda phi, x: self._stateless(x, params=phi), randomness="different")(tuple(phi), x)
-        finally:
-            # The twin keeps what it was last called with: give it theta back, so that no graph stays alive.
-            self._stateless.update_params(list(self.theta))
+        return _call(self._stateless, self.theta, phi, x)
+
+    def features(self, phi: Params, x: Tensor) -> Tensor:
+        """What the last layer, the head, gets to see: (B, K, ...) to (B, K, d). ``phi`` is whole; its head is ignored.
+
+        Raises:
+            ValueError: the network is no ``nn.Sequential`` that ends with an ``nn.Linear`` called ``head``.
+        """
+        self._require(phi, x)
+        if self._body is None:
+            raise ValueError(
+                "net: expected an nn.Sequential whose last layer is an nn.Linear called 'head', as mlp and conv4 "
+                f"build it, got {type(self.net).__name__}; without one there are no features to speak of"
+            )
+        theta = tuple(self.net[:-1].parameters())
+        return _call(self._body, theta, phi[: len(theta)], x)
+
+    def along(self, phi: Params, x: Tensor, v: Params) -> tuple[Tensor, Tensor]:
+        """The predictions and how fast they change along v: f(phi, x) and (d f / d phi) v, both (B, K, ...)."""
+        # Forward-mode differentiation writes to its arguments, which views of one weight for all tasks do not bear.
+        at, direction = (tuple(t.contiguous() for t in params) for params in (phi, v))
+        return jvp(lambda phi: self(phi, x), (at,), (direction,))
 
     def losses(self, y_hat: Tensor, y: Tensor) -> Tensor:
         """The loss of each task, shape (B,).
@@ -99,7 +122,7 @@ class Model(nn.Module):
     def extra_repr(self) -> str:
         return f"loss={getattr(self.loss, '__name__', repr(self.loss))}"
 
-    # The stateless twin follows the network: to another device, into evaluation, through a copy.
+    # The stateless twins follow the network: to another device, into evaluation, through a copy.
 
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
@@ -107,12 +130,23 @@ class Model(nn.Module):
         return self
 
     def train(self, mode: bool = True) -> Model:
-        self._stateless.train(mode)
+        for twin in (self._stateless, self._body):
+            if twin is not None:
+                twin.train(mode)
         return super().train(mode)
 
     def __getstate__(self):
-        return {name: value for name, value in self.__dict__.items() if name != "_stateless"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_stateless", "_body")}
 
     def __setstate__(self, state):
         super().__setstate__(state)
         self._patch()
+
+
+def _call(twin: nn.Module, theta: Params, phi: Params, x: Tensor) -> Tensor:
+    """Each task's examples through a stateless twin with that task's weights."""
+    try:
+        return vmap(lambda phi, x: twin(x, params=phi), randomness="different")(tuple(phi), x)
+    finally:
+        # The twin keeps what it was last called with: give it theta back, so that no graph stays alive.
+        twin.update_params(list(theta))

@@ -132,6 +132,7 @@ class _Run:
         surrogate, losses = self.learner(batch)
         surrogate.backward()
         self.optimizer.step()
+        self.learner.advance()
         return losses.mean()
 
     def record(self, losses: list[Tensor], seconds: float) -> None:

@@ -7,11 +7,17 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from mamlbook.problem import Problem
+
 
 class Weighting(Protocol):
-    """w = weighting(losses, index): one weight per task from its detached query loss; all (B,)."""
+    """w = weighting(surrogates, problem): one weight per task, (B,).
 
-    def __call__(self, losses: Tensor, index: Tensor) -> Tensor: ...
+    ``surrogates.detach()`` are the query losses, ``problem.gradients(surrogates)`` each task's own meta-gradient, and
+    ``problem.tasks.index`` says which task it is.
+    """
+
+    def __call__(self, surrogates: Tensor, problem: Problem) -> Tensor: ...
 
 
 class Uniform(nn.Module):
@@ -22,5 +28,5 @@ class Uniform(nn.Module):
     Shapes: (B,) to (B,).
     """
 
-    def forward(self, losses: Tensor, index: Tensor) -> Tensor:
-        return torch.full_like(losses, 1 / len(losses))
+    def forward(self, surrogates: Tensor, problem: Problem) -> Tensor:
+        return torch.full_like(surrogates, 1 / len(surrogates), requires_grad=False)

@@ -163,6 +163,7 @@ LAYERS = [
     {"networks", "record", "tasks"},
     {"model"},
     {"inner"},
+    {"problem"},
     {"metagradient", "weighting"},
     {"learner"},
     {"algorithms", "audit", "cost", "diagnostics", "evaluation", "training"},

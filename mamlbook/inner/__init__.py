@@ -1,7 +1,7 @@
 """How a task is solved: theta, support -> phi."""
 
-from mamlbook.inner.base import Adapted, Solver
+from mamlbook.inner.base import ALL, Adapted, Solver
 from mamlbook.inner.descent import GradientDescent
-from mamlbook.inner.transforms import Transform, keep, weights
+from mamlbook.inner.transforms import Place, Transform, body, head, keep, weights
 
-__all__ = ["Adapted", "GradientDescent", "Solver", "Transform", "keep", "weights"]
+__all__ = ["ALL", "Adapted", "GradientDescent", "Place", "Solver", "Transform", "body", "head", "keep", "weights"]

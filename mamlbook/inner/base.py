@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from mamlbook.model import Model
-from mamlbook.numerics import Params
+from mamlbook.numerics import Params, constant, plus
 from mamlbook.tasks.base import Data
+
+ALL = math.inf
+"""For ``unroll``: every inner step is differentiated."""
 
 
 class Adapted(NamedTuple):
     """What solving the tasks gave.
 
-    ``phi`` are the adapted weights, (B, \\*shape) each; ``predict(phi, x)`` is how they predict; ``inner(theta, phi)``
-    is the (B,) objective on the support set that phi makes small.
+    ``phi`` are the adapted weights and ``start`` is where they began, (B, \\*shape) each; ``predict(phi, x)`` is how
+    they predict; ``inner(theta, phi)`` is the (B,) objective on the support set that phi makes small.
     """
 
     phi: Params
+    start: Params
     predict: Callable[[Params, Tensor], Tensor]
     inner: Callable[[Params, Params], Tensor]
+
+    def straight(self) -> Adapted:
+        """The same solution as if the way to it were a constant: phi = start + sg(phi - start).
+
+        It is the displacement that is held constant, not phi: a constant phi would have no gradient at all.
+        """
+        way = plus(constant(self.phi), -1, constant(self.start))
+        return self._replace(phi=plus(self.start, 1, way))
 
 
 class Solver(Protocol):
     """phi_b = inner(theta, support_b): a rule that solves all tasks of a batch, each from theta.
 
-    ``unroll`` says whether somebody will differentiate through the solution. ``steps`` overrides the solver's own
-    number of steps, for evaluation.
+    ``unroll`` says how many of the last steps somebody will differentiate through: 0, a number of steps, or ``ALL``.
+    ``steps`` overrides the solver's own number of steps, for evaluation. ``theta`` gives each task a start of its own,
+    (B, \\*shape); without it all start from the model's weights.
     """
 
-    def __call__(self, model: Model, support: Data, *, unroll: bool, steps: int | None = None) -> Adapted: ...
+    def __call__(
+        self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
+    ) -> Adapted: ...
 
-    def path(self, model: Model, support: Data, *, unroll: bool, steps: int | None = None) -> Iterator[Adapted]:
-        """Every intermediate solution, from the unadapted phi_0 = theta to phi_S."""
+    def path(
+        self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
+    ) -> Iterator[Adapted]:
+        """Every intermediate solution, from the unadapted phi_0 to phi_S."""
         ...

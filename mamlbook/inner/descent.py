@@ -11,25 +11,32 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.inner.base import Adapted
-from mamlbook.inner.transforms import Gradients, Transform
+from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.model import Model
-from mamlbook.numerics import Params, fan_out
+from mamlbook.numerics import Params, constant, dot, fan_out, plus
 from mamlbook.tasks.base import Data
+
+Start = Callable[[Model, Data, Params], Params]
+"""Where the steps begin: (model, support, theta) -> phi_0, each task's own, (B, \\*shape)."""
 
 
 class GradientDescent(nn.Module):
     """S steps of gradient descent from theta, on all tasks at once.
 
-    phi_b^0 = theta,  phi_b^{s+1} = phi_b^s - alpha T(grad L_b^support(phi_b^s)),  s = 0..S-1.
+    phi_b^0 = theta,  phi_b^{s+1} = phi_b^s - alpha T(grad F_b(phi_b^s)),  s = 0..S-1,
+    F_b(phi) = L_b^support(phi) + lam / 2 ||phi - theta||^2.
 
     ``rule`` is the optimiser of PyTorch whose differentiable twin takes the step: ``torch.optim.SGD``, ``Adam``, or
-    ``functools.partial(torch.optim.SGD, momentum=0.9)``. ``transforms`` act on the gradients, left to right.
+    ``functools.partial(torch.optim.SGD, momentum=0.9)``. ``transforms`` act on the gradients, left to right. ``start``
+    replaces phi^0, and ``loss(y_hat, y)``, (B, K, ...) each to (B,), the support loss.
 
     Raises:
-        ValueError: ``alpha`` negative or not finite, ``steps`` negative, or a rule that higher cannot follow.
+        ValueError: ``alpha`` or ``lam`` negative or not finite, ``steps`` negative, or a rule that higher cannot
+            follow.
 
     References: [Finn et al., 2017](https://arxiv.org/abs/1703.03400), eq. (1); the differentiable optimisers are those
-    of [Grefenstette et al., 2019](https://arxiv.org/abs/1910.01727).
+    of [Grefenstette et al., 2019](https://arxiv.org/abs/1910.01727); the pull of strength lam is that of
+    [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630).
     """
 
     def __init__(
@@ -38,39 +45,69 @@ class GradientDescent(nn.Module):
         steps: int,
         *transforms: Transform,
         rule: Callable[..., torch.optim.Optimizer] = torch.optim.SGD,
+        lam: float = 0.0,
+        start: Start | None = None,
+        loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         super().__init__()
-        if not (math.isfinite(alpha) and alpha >= 0):
-            raise ValueError(f"alpha: expected a finite inner rate of at least 0, got {alpha}")
-        self.alpha = alpha
+        self.alpha = _at_least_zero("alpha", "inner rate", alpha)
+        self.lam = _at_least_zero("lam", "pull towards theta", lam)
         self.steps = _count(steps)
         self.transforms = transforms
-        self.rule = rule
+        self.rule, self.start, self.loss = rule, start, loss
+        modules = [change for change in transforms if isinstance(change, nn.Module)]
+        if modules:
+            self.learned = nn.ModuleList(modules)  # so that the outer loop finds their weights
 
-    def forward(self, model: Model, support: Data, *, unroll: bool, steps: int | None = None) -> Adapted:
-        (last,) = deque(self.path(model, support, unroll=unroll, steps=steps), maxlen=1)
+    def forward(
+        self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
+    ) -> Adapted:
+        (last,) = deque(self.path(model, support, unroll=unroll, steps=steps, theta=theta), maxlen=1)
         return last
 
-    def path(self, model: Model, support: Data, *, unroll: bool, steps: int | None = None) -> Iterator[Adapted]:
-        """The solutions after 0, 1, ..., S steps; with ``unroll`` each is a differentiable function of theta."""
+    def path(
+        self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
+    ) -> Iterator[Adapted]:
+        """The solutions after 0, 1, ..., S steps; those of the last ``unroll`` steps are functions of theta."""
+        theta = fan_out(model.theta, len(support.x)) if theta is None else theta
+        begin = theta if self.start is None else self.start(model, support, theta)
+        at = Adapted(begin, begin, model, self._objective(model, support))
+        steps = self.steps if steps is None else _count(steps)
+        graph = min(steps, unroll)  # how many steps have one
+        if not unroll or graph < steps:
+            at = at._replace(phi=tuple(p.requires_grad_() for p in constant(begin)))
+        yield at
+        stepper = self._stepper(model.theta, unroll=graph == steps)
+        for step in range(steps):
+            if 0 < step == steps - graph:
+                at, before = at.straight(), stepper
+                stepper = self._stepper(model.theta, unroll=True)
+                stepper.state = before.state
+            at = at._replace(phi=self._step(stepper, model, support, theta, at, step))
+            yield at
+
+    def _objective(self, model: Model, support: Data) -> Callable[[Params, Params], Tensor]:
+        loss = model.losses if self.loss is None else self.loss
 
         def inner(theta: Params, phi: Params) -> Tensor:
-            return model.losses(model(phi, support.x), support.y)
+            losses = loss(model(phi, support.x), support.y)
+            if not self.lam:
+                return losses
+            away = plus(phi, -1, theta)
+            return losses + self.lam / 2 * dot(away, away)
 
-        phi = fan_out(model.theta, len(support.x))
-        if not unroll:
-            phi = tuple(p.detach().requires_grad_() for p in phi)
-        yield Adapted(phi, model, inner)
-        stepper = self._stepper(model.theta, unroll)
-        for step in range(self.steps if steps is None else _count(steps)):
-            # No gradient context may stay open across a yield, it would leak into the caller.
-            with torch.enable_grad():
-                # The sum over tasks gives each task its own gradient: L_b depends on phi_b alone.
-                loss = inner(model.theta, phi).sum()
-                # A view that the loss has not seen has no gradient: what does not adapt costs no backward pass.
-                phi = tuple(p if self._adapts(n, step) else p.view_as(p) for n, p in zip(model.names, phi, strict=True))
-                phi = tuple(stepper.step(loss, params=phi, grad_callback=self._callback(model, step)))
-            yield Adapted(phi, model, inner)
+        return inner
+
+    def _step(self, stepper, model: Model, support: Data, theta: Params, at: Adapted, step: int) -> Params:
+        # No gradient context may stay open across a yield of the path, it would leak into the caller.
+        with torch.enable_grad():
+            # The sum over tasks gives each task its own gradient: F_b depends on phi_b alone.
+            objective = at.inner(theta, at.phi).sum()
+            # A view that the loss has not seen has no gradient: what does not adapt costs no backward pass.
+            adapts = [self._adapts(name, step) for name in model.names]
+            phi = tuple(p if yes else p.view_as(p) for yes, p in zip(adapts, at.phi, strict=True))
+            place = Place(model.names, step, lambda v: self._curvature(model, support, at.phi, v))
+            return tuple(stepper.step(objective, params=phi, grad_callback=lambda g: self._transformed(g, place)))
 
     def _stepper(self, theta: Params, unroll: bool) -> higher.optim.DifferentiableOptimizer:
         optimizer = self.rule(list(theta), lr=self.alpha)
@@ -81,22 +118,40 @@ class GradientDescent(nn.Module):
     def _adapts(self, name: str, step: int) -> bool:
         return all(change.adapts(name, step) for change in self.transforms if hasattr(change, "adapts"))
 
-    def _callback(self, model: Model, step: int) -> Callable[[Gradients], Gradients]:
-        def transform(gradients: Gradients) -> Gradients:
-            for change in self.transforms:
-                gradients = change(gradients, names=model.names, step=step)
-            return gradients
+    def _transformed(self, gradients: Gradients, place: Place) -> Gradients:
+        for change in self.transforms:
+            gradients = change(gradients, place)
+        return gradients
 
-        return transform
+    def _curvature(self, model: Model, support: Data, phi: Params, v: Params) -> Tensor:
+        y_hat, slope = model.along(phi, support.x, v)
+        loss = model.losses if self.loss is None else self.loss
+        # The second derivative, at t = 0, of the objective of the predictions y_hat + t slope.
+        t = torch.zeros(len(y_hat), dtype=y_hat.dtype, device=y_hat.device, requires_grad=True)
+        line = loss(y_hat + t.view(-1, *[1] * (y_hat.ndim - 1)) * slope, support.y).sum()
+        (first,) = torch.autograd.grad(line, t, create_graph=True)
+        (second,) = torch.autograd.grad(first.sum(), t, create_graph=True)
+        return second + self.lam * dot(v, v)
 
     def extra_repr(self) -> str:
         rule = self.rule
         name = repr(rule) if hasattr(rule, "func") else rule.__name__
-        parts = [f"alpha={self.alpha:g}", f"steps={self.steps}", f"rule={name}", *map(repr, self.transforms)]
-        return ", ".join(parts)
+        parts = [f"alpha={self.alpha:g}", f"steps={self.steps}", f"rule={name}"]
+        parts += [f"lam={self.lam:g}"] if self.lam else []
+        for key in ("start", "loss"):
+            value = getattr(self, key)
+            if value is not None and not isinstance(value, nn.Module):
+                parts.append(f"{key}={getattr(value, '__name__', value)}")
+        return ", ".join(parts + [repr(t) for t in self.transforms if not isinstance(t, nn.Module)])
 
 
 def _count(steps: int) -> int:
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise ValueError(f"steps: expected a whole number of inner steps of at least 0, got {steps!r}")
     return steps
+
+
+def _at_least_zero(name: str, meaning: str, value: float) -> float:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name}: expected a finite {meaning} of at least 0, got {value}")
+    return value

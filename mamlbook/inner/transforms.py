@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
+
+from mamlbook.numerics import Params
 
 Gradients = Sequence[Tensor | None]
 
 
-class Transform(Protocol):
-    """A map on the inner gradients of step ``step``; ``None`` stands for a tensor that stays as it is.
+class Place(NamedTuple):
+    """Where on the way a gradient was taken.
 
-    A transform may also have a method ``adapts(name, step)``. The gradient of a tensor that it refuses is not computed.
+    ``names`` of the tensors; ``step``, the number of the inner step from 0; ``curvature(v)``, how the inner objective
+    bends along v at this phi when the predictions are taken to be linear in the weights: v^T G v for each task, (B,).
     """
 
-    def __call__(self, gradients: Gradients, *, names: Sequence[str], step: int) -> Gradients: ...
+    names: tuple[str, ...]
+    step: int
+    curvature: Callable[[Params], Tensor]
+
+
+class Transform(Protocol):
+    """A map on the inner gradients, (B, \\*shape) each; ``None`` stands for a tensor that stays as it is.
+
+    A transform may also have a method ``adapts(name, step)``. The gradient of a tensor that it refuses is not computed.
+    One with weights of its own, which the outer loop then learns, or with a training mode is an ``nn.Module``.
+    """
+
+    def __call__(self, gradients: Gradients, place: Place) -> Gradients: ...
 
 
 class keep:
@@ -35,7 +50,7 @@ class keep:
     def adapts(self, name: str, step: int) -> bool:
         return self.accepts(name)
 
-    def __call__(self, gradients: Gradients, *, names: Sequence[str], step: int) -> Gradients:
+    def __call__(self, gradients: Gradients, place: Place) -> Gradients:
         return gradients
 
     def __repr__(self) -> str:
@@ -45,3 +60,13 @@ class keep:
 def weights(name: str) -> bool:
     """Everything but the gain and offset of batch norm: what the MAML paper adapts on Omniglot."""
     return not name.endswith((".gain", ".offset"))
+
+
+def head(name: str) -> bool:
+    """The last layer, which networks here call ``head``."""
+    return name.startswith("head.")
+
+
+def body(name: str) -> bool:
+    """Everything but the last layer."""
+    return not head(name)

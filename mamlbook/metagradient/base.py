@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor
 
-from mamlbook.inner.base import Adapted
-from mamlbook.numerics import Params
-
-Query = Callable[[Params], Tensor]
-"""The query losses of given weights: phi -> (B,)."""
+from mamlbook.problem import Problem
 
 
 class MetaGradient(Protocol):
-    """One scalar per task, whose value is the query loss L_b(phi_b) and whose theta-gradient is the meta-gradient.
+    """One scalar per task, (B,): its value is the query loss L_b(phi_b), its theta-gradient the meta-gradient.
 
     Such a surrogate lets one ``backward()`` serve every method: the methods differ in how they read d phi / d theta,
-    and in nothing else. ``unroll`` tells the solver whether its steps will be differentiated.
+    and in nothing else. Computing it changes nothing; one that remembers may have ``advance()``, see ``MetaLearner``.
     """
 
-    unroll: bool
-
-    def __call__(self, theta: Params, adapted: Adapted, query: Query, index: Tensor) -> Tensor: ...
+    def __call__(self, problem: Problem) -> Tensor: ...

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mamlbook.inner.base import Adapted
-from mamlbook.metagradient.base import Query
-from mamlbook.numerics import Params
+from mamlbook.inner.base import ALL
+from mamlbook.problem import Problem
 
 
 class Exact(nn.Module):
@@ -14,12 +13,10 @@ class Exact(nn.Module):
 
     s_b(theta) = L_b(phi_b(theta)),  so  grad s_b = (d phi_b / d theta)^T grad L_b(phi_b).
 
-    Shapes: theta is a tuple of (\\*shape), ``adapted.phi`` of (B, \\*shape); the result is (B,).
+    Shapes: the result is (B,).
 
     References: [Finn et al., 2017](https://arxiv.org/abs/1703.03400), algorithm 1.
     """
 
-    unroll = True
-
-    def forward(self, theta: Params, adapted: Adapted, query: Query, index: Tensor) -> Tensor:
-        return query(adapted.phi)
+    def forward(self, problem: Problem) -> Tensor:
+        return problem.query(problem.solve(unroll=ALL))

@@ -7,7 +7,21 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
-from mamlbook import Data, GradientDescent, MetaLearner, Model, Sinusoids, Tasks, conv4, gap, keep, maml, mlp, weights
+from mamlbook import (
+    ALL,
+    Data,
+    GradientDescent,
+    MetaLearner,
+    Model,
+    Sinusoids,
+    Tasks,
+    conv4,
+    gap,
+    keep,
+    maml,
+    mlp,
+    weights,
+)
 
 RULES = {
     "sgd": torch.optim.SGD,
@@ -62,10 +76,10 @@ def test_convolutions_with_batch_norm_equal_the_canonical_loop(pooling):
 def test_path_yields_every_solution_from_theta_on():
     model, tasks = Model(mlp(1, 5, 1).double(), mse_loss), waves()
     solver = GradientDescent(0.1, 3)
-    path = list(solver.path(model, tasks.support, unroll=False))
+    path = list(solver.path(model, tasks.support, unroll=0))
     assert len(path) == 4
     assert all(torch.equal(p[0], t) for p, t in zip(path[0].phi, model.theta, strict=True))
-    last = solver(model, tasks.support, unroll=False)
+    last = solver(model, tasks.support, unroll=0)
     assert gap(path[-1].phi, last.phi) == 0
     losses = [adapted.inner(model.theta, adapted.phi).mean().item() for adapted in path]
     assert losses == sorted(losses, reverse=True)
@@ -74,7 +88,7 @@ def test_path_yields_every_solution_from_theta_on():
 def test_steps_can_be_overridden_and_the_path_leaves_the_gradient_mode_alone():
     model, tasks = Model(mlp(1, 5, 1).double(), mse_loss), waves()
     with torch.no_grad():
-        path = GradientDescent(0.1, 1).path(model, tasks.support, unroll=False, steps=4)
+        path = GradientDescent(0.1, 1).path(model, tasks.support, unroll=0, steps=4)
         modes = [torch.is_grad_enabled() for _ in path]
     assert modes == [False] * 5
 
@@ -82,15 +96,15 @@ def test_steps_can_be_overridden_and_the_path_leaves_the_gradient_mode_alone():
 def test_without_unroll_nothing_points_back_to_theta():
     model, tasks = Model(mlp(1, 5, 1).double(), mse_loss), waves()
     solver = GradientDescent(0.1, 2)
-    assert all(p.grad_fn is None for p in solver(model, tasks.support, unroll=False).phi)
-    assert all(p.grad_fn is not None for p in solver(model, tasks.support, unroll=True).phi)
+    assert all(p.grad_fn is None for p in solver(model, tasks.support, unroll=0).phi)
+    assert all(p.grad_fn is not None for p in solver(model, tasks.support, unroll=ALL).phi)
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 def test_keep_leaves_the_rest_bit_identical(rule):
     model, tasks = Model(mlp(1, 5, 5, 1), mse_loss), Sinusoids().draw(3, torch.Generator().manual_seed(0))
     solver = GradientDescent(0.1, 2, keep(lambda name: name.startswith("head")), rule=rule)
-    for unroll in (True, False):
+    for unroll in (ALL, 0):
         phi = solver(model, tasks.support, unroll=unroll).phi
         for name, adapted, start in zip(model.names, phi, model.theta, strict=True):
             moved = not torch.equal(adapted, start.expand_as(adapted))
@@ -113,16 +127,16 @@ def test_weights_are_everything_but_the_gains_and_offsets_of_batch_norm():
 def test_transforms_act_left_to_right_with_names_and_step():
     seen = []
 
-    def first(gradients, *, names, step):
-        seen.append((tuple(names), step))
+    def first(gradients, place):
+        seen.append((place.names, place.step))
         return [None for _ in gradients]
 
-    def second(gradients, *, names, step):
+    def second(gradients, place):
         assert all(g is None for g in gradients)
         return gradients
 
     model = Model(mlp(1, 3, 1).double(), mse_loss)
-    GradientDescent(0.1, 2, first, second)(model, waves().support, unroll=False)
+    GradientDescent(0.1, 2, first, second)(model, waves().support, unroll=0)
     assert seen == [(model.names, 0), (model.names, 1)]
 
 
@@ -141,7 +155,7 @@ def test_bad_steps(steps):
 def test_a_rule_that_maximises_is_refused():
     solver = GradientDescent(0.1, 1, rule=partial(torch.optim.SGD, maximize=True))
     with pytest.raises(ValueError, match="ignores maximize"):
-        solver(Model(mlp(1, 3, 1).double(), mse_loss), waves().support, unroll=False)
+        solver(Model(mlp(1, 3, 1).double(), mse_loss), waves().support, unroll=0)
 
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])

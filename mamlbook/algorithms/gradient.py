@@ -1,11 +1,8 @@
-"""The field as one table: each algorithm is one composition of the four factors."""
+"""The four that a step of gradient descent is enough for: joint training, MAML, FOMAML and Reptile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
+from mamlbook.algorithms.base import Algorithm
 from mamlbook.inner import GradientDescent, Transform
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import Exact, FirstOrder, Reptile
@@ -52,29 +49,10 @@ def reptile(model: Model, alpha: float = 0.01, steps: int = 10, *transforms: Tra
     return MetaLearner(model, GradientDescent(alpha, steps, *transforms), Reptile())
 
 
-@dataclass(frozen=True)
-class Algorithm:
-    """A row of the field's table: how it is composed, and what a reader wants to know before choosing it.
-
-    ``replaces`` is what it changes in MAML's formula. ``gradients`` and ``products`` are its cost for each task and
-    meta-step, in gradients and in Hessian-vector products, as functions of the inner steps S; ``memory`` is what the
-    outer gradient has to keep. Calling a row builds its learner.
-    """
-
-    build: Callable[..., MetaLearner]
-    replaces: str
-    gradients: Callable[[int], int]
-    products: Callable[[int], int]
-    memory: str
-    assumes: str
-
-    def __call__(self, model: Model, *arguments: Any, **options: Any) -> MetaLearner:
-        return self.build(model, *arguments, **options)
-
-
-ALGORITHMS: dict[str, Algorithm] = {
+ROWS: dict[str, Algorithm] = {
     "joint": Algorithm(
         joint,
+        factor="inner",
         replaces="the inner loop: none, φ = θ",
         gradients=lambda steps: 1,
         products=lambda steps: 0,
@@ -83,6 +61,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "maml": Algorithm(
         maml,
+        factor="none",
         replaces="nothing",
         gradients=lambda steps: steps + 1,
         products=lambda steps: steps,
@@ -91,6 +70,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "fomaml": Algorithm(
         fomaml,
+        factor="meta-gradient",
         replaces="the Jacobian dφ/dθ, by the identity",
         gradients=lambda steps: steps + 1,
         products=lambda steps: 0,
@@ -99,6 +79,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "reptile": Algorithm(
         reptile,
+        factor="meta-gradient",
         replaces="the Jacobian and the query gradient, by θ − φ",
         gradients=lambda steps: steps,
         products=lambda steps: 0,
@@ -106,4 +87,3 @@ ALGORITHMS: dict[str, Algorithm] = {
         assumes="the same, and more than one inner step; no query set",
     ),
 }
-"""Every algorithm by name; tests and comparison tables run over it, so a new row appears in both by itself."""
