@@ -1,5 +1,6 @@
 """How a task is solved: theta, support -> phi."""
 
+from mamlbook.inner.annealing import Annealed
 from mamlbook.inner.base import ALL, Adapted, Solver
 from mamlbook.inner.descent import GradientDescent
 from mamlbook.inner.rates import LearnedRates
@@ -8,6 +9,7 @@ from mamlbook.inner.transforms import Place, Transform, body, head, keep, weight
 __all__ = [
     "ALL",
     "Adapted",
+    "Annealed",
     "GradientDescent",
     "LearnedRates",
     "Place",
