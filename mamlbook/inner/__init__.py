@@ -2,6 +2,7 @@
 
 from mamlbook.inner.annealing import Annealed
 from mamlbook.inner.base import ALL, Adapted, Solver
+from mamlbook.inner.beside import SupportFirst
 from mamlbook.inner.descent import GradientDescent
 from mamlbook.inner.rates import LearnedRates
 from mamlbook.inner.transforms import Place, Transform, body, head, keep, weights
@@ -14,6 +15,7 @@ __all__ = [
     "LearnedRates",
     "Place",
     "Solver",
+    "SupportFirst",
     "Transform",
     "body",
     "head",
