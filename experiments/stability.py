@@ -63,13 +63,9 @@ class SideBySide(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
-        parts = [[None if g is None else g.chunk(len(self.members))[i] for g in gradients] for i in self.numbers]
-        changed = [member(part, place) for member, part in zip(self.members, parts, strict=True)]
+        of_seeds = zip(*(g.chunk(len(self.members)) for g in gradients), strict=True)
+        changed = [member(part, place) for member, part in zip(self.members, of_seeds, strict=True)]
         return [torch.cat(tensors) for tensors in zip(*changed, strict=True)]
-
-    @property
-    def numbers(self) -> range:
-        return range(len(self.members))
 
 
 def train(parts: Parts, seeds: int, iterations: int, device: torch.device) -> tuple[list, list[LearnedRates], Tensor]:

@@ -88,7 +88,7 @@ def mlp(
 
     The paper's sine network is ``mlp(1, 40, 40, 1)``. The initial weights are PyTorch's own; with ``start``, a function
     of ``torch.nn.init`` such as ``xavier_uniform_``, every matrix is drawn by it and the biases are zero. ``norm``,
-    such as ``BatchNorm`` or ``nn.LayerNorm``, is called with the width of each hidden layer and precedes its activation.
+    such as ``BatchNorm`` or ``nn.LayerNorm``, gets the width of each hidden layer and precedes its activation.
 
     Raises:
         ValueError: fewer than two sizes, or a size below 1.
