@@ -30,7 +30,7 @@ from mamlbook.tasks.images import Episodes
 from mamlbook.training import pick_device
 
 WAYS, SHOTS, QUERIES = 5, 1, 5
-ALPHA, STEPS, TASKS, BETA, ITERATIONS, SEEDS = 0.4, 2, 8, 2e-3, 1_000, 5
+ALPHA, STEPS, TASKS, BETA, ITERATIONS, SEEDS = 0.4, 2, 8, 2e-3, 500, 5
 TEST_TASKS, GATHERED_TASKS = 300, 100
 
 

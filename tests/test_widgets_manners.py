@@ -2,13 +2,15 @@
 
 import pytest
 
-from mamlbook.figures.widgets import arrows, diversity_dial, kink, sine_adaptation, two_tasks, weights_figure
+from mamlbook.figures.widgets import arrows, diagnosis, diversity_dial, kink, sine_adaptation, two_tasks, weights_figure
 from shown import assert_fits
 from test_widgets import starts
+from test_widgets_diagnosis import failures
 from test_widgets_diversity import measured
 
 FIGURES = {
     "arrows": arrows,
+    "diagnosis": lambda: diagnosis(failures()),
     "diversity": lambda: diversity_dial(measured()),
     "kink": kink,
     "sine": lambda: sine_adaptation(starts()),
