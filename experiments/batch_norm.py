@@ -128,11 +128,9 @@ def measure(iterations: int, seeds: int) -> dict[str, list[list[float]]]:
         options = {"iterations": iterations, "tasks": TASKS, "beta": lambda step: BETA}
         meta_train(models, solver_of(mode), Exact(), train, **options)
         found[name] = [by_composition(solver_of(mode)(m, tasks.support, unroll=0), tasks) for m in models]
-        tqdm.write(f"{name:20}{found[name]}")
         if name == "the batch's":
             for kept, by_step in KEPT.items():
                 found[kept] = [by_composition(adapted_with_kept(m, train, tasks, by_step), tasks) for m in models]
-                tqdm.write(f"{kept:20}{found[kept]}")
     return {name: [[round(v, 5) for v in row] for row in rows] for name, rows in found.items()}
 
 

@@ -125,7 +125,6 @@ def main(words: list[str] | None = None) -> None:
     runs = {}
     for name in tqdm(options.settings, unit="setting"):
         runs[name] = measure(SETTINGS[name], options.seeds, options.iterations, device)
-        tqdm.write(f"{name:22}" + " ".join(f"{e['new'][5]:.3f}" for e in runs[name]["error"].values()))
     result = {
         "runs": runs,
         "protocol": f"squared error after 0..{TEST_STEPS} steps on {SHOTS} points, at 100 new points of {TEST_TASKS} "

@@ -111,6 +111,36 @@ def mlp(
     return nn.Sequential(layers)
 
 
+class Recurrent(nn.Module):
+    """A gated recurrent unit, written out, with a linear head on its last state.
+
+    z, r = sigmoid(A [x_t, h]),  h <- z h + (1 - z) tanh(C [x_t, r h]),  from h = 0.
+
+    Plain arithmetic can be differentiated any number of times, for all tasks at once; PyTorch's own recurrent layers
+    cannot be batched over tasks, and on a GPU have no second derivative while cuDNN runs them.
+
+    Shapes: (K, T, inputs) to (K, outputs).
+
+    References: [Cho et al., 2014](https://arxiv.org/abs/1406.1078).
+    """
+
+    def __init__(self, inputs: int, width: int, outputs: int, seed: int = 0):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.gates = nn.Linear(inputs + width, 2 * width)
+            self.candidate = nn.Linear(inputs + width, width)
+            self.head = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x.new_zeros(len(x), self.head.in_features)
+        for now in x.unbind(1):
+            keep, reset = self.gates(torch.cat([now, h], 1)).sigmoid().chunk(2, 1)
+            new = self.candidate(torch.cat([now, reset * h], 1)).tanh()
+            h = keep * h + (1 - keep) * new
+        return self.head(h)
+
+
 def linear(theta: Tensor | Sequence[float]) -> nn.Linear:
     """y_hat = x theta, started at theta of shape (d,), in double precision: (K, d) to (K, 1).
 

@@ -30,7 +30,7 @@
       { domain: [0, data.iterations], ticks: data.ticks, label: "meta-step" },
       { domain: [0.3, 300], ticks: [0.3, 1, 3, 10, 30, 100, 300], label: "query loss in training" });
     const testing = plot(0.3, "Error on new tasks over the inner steps in testing",
-      { domain: [0, healthy.error.length - 1], ticks: [0, 3, 6, 9, 12], label: "inner steps" },
+      { domain: [-0.2, healthy.error.length - 0.8], ticks: [0, 3, 6, 9, 12], label: "inner steps" },
       { domain: [0.3, 100], ticks: [0.3, 1, 3, 10, 30, 100], label: "error on new tasks" });
     // The loss of one task is as jagged as a saw: markers would only hide it.
     const curves = [training, testing].map((view, i) => ({
