@@ -13,8 +13,9 @@ HEALTHY = "nothing is wrong"
 # In the order in which the trainings come; each with its symptom, its cause and its cure.
 TEXTS: dict[str, tuple[str, str, str]] = {
     "outer rate a hundred times too large": (
-        "the training loss leaves the picture within the first meta-steps, by many orders of magnitude.",
-        "Each outer step throws θ so far that the next inner loop explodes.",
+        "the training loss falls faster than the healthy one at first; then, all at once, it leaves the picture, by many "
+        "orders of magnitude.",
+        "An outer step throws θ so far that the next inner loop explodes.",
         "divide β by ten until the loss falls smoothly.",
     ),
     "four tasks, again and again": (
@@ -45,7 +46,7 @@ TEXTS: dict[str, tuple[str, str, str]] = {
         "reduction='mean'; then α means the same for any number of shots.",
     ),
     "one task per meta-step": (
-        "the training loss jumps by an order of magnitude from one point to the next, and falls slowly or not at all.",
+        "the training loss wanders up and down by a factor of five and more, and new tasks gain little.",
         "One task is a poor estimate of their mean.",
         "a larger meta-batch, or a smaller β for longer.",
     ),
