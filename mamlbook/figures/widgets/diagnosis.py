@@ -13,8 +13,8 @@ HEALTHY = "nothing is wrong"
 # In the order in which the trainings come; each with its symptom, its cause and its cure.
 TEXTS: dict[str, tuple[str, str, str]] = {
     "outer rate a hundred times too large": (
-        "the training loss falls faster than the healthy one at first; then, all at once, it leaves the picture, by many "
-        "orders of magnitude.",
+        "the training loss falls faster than the healthy one at first; then, all at once, it leaves the picture by "
+        "many orders of magnitude.",
         "An outer step throws θ so far that the next inner loop explodes.",
         "divide β by ten until the loss falls smoothly.",
     ),
@@ -25,7 +25,7 @@ TEXTS: dict[str, tuple[str, str, str]] = {
         "more tasks; judge on tasks that were never trained on.",
     ),
     "inner rate ten times too large": (
-        "the training loss does not fall below where it began, and on new tasks no number of steps helps.",
+        "the training loss hardly falls, and on new tasks no number of steps helps.",
         "The inner steps overshoot: α is above two over the largest curvature, and the outer loop can only flatten the "
         "network.",
         "a smaller α, or learned rates that begin small.",
