@@ -4,7 +4,12 @@ from mamlbook.algorithms import gradient
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.algorithms.gradient import fomaml, joint, maml, reptile
 
-ALGORITHMS: dict[str, Algorithm] = {**gradient.ROWS}
+PARTS: dict[str, dict[str, Algorithm]] = {
+    "gradient": gradient.ROWS,
+}
+"""The rows by the page that explains them."""
+
+ALGORITHMS: dict[str, Algorithm] = {name: row for rows in PARTS.values() for name, row in rows.items()}
 """Every algorithm by name; tests and comparison tables run over it, so a new row appears in both by itself."""
 
-__all__ = ["ALGORITHMS", "Algorithm", "fomaml", "joint", "maml", "reptile"]
+__all__ = ["ALGORITHMS", "PARTS", "Algorithm", "fomaml", "joint", "maml", "reptile"]
