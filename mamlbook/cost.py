@@ -31,7 +31,8 @@ def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
     holders: list[weakref.ref] = []
 
     def pack(tensor: Tensor) -> _Holder:
-        holder = _Holder(tensor)
+        # An output that kept its own graph would be a ring, and never be let go.
+        holder = _Holder(tensor.detach())
         holders.append(weakref.ref(holder))
         return holder
 

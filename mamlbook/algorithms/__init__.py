@@ -1,15 +1,28 @@
 """The field as one table: each algorithm is one composition of the four factors."""
 
-from mamlbook.algorithms import gradient
+from mamlbook.algorithms import gradient, stability
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.algorithms.gradient import fomaml, joint, maml, reptile
+from mamlbook.algorithms.stability import annealed, maml_plus_plus, multi_step_loss
 
 PARTS: dict[str, dict[str, Algorithm]] = {
     "gradient": gradient.ROWS,
+    "stability": stability.ROWS,
 }
 """The rows by the page that explains them."""
 
 ALGORITHMS: dict[str, Algorithm] = {name: row for rows in PARTS.values() for name, row in rows.items()}
 """Every algorithm by name; tests and comparison tables run over it, so a new row appears in both by itself."""
 
-__all__ = ["ALGORITHMS", "PARTS", "Algorithm", "fomaml", "joint", "maml", "reptile"]
+__all__ = [
+    "ALGORITHMS",
+    "PARTS",
+    "Algorithm",
+    "annealed",
+    "fomaml",
+    "joint",
+    "maml",
+    "maml_plus_plus",
+    "multi_step_loss",
+    "reptile",
+]

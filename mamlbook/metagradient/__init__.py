@@ -3,5 +3,6 @@
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.metagradient.first_order import FirstOrder, Reptile
+from mamlbook.metagradient.multi_step import MultiStep
 
-__all__ = ["Exact", "FirstOrder", "MetaGradient", "Reptile"]
+__all__ = ["Exact", "FirstOrder", "MetaGradient", "MultiStep", "Reptile"]
