@@ -3,7 +3,7 @@
     python -m experiments.sweeps --knobs alpha steps
 
 writes results/sweep-<knob>.json for every knob named (all of them by default). The knobs ``field-<part>`` are the rows
-of the comparison table, each with its own defaults. A sweep that is interrupted keeps the
+of the comparison table, all under one budget, each with its own defaults. A sweep that is interrupted keeps the
 runs it has finished in sweep-<knob>.partial.json, and the same command goes on from there.
 """
 
@@ -36,12 +36,12 @@ from mamlbook import (
     mlp,
     reptile,
 )
-from mamlbook.algorithms import PARTS
+from mamlbook.algorithms import PARTS, gradient
 from mamlbook.diagnostics import largest_curvature
 from mamlbook.record import environment, record
 from mamlbook.training import NonFiniteLoss, pick_device
 
-ITERATIONS, SEEDS = 5_000, 5
+ITERATIONS, FIELD_ITERATIONS, SEEDS = 5_000, 2_000, 5
 TEST_STEPS, TEST_TASKS, TEST_POINTS = 20, 600, 100
 CURVATURE_TASKS = 50
 
@@ -111,6 +111,8 @@ KNOBS: dict[str, dict[str, Setting]] = {
         "Adam": Setting(steps=3, rule=ADAM),
         "Adam 0.001": Setting(steps=3, rule=ADAM, alpha=0.001),
     },
+    # The algorithms of the first pages, each with its own defaults.
+    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in gradient.ROWS.items()},
     # The same with five inner steps for every algorithm that has inner steps.
     "algorithm-five-steps": {
         name: Setting(build=build, steps=5)
@@ -126,6 +128,11 @@ KNOBS: dict[str, dict[str, Setting]] = {
         for part, rows in PARTS.items()
     },
 }
+
+
+def budget(knob: str) -> int:
+    """How many meta-steps every setting of a knob gets."""
+    return FIELD_ITERATIONS if knob.startswith("field-") else ITERATIONS
 
 
 def numbers(values: torch.Tensor) -> list[float | None]:
@@ -169,13 +176,13 @@ def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: d
     for name, setting, seed in tqdm(wanted, knob, unit="run"):
         key = f"{name}, seed {seed}, {iterations} meta-steps"
         if key in done:
-            known[setting, seed] = done[key]
-        elif (setting, seed) not in known:
-            known[setting, seed] = train(setting, seed, iterations, device)
-        done[key] = known[setting, seed]
+            known[setting, seed, iterations] = done[key]
+        elif (setting, seed, iterations) not in known:
+            known[setting, seed, iterations] = train(setting, seed, iterations, device)
+        done[key] = known[setting, seed, iterations]
         record(partial.stem, done, folder=partial.parent)
         run = runs.setdefault(name, {"configuration": str(setting.learner(0)), "error": {}})
-        run["error"][str(seed)] = known[setting, seed]
+        run["error"][str(seed)] = known[setting, seed, iterations]
     return {
         "runs": runs,
         "protocol": f"squared error after 0..{TEST_STEPS} steps on {TEST_POINTS} new points of {TEST_TASKS} waves: "
@@ -188,13 +195,15 @@ def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: d
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = arguments("sweeps", __doc__, seeds=SEEDS, iterations=ITERATIONS)
+    parser = arguments("sweeps", __doc__, seeds=SEEDS)
+    parser.add_argument("--iterations", type=int, help=f"default: {ITERATIONS}, and {FIELD_ITERATIONS} for the field")
     parser.add_argument("--knobs", nargs="+", choices=list(KNOBS), default=list(KNOBS))
     options = parser.parse_args(words)
     device, known = pick_device(options.device), {}
     for knob in options.knobs:
+        iterations = options.iterations or budget(knob)
         partial = options.results / f"sweep-{knob}.partial.json"
-        result = sweep(knob, options.seeds, options.iterations, device, known, partial)
+        result = sweep(knob, options.seeds, iterations, device, known, partial)
         print(record(f"sweep-{knob}", result, folder=options.results))
         partial.unlink()
 

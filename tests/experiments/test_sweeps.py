@@ -11,14 +11,14 @@ from mamlbook.record import recall, recall_sweep
 
 
 def test_the_command_records_every_setting_and_seed(tmp_path, capsys):
-    words = ["--knobs", "tasks", "field-gradient", "--seeds", "2", "--iterations", "2", "--results", str(tmp_path)]
+    words = ["--knobs", "tasks", "algorithm", "--seeds", "2", "--iterations", "2", "--results", str(tmp_path)]
     sweeps.main(words)
     assert str(tmp_path / "sweep-tasks.json") in capsys.readouterr().out
     stored = recall_sweep("tasks", folder=tmp_path)
     assert list(stored) == ["1", "4", "25", "100"]
     assert all(curves.shape == (2, 21) and curves.isfinite().all() for curves in stored.values())
     # Two knobs that share a setting measure the same.
-    assert torch.equal(stored["25"], recall_sweep("field-gradient", folder=tmp_path)["maml"])
+    assert torch.equal(stored["25"], recall_sweep("algorithm", folder=tmp_path)["maml"])
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path, monkeypatch):
@@ -53,7 +53,7 @@ def test_a_training_that_diverges_is_recorded_as_such(tmp_path, monkeypatch):
 @pytest.mark.parametrize("knob", list(sweeps.KNOBS))
 def test_what_is_stored_belongs_to_the_table(knob):
     stored = recall(f"sweep-{knob}")
-    assert stored["training"]["iterations"] == sweeps.ITERATIONS
+    assert stored["training"]["iterations"] == sweeps.budget(knob)
     assert list(stored["runs"]) == list(sweeps.KNOBS[knob])
     for name, run in stored["runs"].items():
         assert run["configuration"] == str(sweeps.KNOBS[knob][name].learner(0))
