@@ -1,20 +1,28 @@
 """How a task is solved: theta, support -> phi."""
 
 from mamlbook.inner.base import ALL, Adapted, Solver
+from mamlbook.inner.context import context, reset_context
 from mamlbook.inner.descent import GradientDescent
+from mamlbook.inner.noise import DropGrad
+from mamlbook.inner.pattern import Pattern, layers
 from mamlbook.inner.rates import LearnedRates
 from mamlbook.inner.transforms import Place, Transform, body, head, keep, weights
 
 __all__ = [
     "ALL",
     "Adapted",
+    "DropGrad",
     "GradientDescent",
     "LearnedRates",
+    "Pattern",
     "Place",
     "Solver",
     "Transform",
     "body",
+    "context",
     "head",
     "keep",
+    "layers",
+    "reset_context",
     "weights",
 ]
