@@ -12,17 +12,19 @@ from mamlbook.model import Model
 from mamlbook.networks import contextual
 
 
-def anil(model: Model, alpha: float = 0.01, steps: int = 1) -> MetaLearner:
+def anil(model: Model, alpha: float = 0.03, steps: int = 5) -> MetaLearner:
     """Almost no inner loop: only the head adapts, in training and in testing, and everything learns.
 
     phi_head <- phi_head - alpha g_head,  phi_body = theta_body.
+
+    Trained on one step, the head becomes so curved that ten steps may diverge; the default is five.
 
     References: [Raghu et al., 2020](https://arxiv.org/abs/1909.09157).
     """
     return MetaLearner(model, GradientDescent(alpha, steps, keep(head)), Exact())
 
 
-def boil(model: Model, alpha: float = 0.01, steps: int = 1) -> MetaLearner:
+def boil(model: Model, alpha: float = 0.01, steps: int = 5) -> MetaLearner:
     """Body only update in the inner loop: everything but the head adapts, and everything learns.
 
     phi_body <- phi_body - alpha g_body,  phi_head = theta_head.
@@ -32,12 +34,15 @@ def boil(model: Model, alpha: float = 0.01, steps: int = 1) -> MetaLearner:
     return MetaLearner(model, GradientDescent(alpha, steps, keep(body)), Exact())
 
 
-def lambda_pattern(model: Model, alpha: float = 0.01, steps: int = 1, rows: Sequence[str] = ("111",)) -> MetaLearner:
+def lambda_pattern(
+    model: Model, alpha: float = 0.01, steps: int = 5, rows: Sequence[str] = ("111", "001")
+) -> MetaLearner:
     """MAML under a mask over steps and layers; a reconstruction from the abstract.
 
     phi_l^{k+1} = phi_l^k - alpha Lambda_{kl} g_l^k.
 
-    The default is for networks of three layers. ``mamlbook.patterns.search`` finds the cheapest pattern for a learner.
+    The default, for networks of three layers, adapts everything once and then the head alone.
+    ``mamlbook.patterns.search`` finds the cheapest pattern for a learner.
 
     References: [Khabarlak, 2022](https://arxiv.org/abs/2206.05930).
     """
