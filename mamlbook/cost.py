@@ -36,7 +36,7 @@ def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
         holders.append(weakref.ref(holder))
         return holder
 
-    with _Operations() as counted:
+    with operations() as counted:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda holder: holder.tensor):
             surrogate, _ = learner(tasks)
         # What an inner step saved for itself alone is gone by now.
@@ -53,8 +53,14 @@ class _Holder:
         self.tensor = tensor
 
 
-class _Operations(TorchDispatchMode):
-    """Adds up the operations of everything that runs inside it, by PyTorch's own formulas."""
+class operations(TorchDispatchMode):
+    """Add up, in ``total``, the operations of everything that runs inside, by PyTorch's own formulas.
+
+    >>> with operations() as counted:
+    ...     _ = torch.ones(2, 3) @ torch.ones(3, 5)
+    >>> counted.total
+    60
+    """
 
     def __init__(self) -> None:
         super().__init__()

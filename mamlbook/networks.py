@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +69,45 @@ def mlp(
             if number < len(sizes) - 1:
                 layers[f"activation{number}"] = activation()
     return nn.Sequential(layers)
+
+
+class Context(nn.Module):
+    """Numbers that stand for the task, put behind the inputs of every example: (K, d) to (K, d + size).
+
+    x -> (x, c), with c the same for all examples and zero at first. Behind them stands a layer of ordinary weights, so
+    that the output depends on c, and has a gradient in it, where c is zero.
+
+    References: [Zintgraf et al., 2019](https://arxiv.org/abs/1810.03642).
+    """
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.vector = nn.Parameter(torch.zeros(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.vector.expand(len(x), -1)], dim=1)
+
+    def extra_repr(self) -> str:
+        return f"{len(self.vector)}"
+
+
+def contextual(*sizes: int, context: int = 5, **options: Any) -> nn.Sequential:
+    """``mlp(*sizes)`` that reads, behind its inputs, ``context`` numbers of the task: (K, sizes[0]) to (K, sizes[-1]).
+
+    The other options are those of ``mlp``.
+
+    Raises:
+        ValueError: a context below 1, or sizes that ``mlp`` refuses.
+
+    References: [Zintgraf et al., 2019](https://arxiv.org/abs/1810.03642).
+
+    >>> [name for name, _ in contextual(1, 40, 40, 1).named_parameters()][:2]
+    ['context.vector', 'linear1.weight']
+    """
+    if context < 1:
+        raise ValueError(f"context: expected at least one number that stands for the task, got {context}")
+    net = mlp(*(size + context if number == 0 else size for number, size in enumerate(sizes)), **options)
+    return nn.Sequential(OrderedDict([("context", Context(context)), *net.named_children()]))
 
 
 def linear(theta: Tensor | Sequence[float]) -> nn.Linear:

@@ -1,12 +1,14 @@
 """The field as one table: each algorithm is one composition of the four factors."""
 
-from mamlbook.algorithms import gradient, stability
+from mamlbook.algorithms import adaptation, gradient, stability
+from mamlbook.algorithms.adaptation import anil, boil, cavia, dropgrad, lambda_pattern, lslr, meta_sgd
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.algorithms.gradient import fomaml, joint, maml, reptile
 from mamlbook.algorithms.stability import annealed, maml_plus_plus, multi_step_loss
 
 PARTS: dict[str, dict[str, Algorithm]] = {
     "gradient": gradient.ROWS,
+    "adaptation": adaptation.ROWS,
     "stability": stability.ROWS,
 }
 """The rows by the page that explains them."""
@@ -18,11 +20,18 @@ __all__ = [
     "ALGORITHMS",
     "PARTS",
     "Algorithm",
+    "anil",
     "annealed",
+    "boil",
+    "cavia",
+    "dropgrad",
     "fomaml",
     "joint",
+    "lambda_pattern",
+    "lslr",
     "maml",
     "maml_plus_plus",
+    "meta_sgd",
     "multi_step_loss",
     "reptile",
 ]

@@ -2,7 +2,10 @@
 
 from mamlbook.inner.annealing import Annealed
 from mamlbook.inner.base import ALL, Adapted, Solver
+from mamlbook.inner.context import context, reset_context
 from mamlbook.inner.descent import GradientDescent
+from mamlbook.inner.noise import DropGrad
+from mamlbook.inner.pattern import Pattern, layers
 from mamlbook.inner.rates import LearnedRates
 from mamlbook.inner.transforms import Place, Transform, body, head, keep, weights
 
@@ -10,13 +13,18 @@ __all__ = [
     "ALL",
     "Adapted",
     "Annealed",
+    "DropGrad",
     "GradientDescent",
     "LearnedRates",
+    "Pattern",
     "Place",
     "Solver",
     "Transform",
     "body",
+    "context",
     "head",
     "keep",
+    "layers",
+    "reset_context",
     "weights",
 ]
