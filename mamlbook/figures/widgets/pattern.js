@@ -6,17 +6,16 @@
 
   const LOW = -5, HIGH = 5, TOP = 5.5; // the plot: x in [-5, 5], y in [-5.5, 5.5]
   const GRID = Float64Array.from({ length: 101 }, (_, i) => LOW + ((HIGH - LOW) * i) / 100);
-  const NUMBER_OF_ARRAYS = 2; // a layer is a weight and a bias
 
   // include network
 
   // ---- steps that adapt some layers ---------------------------------------------------------------------------
 
-  // A step for all layers, of which those that do not adapt keep nothing.
+  // A step of all layers, of which those that do not adapt keep nothing. A layer is two arrays, weight and bias.
   function step(phi, points, alpha, adapts, hidden) {
     const next = copy(phi);
     descend(next, points, alpha, hidden);
-    return next.map((array, k) => (adapts[Math.floor(k / NUMBER_OF_ARRAYS)] ? array : phi[k]));
+    return next.map((array, k) => (adapts[Math.floor(k / 2)] ? array : phi[k]));
   }
 
   // The weights after 0, 1, ..., S steps.

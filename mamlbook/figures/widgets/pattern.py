@@ -63,9 +63,10 @@ def adaptation_pattern(
     data["axis"] = _axis(data)
     if caption is None:
         caption = (
-            f"Gradient steps of size {alpha:g} on {shots} support points, from the same weights for every pattern. A "
-            "step runs the whole network forward; its gradient then goes down to the lowest layer that adapts, and is "
-            "taken for the weights of those that do. The other multiplications are saved."
+            f"Gradient steps of size {alpha:g} on {shots} support points, from the same weights for every pattern; "
+            "ANIL and BOIL meta-train under their patterns too. A step runs the whole network forward. Its gradient "
+            "then goes down to the lowest layer that adapts, and is taken for the weights of those that do. The work "
+            "saved is all other multiplications in the network’s matrix products."
         )
     first = _first(data)
     alt = _alt(data, preset, first)
