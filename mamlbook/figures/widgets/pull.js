@@ -91,7 +91,7 @@
     if (lost.length > 0) {
       const where = lost.length === 2 ? "both tasks" : `task ${lost[0] + 1}`;
       const most = state.alpha * (Math.max(...lost.map((b) => state.h[b])) + state.lam);
-      return `The steps in ${where} never settle: α(h + λ) = ${two(most)} is not below 2. Then φ never comes to φ*, and the formula means nothing.`;
+      return `The steps in ${where} never settle: α(h + λ) = ${two(most)} is not below 2. Then φ never comes to φ*, and the formula has nothing to stand on.`;
     }
     const off = now.ratios.map((ratio) => (ratio === null ? 0 : Math.abs(1 - ratio)));
     if (Math.max(...off) < 0.005) return "φ is as good as stationary, and the two agree within 1% in each task.";
@@ -255,7 +255,7 @@
           const place = S === 1 ? Math.min(x - 6, view.width - 46) : edge ? x + 6 : x - 6;
           kit.set(names[i], { x: place, y: y + (above ? -8 : 17), "text-anchor": S === 1 || edge ? "start" : "end" });
           visible(marks[i], shown);
-          visible(names[i], shown && /^1/.test(S));
+          visible(names[i], shown && [1, 10, 100, 1000].includes(S));
         });
       },
       show(shown) { line.show(shown); visible(group, shown); },
@@ -408,10 +408,11 @@
     frame.live.append(
       kit.legend(frame, entries(frame, parts)), holder,
       kit.html("p", { class: "mb-hint" }, "Drag θ and the rule at λ, or move them with the arrow keys. Open marks are the solutions φ*, filled ones φ after S steps."),
-      frame.says,
+      // The text grows and shrinks, so it stands below what a finger may hold.
       kit.controls(...Object.values(sliders).map((slider) => slider.node)),
       kit.buttons(...PRESETS.map((preset) => kit.button(preset.label, () => apply(preset.state), preset.name)),
         kit.button("θ to θ*", () => go(compute(state).start), "start"), kit.button("Reset", () => apply(data.first), "reset")),
+      frame.says,
     );
     frame.onWidth(redraw);
     frame.figure.mamlbook.state = state;
