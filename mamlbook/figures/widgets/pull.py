@@ -13,6 +13,13 @@ LOW, HIGH = -0.4, 1.4  # of the parameter
 LEAST, MOST = 0.01, 100  # of the pull
 STEPS = 100
 
+CAPTION = (
+    "Task b has the loss h/2 (φ − c)², with its own curvature h and optimum c. The inner problem adds the pull "
+    "λ/2 (φ − θ)²; its solution φ* keeps λ/(h + λ) of the distance to c, so the task has the weight h(λ/(h + λ))² in "
+    "the meta-gradient. S steps of size α leave (1 − α(h + λ))ˢ of the way from θ to φ*. The thin line is MAML without "
+    "a pull, with as many steps of the same size as go about as far: αS = 1/λ."
+)
+
 
 def pull(
     h: Sequence[float] = (1.0, 3.0),
@@ -42,6 +49,21 @@ def pull(
     References:
         [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630).
     """
+    first = _first(h, c, theta, lam, alpha, steps)
+    return widget(
+        "pull",
+        {"first": first, "range": [LOW, HIGH]},
+        title=title,
+        alt=_alt(first),
+        fallback=_still(first),
+        caption=CAPTION if caption is None else caption,
+    )
+
+
+def _first(
+    h: Sequence[float], c: Sequence[float], theta: float, lam: float, alpha: float, steps: int
+) -> dict[str, Any]:
+    """The first picture's settings, every one in its range."""
     for name, values, low, high in [
         ("h", h, 0.25, 4),
         ("c", c, LOW, HIGH),
@@ -55,17 +77,8 @@ def pull(
             raise ValueError(f"{name}: expected {low:g} to {high:g}, got {', '.join(map(str, values))}")
     if steps not in range(STEPS + 1):
         raise ValueError(f"steps: expected a whole number from 0 to {STEPS}, got {steps}")
-    first = {"h": [*map(float, h)], "c": [*map(float, c)], "theta": float(theta), "lam": float(lam)}
-    first |= {"alpha": float(alpha), "steps": int(steps)}
-    if caption is None:
-        caption = (
-            "Task b has the loss h/2 (φ − c)², with its own curvature h and optimum c. The inner problem adds the "
-            "pull λ/2 (φ − θ)²; its solution φ* keeps λ/(h + λ) of the distance to c, so the task has the weight "
-            "h(λ/(h + λ))² in the meta-gradient. S steps of size α leave (1 − α(h + λ))ˢ of the way from θ to φ*. The "
-            "thin line is MAML without a pull, with as many steps of the same size as go about as far: αS = 1/λ."
-        )
-    data = {"first": first, "range": [LOW, HIGH]}
-    return widget("pull", data, title=title, alt=_alt(first), fallback=_still(first), caption=caption)
+    tasks = {"h": [*map(float, h)], "c": [*map(float, c)]}
+    return {**tasks, "theta": float(theta), "lam": float(lam), "alpha": float(alpha), "steps": int(steps)}
 
 
 def _share(h: Sequence[float], kept: Sequence[float]) -> float | None:
