@@ -66,8 +66,8 @@ def conjugate_gradient(product: Callable[[Params], Params], b: Params, iteration
     """Solve A x = b for every task at once, by conjugate gradients from x = 0.
 
     x <- x + a p,  r <- r - a A p,  p <- r + (r'r' / rr) p  with  a = rr / p^T A p;  exact after as many iterations as
-    A has different eigenvalues. Where p^T A p is not positive, A is not positive definite and the step would climb: that
-    task keeps the x it has, as one does whose residual is zero. What happens in one task changes no other.
+    A has different eigenvalues. Where p^T A p is not positive, A is not positive definite and the step would climb:
+    that task keeps the x it has, as one does whose residual is zero. What happens in one task changes no other.
 
     Shapes: ``b``, and what ``product`` takes and gives, are tuples of (B, \\*shape).
 

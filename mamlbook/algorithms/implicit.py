@@ -126,7 +126,7 @@ ROWS: dict[str, Algorithm] = {
         replaces="Hessian-vector products, by differences of two gradients",
         gradients=lambda steps: 3 * steps + 1,
         products=lambda steps: 0,
-        memory="flat",
+        memory="grows with S",
         assumes="gradients that change smoothly over a distance ε",
     ),
 }

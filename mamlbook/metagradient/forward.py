@@ -27,14 +27,15 @@ class Forward(nn.Module):
     """
 
     def forward(self, problem: Problem) -> Tensor:
-        *path, last = plain_path(problem)
+        path = plain_path(problem)
         alpha, lam = problem.solver.alpha, problem.solver.lam
         start = columns = _identity(problem.theta)
-        for adapted in path:
+        adapted = next(path)
+        for following in path:
             gradient = inner_gradient(problem, adapted, adapted.phi, graph=True)
             turned = torch.autograd.grad(gradient, adapted.phi, columns, is_grads_batched=True, materialize_grads=True)
-            columns = plus(plus(columns, -alpha, turned), alpha * lam, start)
-        losses, q = query_gradient(problem, last)
+            columns, adapted = plus(plus(columns, -alpha, turned), alpha * lam, start), following
+        losses, q = query_gradient(problem, adapted)
         entries = sum((z * part).flatten(2).sum(2) for z, part in zip(columns, q, strict=True))  # (P, B)
         pieces = entries.mT.split([part[0].numel() for part in q], dim=1)
         gradient = tuple(piece.reshape(part.shape) for piece, part in zip(pieces, q, strict=True))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 
 from mamlbook.inner.base import Adapted
 from mamlbook.inner.descent import GradientDescent
@@ -10,7 +13,7 @@ from mamlbook.numerics import Params, constant
 from mamlbook.problem import Problem
 
 
-def plain_path(problem: Problem) -> list[Adapted]:
+def plain_path(problem: Problem) -> Iterator[Adapted]:
     """The solutions after 0, 1, ..., S steps phi <- phi - alpha (grad L_b(phi) + lam (phi - theta)), as constants.
 
     Raises:
@@ -23,7 +26,7 @@ def plain_path(problem: Problem) -> list[Adapted]:
             "solver: expected plain gradient steps from theta, GradientDescent(alpha, steps) with no other rule, "
             f"transform or start, got {solver}; MAML's Exact() differentiates any"
         )
-    return [adapted._replace(phi=leaf(adapted.phi)) for adapted in problem.path(unroll=0)]
+    return (adapted._replace(phi=leaf(adapted.phi)) for adapted in problem.path(unroll=0))
 
 
 def leaf(phi: Params) -> Params:
@@ -38,7 +41,7 @@ def inner_gradient(problem: Problem, adapted: Adapted, phi: Params, *, graph: bo
         return torch.autograd.grad(inner, phi, create_graph=graph, materialize_grads=True)
 
 
-def query_gradient(problem: Problem, adapted: Adapted) -> tuple[torch.Tensor, Params]:
+def query_gradient(problem: Problem, adapted: Adapted) -> tuple[Tensor, Params]:
     """The query losses, (B,), and their gradients at phi, a tuple of (B, \\*shape)."""
     with torch.enable_grad():
         phi = leaf(adapted.phi)

@@ -186,7 +186,8 @@ def _maml(exact: ClosedForm, theta: Tensor) -> Tensor:
 
 
 def _truncated(exact: ClosedForm, theta: Tensor) -> Tensor:
-    return (exact.one_step.mT @ exact.query_gradient(exact.adapted(theta))[..., None])[..., 0]
+    last = torch.linalg.matrix_power(exact.one_step, min(exact.steps, 1))
+    return (last.mT @ exact.query_gradient(exact.adapted(theta))[..., None])[..., 0]
 
 
 META_GRADIENTS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
