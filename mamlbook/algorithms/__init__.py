@@ -1,13 +1,15 @@
 """The field as one table: each algorithm is one composition of the four factors."""
 
-from mamlbook.algorithms import adaptation, gradient, stability
+from mamlbook.algorithms import adaptation, gradient, implicit, stability
 from mamlbook.algorithms.adaptation import anil, boil, cavia, dropgrad, lambda_pattern, lslr, meta_sgd
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.algorithms.gradient import fomaml, joint, maml, reptile
+from mamlbook.algorithms.implicit import finite_difference, forward_mode, imaml, imaml_neumann, truncated
 from mamlbook.algorithms.stability import annealed, maml_plus_plus, multi_step_loss
 
 PARTS: dict[str, dict[str, Algorithm]] = {
     "gradient": gradient.ROWS,
+    "implicit": implicit.ROWS,
     "adaptation": adaptation.ROWS,
     "stability": stability.ROWS,
 }
@@ -25,7 +27,11 @@ __all__ = [
     "boil",
     "cavia",
     "dropgrad",
+    "finite_difference",
     "fomaml",
+    "forward_mode",
+    "imaml",
+    "imaml_neumann",
     "joint",
     "lambda_pattern",
     "lslr",
@@ -34,4 +40,5 @@ __all__ = [
     "meta_sgd",
     "multi_step_loss",
     "reptile",
+    "truncated",
 ]

@@ -2,7 +2,21 @@
 
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
+from mamlbook.metagradient.finite_difference import FiniteDifference
 from mamlbook.metagradient.first_order import FirstOrder, Reptile
+from mamlbook.metagradient.forward import Forward
+from mamlbook.metagradient.implicit import Implicit
 from mamlbook.metagradient.multi_step import MultiStep
+from mamlbook.metagradient.truncated import Truncated
 
-__all__ = ["Exact", "FirstOrder", "MetaGradient", "MultiStep", "Reptile"]
+__all__ = [
+    "Exact",
+    "FiniteDifference",
+    "FirstOrder",
+    "Forward",
+    "Implicit",
+    "MetaGradient",
+    "MultiStep",
+    "Reptile",
+    "Truncated",
+]
