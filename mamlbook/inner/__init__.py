@@ -2,6 +2,7 @@
 
 from mamlbook.inner.annealing import Annealed
 from mamlbook.inner.base import ALL, Adapted, Solver
+from mamlbook.inner.beside import SupportFirst
 from mamlbook.inner.context import context, reset_context
 from mamlbook.inner.descent import GradientDescent
 from mamlbook.inner.noise import DropGrad
@@ -19,6 +20,7 @@ __all__ = [
     "Pattern",
     "Place",
     "Solver",
+    "SupportFirst",
     "Transform",
     "body",
     "context",
