@@ -226,7 +226,7 @@
           const at = i === 0 ? h[1] / (h[0] + h[1]) : h[0] / (h[0] + h[1]);
           text.textContent = i === 0 ? "weights as 1/h" : "as h";
           kit.set(text, { x: i === 0 ? left + 8 : right - 8, y: view.y(at) + off });
-          visible(text, i === 0 ? x > left + 150 : x < right - 60);
+          visible(text, Math.abs(y - view.y(at)) > 16 || (i === 0 ? x > left + 150 : x < right - 60));
         });
       },
       show(shown) { line.show(shown); visible(group, shown); },
@@ -250,10 +250,11 @@
           const shown = share !== null && lam >= 10 ** ENDS[0] && lam <= 10 ** ENDS[1];
           const x = shown ? view.x(Math.log10(lam)) : 0, y = shown ? view.y(share) : 0;
           kit.set(marks[i], { transform: `translate(${x} ${y})` });
-          // The first name stands outside the bend of the line, the others inside it.
-          const above = (S === 1) === (h[0] <= h[1]), edge = x < 70 + 36;
-          const place = S === 1 ? Math.min(x - 6, view.width - 46) : edge ? x + 6 : x - 6;
-          kit.set(names[i], { x: place, y: y + (above ? -8 : 17), "text-anchor": S === 1 || edge ? "start" : "end" });
+          // The first name stands outside the bend of the line, the others inside it, or below where it is flat.
+          const above = (S === 1) === (h[0] <= h[1]), flat = Math.abs(share - 0.5) > 0.47, half = 4 * names[i].textContent.length;
+          const anchor = S === 1 ? "start" : flat ? "middle" : "end";
+          const at = S === 1 ? Math.min(x - 6, view.width - 46) : flat ? Math.max(x, view.x(ENDS[0]) + half) : x - 6;
+          kit.set(names[i], { x: at, y: y + (above ? -8 : 17), "text-anchor": anchor });
           visible(marks[i], shown);
           visible(names[i], shown && [1, 10, 100, 1000].includes(S));
         });
