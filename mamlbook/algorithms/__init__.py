@@ -1,8 +1,17 @@
 """The field as one table: each algorithm is one composition of the four factors."""
 
-from mamlbook.algorithms import adaptation, gradient, implicit, stability
+from mamlbook.algorithms import adaptation, closed_form, gradient, implicit, stability
 from mamlbook.algorithms.adaptation import anil, boil, cavia, dropgrad, lambda_pattern, lslr, meta_sgd
 from mamlbook.algorithms.base import Algorithm
+from mamlbook.algorithms.closed_form import (
+    fiml,
+    kernel_ridge,
+    line_search,
+    meta_rkhs_1,
+    meta_rkhs_2,
+    ntk_ridge,
+    protomaml,
+)
 from mamlbook.algorithms.gradient import fomaml, joint, maml, reptile
 from mamlbook.algorithms.implicit import finite_difference, forward_mode, imaml, imaml_neumann, truncated
 from mamlbook.algorithms.stability import annealed, maml_plus_plus, multi_step_loss
@@ -10,6 +19,7 @@ from mamlbook.algorithms.stability import annealed, maml_plus_plus, multi_step_l
 PARTS: dict[str, dict[str, Algorithm]] = {
     "gradient": gradient.ROWS,
     "implicit": implicit.ROWS,
+    "closed-form": closed_form.ROWS,
     "adaptation": adaptation.ROWS,
     "stability": stability.ROWS,
 }
@@ -27,18 +37,25 @@ __all__ = [
     "boil",
     "cavia",
     "dropgrad",
+    "fiml",
     "finite_difference",
     "fomaml",
     "forward_mode",
     "imaml",
     "imaml_neumann",
     "joint",
+    "kernel_ridge",
     "lambda_pattern",
+    "line_search",
     "lslr",
     "maml",
     "maml_plus_plus",
+    "meta_rkhs_1",
+    "meta_rkhs_2",
     "meta_sgd",
     "multi_step_loss",
+    "ntk_ridge",
+    "protomaml",
     "reptile",
     "truncated",
 ]

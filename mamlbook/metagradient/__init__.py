@@ -1,6 +1,7 @@
 """How the solution of a task is differentiated: a scalar whose theta-gradient is the meta-gradient."""
 
 from mamlbook.metagradient.base import MetaGradient
+from mamlbook.metagradient.energy import Energy
 from mamlbook.metagradient.exact import Exact
 from mamlbook.metagradient.finite_difference import FiniteDifference
 from mamlbook.metagradient.first_order import FirstOrder, Reptile
@@ -10,6 +11,7 @@ from mamlbook.metagradient.multi_step import MultiStep
 from mamlbook.metagradient.truncated import Truncated
 
 __all__ = [
+    "Energy",
     "Exact",
     "FiniteDifference",
     "FirstOrder",
