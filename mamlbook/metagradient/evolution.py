@@ -42,21 +42,17 @@ class EvoGrad(nn.Module):
 
     def forward(self, problem: Problem) -> Tensor:
         adapted = problem.solve(unroll=0)
-        centre = constant(adapted.phi)
-        candidates = [
-            tuple(p + self.sigma * torch.randn_like(p).sign() for p in centre) for _ in range(self.candidates)
-        ]
-        scores = torch.stack([adapted.inner(problem.theta, candidate) for candidate in candidates])
+        many = repeated(problem, self.candidates)
+        centre = (p.repeat(self.candidates, *[1] * (p.ndim - 1)) for p in constant(adapted.phi))
+        candidates = tuple(p + self.sigma * torch.randn_like(p).sign() for p in centre)
+        scores = spread(next(many.path(unroll=0)).inner(many.theta, candidates), self.candidates)
         if not scores.requires_grad:
             raise ValueError(
                 "solver: expected an inner objective that theta enters, as GradientDescent(..., lam=1.0) has; "
                 "without a pull towards theta EvoGrad has no gradient"
             )
         v = torch.softmax(-scores / self.temperature, 0)
-        mixed = tuple(
-            sum(per_task(v_k, p) * p for v_k, p in zip(v, parts, strict=True))
-            for parts in zip(*candidates, strict=True)
-        )
+        mixed = tuple(spread(per_task(v.flatten(), p) * p, self.candidates).sum(0) for p in candidates)
         return problem.query(adapted._replace(phi=mixed))
 
     def extra_repr(self) -> str:

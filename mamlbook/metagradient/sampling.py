@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mamlbook.numerics import constant
 from mamlbook.problem import Problem
 
 
 def repeated(problem: Problem, copies: int) -> Problem:
-    """Every task several times, the copies one whole batch after the other; nothing in it is differentiated."""
+    """Every task several times, the copies one whole batch after the other."""
     count = len(problem.tasks.index)
     tasks = problem.tasks.pick(torch.arange(count).repeat(copies))
-    theta = tuple(t.repeat(copies, *[1] * (t.ndim - 1)) for t in constant(problem.theta))
+    theta = tuple(t.repeat(copies, *[1] * (t.ndim - 1)) for t in problem.theta)
     return problem._replace(tasks=tasks, theta=theta)
 
 

@@ -82,7 +82,7 @@ def conflict_averse(gram: Tensor, c: float, steps: int = 100) -> Tensor:
     gram = gram / gram.diagonal().mean().clamp(min=torch.finfo(gram.dtype).tiny)  # the weights are free of the scale
     with_mean = gram.mean(1)
     radius = c * with_mean.mean().clamp(min=0).sqrt()
-    stiffness = radius.clamp(min=1e-6) * torch.linalg.matrix_norm(gram, 2)
+    stiffness = (radius * torch.linalg.matrix_norm(gram, 2)).clamp(min=1e-6)
     v = ahead = torch.full_like(with_mean, 1 / size)
     momentum = 1.0
     for _ in range(steps):
