@@ -166,8 +166,8 @@ LAYERS = [
     {"problem"},
     {"metagradient", "weighting"},
     {"learner"},
-    {"algorithms", "audit", "cost", "diagnostics", "evaluation", "training"},
-    {"figures", "page"},
+    {"algorithms", "audit", "cost", "diagnostics", "evaluation", "similarity", "training"},
+    {"figures", "page", "patterns"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HIGHER = {"mamlbook/model.py", "mamlbook/inner/descent.py"}
