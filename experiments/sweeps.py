@@ -36,9 +36,10 @@ from mamlbook import (
     mlp,
     reptile,
 )
-from mamlbook.algorithms import PARTS, gradient
+from mamlbook.algorithms import PARTS
 from mamlbook.diagnostics import largest_curvature
 from mamlbook.record import environment, record
+from mamlbook.tasks import WaveCollection
 from mamlbook.training import NonFiniteLoss, pick_device
 
 ITERATIONS, FIELD_ITERATIONS, SEEDS = 5_000, 2_000, 5
@@ -59,6 +60,7 @@ class Setting(NamedTuple):
     start: Callable[[torch.Tensor], object] | None = None
     shots: int = 10
     network: Callable[..., nn.Module] = mlp
+    collection: bool = False  # train on the 25 waves that come back, for what remembers its tasks
 
     def learner(self, seed: int) -> MetaLearner:
         """The untrained learner of one seed; a rate or number of steps that is None is the algorithm's own default."""
@@ -112,7 +114,7 @@ KNOBS: dict[str, dict[str, Setting]] = {
         "Adam 0.001": Setting(steps=3, rule=ADAM, alpha=0.001),
     },
     # The algorithms of the first pages, each with its own defaults.
-    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in gradient.ROWS.items()},
+    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in PARTS["first-order"].items()},
     # The same with five inner steps for every algorithm that has inner steps.
     "algorithm-five-steps": {
         name: Setting(build=build, steps=5)
@@ -121,7 +123,13 @@ KNOBS: dict[str, dict[str, Setting]] = {
     # The rows of the comparison table, each with its own defaults; a new algorithm appears by itself.
     **{
         f"field-{part}": {
-            name: Setting(build=row.build, alpha=None, steps=None, network=row.network)
+            name: Setting(
+                build=row.build,
+                alpha=None,
+                steps=None,
+                network=row.network,
+                collection=row.needs == "collection",
+            )
             for name, row in rows.items()
             if row.needs != "classes"
         }
@@ -157,7 +165,8 @@ def measure(setting: Setting, learner: MetaLearner) -> dict[str, Any]:
 
 def train(setting: Setting, seed: int, iterations: int, device: torch.device) -> dict[str, Any]:
     """Meta-train one setting from one seed and measure it; a training that diverges says after how many steps."""
-    learner, waves = setting.learner(seed), Sinusoids(shots=setting.shots, queries=10)
+    family = WaveCollection if setting.collection else Sinusoids
+    learner, waves = setting.learner(seed), family(shots=setting.shots, queries=10)
     options = {"tasks": setting.tasks, "beta": setting.beta, "optimizer": setting.optimizer, "seed": seed}
     torch.manual_seed(seed)  # what is random in training, such as dropped gradients
     try:

@@ -87,7 +87,7 @@ def recall_field(kind: str = "new", *, folder: Path = RESULTS) -> dict[str, Tens
     """
     parts = sorted(path.stem.removeprefix("sweep-") for path in folder.glob("sweep-field-*.json"))
     if not parts:
-        _existing(folder / "sweep-field-gradient.json")
+        _existing(folder / "sweep-field-first-order.json")
     return {name: error for part in parts for name, error in recall_sweep(part, kind, folder=folder).items()}
 
 

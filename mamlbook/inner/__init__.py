@@ -8,6 +8,7 @@ from mamlbook.inner.descent import GradientDescent
 from mamlbook.inner.few_iteration import Residuals, Squared
 from mamlbook.inner.heads import MinimumNorm, prototypes
 from mamlbook.inner.kernel import Features, Kernel, KernelFlow, KernelRidge, Tangent, jacobian
+from mamlbook.inner.langevin import Langevin
 from mamlbook.inner.line_search import LineSearch
 from mamlbook.inner.noise import DropGrad
 from mamlbook.inner.pattern import Pattern, layers
@@ -24,6 +25,7 @@ __all__ = [
     "Kernel",
     "KernelFlow",
     "KernelRidge",
+    "Langevin",
     "LearnedRates",
     "LineSearch",
     "MinimumNorm",
