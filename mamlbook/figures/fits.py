@@ -1,30 +1,40 @@
-"""A curve before and after it was fitted to points."""
+"""One task solved from more and more of its points."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from mamlbook.figures.style import COLOURS, drawing, line
+from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import Data
+from mamlbook.tasks.sinusoid import Sinusoids
 
 
-def fits(query: Data, panels: Mapping[str, tuple[Data, Tensor, Tensor]]) -> Figure:
-    """One task, and for each title its support points, the start's predictions and the solution's.
+def fits(learner: MetaLearner, waves: Sinusoids, shots: Sequence[int], *, seed: int = 0) -> Figure:
+    """One wave, the learner's start, and its solution from the first few points: a panel for each number of points.
 
-    Shapes: ``query`` is (K, 1) in x and y, the truth; the predictions (K, 1) belong to its x. Points (n, 1).
+    Raises:
+        ValueError: a number of points below 1.
     """
-    order = query.x[:, 0].argsort()
-    x = query.x[order, 0]
-    with drawing(8.4, 3.4, columns=len(panels), sharey=True, squeeze=False) as (fig, axes):
-        for ax, (title, (support, start, solution)) in zip(axes[0], panels.items(), strict=True):
-            ax.plot(x, query.y[order, 0], label="wave", **line("truth"))
-            ax.plot(x, start[order, 0].detach(), label="start", **line("joint"))
-            ax.plot(x, solution[order, 0].detach(), label="solution", **line("maml"))
-            ax.plot(support.x[:, 0], support.y[:, 0], "o", color=COLOURS["support"], label="points")
-            ax.set(title=title, xlabel="x")
+    if min(shots) < 1:
+        raise ValueError(f"shots: expected numbers of at least 1, got {tuple(shots)}")
+    drawn = replace(waves, shots=max(shots), queries=400).draw(1, torch.Generator().manual_seed(seed))
+    support, query, _ = drawn.like(learner.model.theta[0])
+    order = query.x[0, :, 0].argsort()
+    x, y = query.x[:, order], query.y[:, order]
+    with drawing(8.4, 3.4, columns=len(shots), sharey=True, squeeze=False) as (fig, axes):
+        for ax, count in zip(axes[0], shots, strict=True):
+            points = Data(*(t[:, :count] for t in support))
+            solved = learner.adapt(points)
+            ax.plot(x[0, :, 0], y[0, :, 0], label="wave", **line("truth"))
+            for label, phi, role in (("start", solved.start, "joint"), ("solution", solved.phi, "maml")):
+                ax.plot(x[0, :, 0], solved.predict(phi, x).detach()[0, :, 0], label=label, **line(role))
+            ax.plot(points.x[0, :, 0], points.y[0, :, 0], "o", color=COLOURS["support"], label="points")
+            ax.set(title=f"{count} point{'s' * (count > 1)}", xlabel="x")
         axes[0, 0].set_ylabel("y")
         fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
