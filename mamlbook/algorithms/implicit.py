@@ -11,13 +11,13 @@ from mamlbook.metagradient import FiniteDifference, Forward, Implicit, Truncated
 from mamlbook.model import Model
 from mamlbook.networks import mlp
 
-LAM, ITERATIONS, LAST = 2.0, 5, 1
+LAM, ITERATIONS, LAST = 5.0, 5, 1
 
 
 def imaml(
     model: Model,
     alpha: float = 0.02,
-    steps: int = 10,
+    steps: int = 16,
     lam: float = LAM,
     iterations: int = ITERATIONS,
     damping: float = 0.0,
@@ -34,7 +34,7 @@ def imaml(
 
 
 def imaml_neumann(
-    model: Model, alpha: float = 0.02, steps: int = 10, lam: float = LAM, iterations: int = ITERATIONS
+    model: Model, alpha: float = 0.02, steps: int = 16, lam: float = LAM, iterations: int = ITERATIONS
 ) -> MetaLearner:
     """Implicit MAML with the Neumann series of rate alpha in the place of conjugate gradients.
 

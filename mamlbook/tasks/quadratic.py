@@ -119,7 +119,7 @@ class ClosedForm:
     Shapes: ``tasks`` of (B, K, d) and (B, K, 1); theta is (d,), phi is (B, d).
     """
 
-    def __init__(self, tasks: Tasks, alpha: float, steps: int, lam: float = 2.0):
+    def __init__(self, tasks: Tasks, alpha: float, steps: int, lam: float = 5.0):
         (x, y), (xq, yq), _ = tasks
         self.support_curvature, support_pull = x.mT @ x, (x.mT @ y)[..., 0]
         self.query_curvature, self.query_pull = xq.mT @ xq, (xq.mT @ yq)[..., 0]
