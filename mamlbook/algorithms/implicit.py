@@ -34,7 +34,7 @@ def imaml(
 
 
 def imaml_neumann(
-    model: Model, alpha: float = 0.02, steps: int = 16, lam: float = LAM, iterations: int = ITERATIONS
+    model: Model, alpha: float = 0.01, steps: int = 16, lam: float = LAM, iterations: int = ITERATIONS
 ) -> MetaLearner:
     """Implicit MAML with the Neumann series of rate alpha in the place of conjugate gradients.
 
