@@ -154,8 +154,8 @@ def main(words: list[str] | None = None) -> None:
         f"{TEST_TASKS} new tasks, seen: on the query points of the {FEW} waves of training; cka, cca: linear CKA and "
         f"mean CCA of each layer's activations before and after {COMPARED_STEPS} steps, on {COMPARED_POINTS} points "
         f"of {COMPARED_TASKS} new tasks, mean over tasks; layers: mean error after the "
-        f"steps of training in which only the layers of a mask adapt; rates: mean learned factor of each tensor at each step; "
-        f"quantiles: of all factors, at {QUANTILES}",
+        f"steps of training in which only the layers of a mask adapt; rates: mean learned factor of each "
+        f"tensor at each step; quantiles: of all factors, at {QUANTILES}",
         "training": {"iterations": options.iterations, "tasks": TASKS, "few": FEW, "beta": 1e-3, "share": SHARE},
         "seconds": round(time.perf_counter() - started),
         **environment(device),
