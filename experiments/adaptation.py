@@ -22,11 +22,10 @@ from mamlbook import Model, Sinusoids, evaluate, fit
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.inner import LearnedRates
 from mamlbook.learner import MetaLearner
-from mamlbook.numerics import fan_out
 from mamlbook.patterns import candidates
-from mamlbook.patterns import measure as measured
+from mamlbook.patterns import measure as adapt_by
 from mamlbook.record import environment, record
-from mamlbook.similarity import activations, linear_cka, mean_cca
+from mamlbook.similarity import change, linear_cka, mean_cca
 from mamlbook.tasks.base import Fixed, TaskDistribution
 from mamlbook.tasks.features import OwnFeatures, SharedFeatures
 from mamlbook.training import pick_device
@@ -48,16 +47,17 @@ TEST = {
     "own": OwnFeatures(queries=100),
 }
 INPUTS = {"waves": 1, "few waves": 1, "shared": 3, "own": 3}
-SHARE = {"shared": 0.6, "own": 0.6}  # of the meta-steps, where three inner steps make each of them dearer
+LAYERS = ("activation1", "activation2", "head")
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 class Run(NamedTuple):
-    """A row of the table with its options, on a family of tasks."""
+    """A row of the table with its options, on a family of tasks, trained for a share of the meta-steps."""
 
     row: str
     family: str
     options: dict[str, Any]
+    share: float = 1.0
 
     def learner(self, seed: int) -> MetaLearner:
         row = ALGORITHMS[self.row]
@@ -74,7 +74,11 @@ RUNS = {
     "waves, meta-sgd": Run("meta-sgd", "waves", ONE),
     "waves, lslr": Run("lslr", "waves", {"alpha": 0.01, "steps": 3}),
     # The same features for all tasks, or each its own.
-    **{f"{family}, {row}": Run(row, family, THREE) for family in ("shared", "own") for row in ("maml", "anil", "boil")},
+    **{
+        f"{family}, {row}": Run(row, family, THREE, share=0.6)
+        for family in ("shared", "own")
+        for row in ("maml", "anil", "boil")
+    },
     # Ten waves that come back, or an unlimited number.
     "few waves, maml": Run("maml", "few waves", ONE),
     **{
@@ -82,21 +86,19 @@ RUNS = {
         for family in ("few waves", "waves")
         for p in (0.1, 0.3)
     },
+    # What only shows later: the head's curvature grows.
+    "waves, anil longer": Run("anil", "waves", ONE, share=2.5),
 }
 
 
 def compared(learner: MetaLearner, distribution: TaskDistribution) -> dict[str, Any]:
     """How much alike each layer's activations are before and after adaptation, on many points: means over tasks."""
     tasks = distribution.draw(COMPARED_TASKS, torch.Generator().manual_seed(3)).like(learner.model.theta[0])
-    phi = learner.adapt(tasks.support, steps=COMPARED_STEPS).phi
-    with torch.no_grad():
-        before = activations(learner.model, fan_out(learner.model.theta, COMPARED_TASKS), tasks.query.x)
-        after = activations(learner.model, phi, tasks.query.x)
-    layers = ("activation1", "activation2", "head")
-    return {
-        name: {layer: numbers(similarity(before[layer], after[layer]).mean()[None])[0] for layer in layers}
-        for name, similarity in (("cka", linear_cka), ("cca", mean_cca))
-    }
+    found = {}
+    for name, measured in (("cka", linear_cka), ("cca", mean_cca)):
+        alike = change(learner, tasks, measured, COMPARED_STEPS)
+        found[name] = {layer: numbers(alike[layer].mean()[None])[0] for layer in LAYERS}
+    return found
 
 
 def measure(learner: MetaLearner, run: Run) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def measure(learner: MetaLearner, run: Run) -> dict[str, Any]:
         found["seen"] = numbers(evaluate(learner, TRAIN[run.family], tasks=FEW, steps=TEST_STEPS).mean(0))
     if run.row == "maml":
         tasks = test.draw(TEST_TASKS, torch.Generator().manual_seed(4)).like(learner.model.theta[0])
-        found["layers"] = {row: measured(learner, (row,), tasks).loss for (row,) in candidates(learner.model, 1)}
+        found["layers"] = {row: adapt_by(learner, (row,), tasks).loss for (row,) in candidates(learner.model, 1)}
     if run.row in ("maml", "anil", "boil"):
         found |= compared(learner, test.__class__(queries=COMPARED_POINTS))
     for rates in [change for change in learner.solver.transforms if isinstance(change, LearnedRates)]:
@@ -123,7 +125,7 @@ def train(name: str, seed: int, iterations: int, device: torch.device) -> dict[s
     run = RUNS[name]
     torch.manual_seed(seed)
     learner = run.learner(seed)
-    steps = max(1, round(SHARE.get(run.family, 1) * iterations))
+    steps = max(1, round(run.share * iterations))
     fit(learner, TRAIN[run.family], steps=steps, tasks=TASKS, seed=seed, device=device, progress=False)
     return measure(learner, run)
 
@@ -156,7 +158,13 @@ def main(words: list[str] | None = None) -> None:
         f"of {COMPARED_TASKS} new tasks, mean over tasks; layers: mean error after the "
         f"steps of training in which only the layers of a mask adapt; rates: mean learned factor of each "
         f"tensor at each step; quantiles: of all factors, at {QUANTILES}",
-        "training": {"iterations": options.iterations, "tasks": TASKS, "few": FEW, "beta": 1e-3, "share": SHARE},
+        "training": {
+            "iterations": options.iterations,
+            "tasks": TASKS,
+            "few": FEW,
+            "beta": 1e-3,
+            "share": {k: r.share for k, r in RUNS.items()},
+        },
         "seconds": round(time.perf_counter() - started),
         **environment(device),
     }
