@@ -113,7 +113,7 @@ def measure(learner: MetaLearner, run: Run) -> dict[str, Any]:
         found["layers"] = {row: adapt_by(learner, (row,), tasks).loss for (row,) in candidates(learner.model, 1)}
     if run.row in ("maml", "anil", "boil"):
         found |= compared(learner, test.__class__(queries=COMPARED_POINTS))
-    for rates in [change for change in learner.solver.transforms if isinstance(change, LearnedRates)]:
+    for rates in [part for part in learner.solver.transforms if isinstance(part, LearnedRates)]:
         found["rates"] = [numbers(rate.detach().flatten(1).mean(1)) for rate in rates.rates]
         everything = torch.cat([rate.detach().flatten() for rate in rates.rates])
         found["quantiles"] = numbers(everything.quantile(torch.tensor(QUANTILES)))
