@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from mamlbook.learner import MetaLearner
@@ -31,7 +33,8 @@ def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
     holders: list[weakref.ref] = []
 
     def pack(tensor: Tensor) -> _Holder:
-        holder = _Holder(tensor)
+        # An output that kept its own graph would be a ring, and never be let go.
+        holder = _Holder(tensor.detach())
         holders.append(weakref.ref(holder))
         return holder
 
@@ -43,6 +46,44 @@ def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
         held = {_storage(h.tensor): h.tensor.untyped_storage().nbytes() for h in alive}
         torch.autograd.grad(surrogate, learner.model.theta, materialize_grads=True)
     return Cost(counted.total, sum(size for storage, size in held.items() if storage not in known))
+
+
+def peak(learner: MetaLearner, tasks: Tasks) -> int:
+    """The bytes alive at the fullest moment of one meta-gradient, the weights and the examples themselves left out.
+
+    Unlike ``Cost.held`` this counts what is kept without a graph as well, and what one inner step needs for a while.
+    """
+    with _Alive(_storage(t) for t in (*learner.model.theta, *tasks.support, *tasks.query)) as alive:
+        learner.meta_gradient(tasks)
+    return alive.peak
+
+
+class _Alive(TorchDispatchMode):
+    """Follows the memory of every tensor that is made inside it, until nobody holds it."""
+
+    def __init__(self, known: Iterable[int]) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.seen: dict[int, object] = dict.fromkeys(known)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and _storage(tensor) not in self.seen:
+                self._follow(tensor.untyped_storage())
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        where, size = storage.data_ptr(), storage.nbytes()
+
+        def gone(_: object) -> None:
+            del self.seen[where]
+            self.now -= size
+
+        if size:
+            self.seen[where] = weakref.ref(storage, gone)
+            self.now += size
+            self.peak = max(self.peak, self.now)
 
 
 class _Holder:

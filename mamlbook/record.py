@@ -79,6 +79,18 @@ def recall_sweep(knob: str, kind: str = "new", *, folder: Path = RESULTS) -> dic
     return {setting: _curves(run, kind) for setting, run in runs.items()}
 
 
+def recall_field(kind: str = "new", *, folder: Path = RESULTS) -> dict[str, Tensor]:
+    """The same for every algorithm of the comparison table: name to (seeds, S + 1).
+
+    Raises:
+        FileNotFoundError: no part of the table is stored.
+    """
+    parts = sorted(path.stem.removeprefix("sweep-") for path in folder.glob("sweep-field-*.json"))
+    if not parts:
+        _existing(folder / "sweep-field-first-order.json")
+    return {name: error for part in parts for name, error in recall_sweep(part, kind, folder=folder).items()}
+
+
 def recall_dial(rates: str = "runs", *, folder: Path = RESULTS) -> dict[str, Tensor]:
     """The errors of the stored task-diversity dial: role to (positions, seeds, S + 1), nan where not finite.
 

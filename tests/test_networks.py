@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch.func import grad, vmap
 
 from mamlbook import BatchNorm, conv4, mlp
-from mamlbook.networks import contextual
+from mamlbook.networks import FixedNorm, contextual
 
 
 def meta_gradient(native, batched):
@@ -117,3 +117,43 @@ def test_seeds_decide_the_weights_and_the_global_generator_is_left_alone():
 def test_bad_arguments(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_statistics_of_the_first_examples_are_those_torch_would_have_kept():
+    x = torch.randn(9, 4, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    norm = BatchNorm(4, first=6).double()
+    mean, variance = x[:6].mean((0, 2, 3)), x[:6].var((0, 2, 3), unbiased=False)
+    kept = F.batch_norm(x, mean, variance, norm.gain, norm.offset, training=False)
+    torch.testing.assert_close(norm(x), kept, rtol=0, atol=1e-12)
+    # The rest do not see one another.
+    torch.testing.assert_close(norm(x)[:8], norm(x[:8]), rtol=0, atol=1e-14)
+    assert "first=6" in str(norm)
+
+
+@pytest.mark.parametrize("first", [0, 2.0, True])
+def test_a_number_of_first_examples_that_is_none_is_refused(first):
+    with pytest.raises(ValueError, match="first: expected a number of examples of at least 1"):
+        BatchNorm(4, first=first)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6, 4, 5, 5)])
+def test_fixed_norm_is_torchs_batch_norm_in_evaluation(shape):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, dtype=torch.float64, generator=generator)
+    norm = FixedNorm(4).double()
+    norm.mean.copy_(torch.randn(4, generator=generator))
+    norm.variance.copy_(torch.rand(4, generator=generator) + 0.5)
+    theirs = F.batch_norm(x, norm.mean, norm.variance, norm.gain, norm.offset, training=False)
+    torch.testing.assert_close(norm(x), theirs, rtol=0, atol=1e-12)
+    assert torch.allclose(norm(x)[2], norm(x[2:3])[0])  # no other example matters
+    assert [name for name, _ in norm.named_parameters()] == [name for name, _ in BatchNorm(4).named_parameters()]
+
+
+@pytest.mark.parametrize("norm", [BatchNorm, FixedNorm, torch.nn.LayerNorm])
+def test_a_norm_stands_before_each_activation(norm):
+    net = mlp(3, 8, 6, 2, norm=norm)
+    assert [name for name, _ in net.named_children()] == [
+        *("linear1", "norm1", "activation1", "linear2", "norm2", "activation2", "head")
+    ]
+    assert net(torch.rand(5, 3)).shape == (5, 2)
+    assert torch.equal(net.linear2.weight, mlp(3, 8, 6, 2).linear2.weight)

@@ -2,6 +2,7 @@
 
 from mamlbook.figures.curves import bars, curve, steps, trade_off
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
+from mamlbook.figures.field import field
 from mamlbook.figures.limits import sensitivity, tracking
 from mamlbook.figures.panels import panels
 from mamlbook.figures.regression import adaptation
@@ -14,6 +15,7 @@ __all__ = [
     "curve",
     "dots",
     "episode",
+    "field",
     "heat",
     "panels",
     "rows",

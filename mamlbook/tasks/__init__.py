@@ -1,6 +1,7 @@
 """Where learning problems come from."""
 
 from mamlbook.tasks.base import Data, Fixed, SupportOnly, TaskDistribution, Tasks, never_again, require_tasks
+from mamlbook.tasks.collection import WaveCollection
 from mamlbook.tasks.families import Drifting, Lines, Mixture, SquareWaves
 from mamlbook.tasks.glyphs import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes, Pool
@@ -24,6 +25,7 @@ __all__ = [
     "SupportOnly",
     "TaskDistribution",
     "Tasks",
+    "WaveCollection",
     "background",
     "evaluation",
     "glyph_split",

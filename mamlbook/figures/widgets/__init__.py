@@ -4,8 +4,21 @@ from mamlbook.figures.widgets.arrows import arrows
 from mamlbook.figures.widgets.base import Widget, widget
 from mamlbook.figures.widgets.diversity import diversity_dial
 from mamlbook.figures.widgets.kink import kink
+from mamlbook.figures.widgets.pattern import adaptation_pattern
+from mamlbook.figures.widgets.pull import pull
 from mamlbook.figures.widgets.sine import sine_adaptation
 from mamlbook.figures.widgets.two_tasks import two_tasks
 from mamlbook.figures.widgets.weights import weights_figure
 
-__all__ = ["Widget", "arrows", "diversity_dial", "kink", "sine_adaptation", "two_tasks", "weights_figure", "widget"]
+__all__ = [
+    "Widget",
+    "adaptation_pattern",
+    "arrows",
+    "diversity_dial",
+    "kink",
+    "pull",
+    "sine_adaptation",
+    "two_tasks",
+    "weights_figure",
+    "widget",
+]

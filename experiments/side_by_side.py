@@ -1,0 +1,57 @@
+"""Meta-training from several seeds at once: for small networks it costs little more than from one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook import Data, Model, Tasks
+from mamlbook.inner.base import Solver
+from mamlbook.metagradient import MetaGradient
+from mamlbook.problem import Problem
+from mamlbook.tasks.base import TaskDistribution
+
+
+def draw(distribution: TaskDistribution, tasks: int, generators: Sequence[torch.Generator]) -> Tasks:
+    """``tasks`` fresh tasks for each generator, those of the first one first."""
+    drawn = [distribution.draw(tasks, generator) for generator in generators]
+    support, query = (Data(*map(torch.cat, zip(*(one[part] for one in drawn), strict=True))) for part in (0, 1))
+    return Tasks(support, query, torch.cat([one.index for one in drawn]))
+
+
+def meta_train(
+    models: Sequence[Model],
+    solver: Solver,
+    metagradient: MetaGradient,
+    distribution: TaskDistribution,
+    *,
+    iterations: int,
+    tasks: int,
+    beta: Callable[[int], float],
+    learned: Sequence[nn.Module] = (),
+) -> Tensor:
+    """theta_i <- theta_i - beta (Adam) mean over its own tasks, for seed i = 0, 1, ...: query losses, (seeds, n).
+
+    ``learned`` are other modules to be learned, and every module that has ``advance()`` moves on after each step. Adam
+    works entry by entry, so that no seed feels another.
+    """
+    seeds = range(len(models))
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    optimizer = torch.optim.Adam([p for part in (*models, *learned) for p in part.parameters()])
+    parts = [part for whole in (solver, metagradient) for part in whole.modules() if hasattr(part, "advance")]
+    losses = []
+    for step in range(iterations):
+        weights = zip(*(model.theta for model in models), strict=True)
+        theta = tuple(torch.cat([t.expand(tasks, *t.shape) for t in of_seeds]) for of_seeds in weights)
+        batch = draw(distribution, tasks, generators).like(theta[0])
+        surrogates = metagradient(Problem(models[0], solver, batch, theta))
+        optimizer.param_groups[0]["lr"] = beta(step)
+        optimizer.zero_grad()
+        (surrogates.sum() / tasks).backward()
+        optimizer.step()
+        for part in parts:
+            part.advance()
+        losses.append(surrogates.detach().view(len(models), tasks).mean(1))
+    return torch.stack(losses, 1)

@@ -1,0 +1,58 @@
+"""MAML++'s loss: every solution on the way is judged, and the last one more and more."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.inner.base import ALL
+from mamlbook.numerics import gradient_of
+from mamlbook.problem import Problem
+
+
+class MultiStep(nn.Module):
+    """The query losses along the path, each with its weight: steps other than the last are told what they are for.
+
+    grad s_b = sum_{k=1..S} v_k (d phi_b^k / d theta)^T grad L_b(phi_b^k),
+    v_k = max(1 - e/E, floor) / S  for k < S,  v_S = 1 - sum_{k<S} v_k.
+
+    After e meta-steps the weights have come from 1/S each, in E = ``anneal`` meta-steps, to nearly all on the last.
+    They add up to 1 at any time. With ``anneal=math.inf`` they stay equal; with ``floor=0`` the end is MAML.
+
+    Shapes: the result is (B,), and its value the query loss of phi^S.
+
+    Raises:
+        ValueError: ``anneal`` below 1, or ``floor`` not between 0 and 1.
+
+    References: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502), section 4, "multi-step loss optimization";
+    the weights are those of the authors' code, whose floor is 0.03.
+    """
+
+    def __init__(self, anneal: float = 1000, floor: float = 0.03):
+        super().__init__()
+        if not anneal >= 1:
+            raise ValueError(f"anneal: expected a number of meta-steps of at least 1, got {anneal}")
+        if not 0 <= floor <= 1:
+            raise ValueError(f"floor: expected the least share of a step, between 0 and 1, got {floor}")
+        self.anneal, self.floor = anneal, floor
+        self.register_buffer("done", torch.tensor(0))
+
+    def weights(self, steps: int) -> Tensor:
+        """v_1, ..., v_S at this point of meta-training: (S,)."""
+        earlier = (1 - self.done.double() / self.anneal).clamp(min=self.floor) / steps
+        return torch.cat([earlier.expand(steps - 1), 1 - (steps - 1) * earlier[None]])
+
+    def forward(self, problem: Problem) -> Tensor:
+        _, *path = problem.path(unroll=ALL)
+        if not path:
+            raise ValueError("steps: expected at least 1 inner step for a loss along the path, got 0")
+        losses = torch.stack([problem.query(adapted) for adapted in path])
+        return gradient_of(losses[-1], self.weights(len(path)).to(losses) @ losses)
+
+    def advance(self) -> None:
+        self.done += 1
+
+    def extra_repr(self) -> str:
+        return f"anneal={'inf' if math.isinf(self.anneal) else f'{self.anneal:g}'}, floor={self.floor:g}"
