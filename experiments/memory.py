@@ -2,7 +2,7 @@
 
     python -m experiments.memory
 
-writes results/memory.json.
+writes results/sweep-memory.json.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main(words: list[str] | None = None) -> None:
         "seconds": round(time.perf_counter() - started),
         **environment(device),
     }
-    print(record("memory", result, folder=options.results))
+    print(record("sweep-memory", result, folder=options.results))
 
 
 def _rounded(values: Tensor) -> list[float]:

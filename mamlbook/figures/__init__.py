@@ -1,5 +1,6 @@
 """One function per kind of picture; a notebook cell that ends with one shows it."""
 
+from mamlbook.figures.conflict import conflict
 from mamlbook.figures.curves import bars, curve, steps, trade_off
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
 from mamlbook.figures.field import field
@@ -13,6 +14,7 @@ from mamlbook.figures.settings import dots, heat
 __all__ = [
     "adaptation",
     "bars",
+    "conflict",
     "curve",
     "dots",
     "episode",
