@@ -42,7 +42,7 @@ from mamlbook.record import environment, record
 from mamlbook.tasks import WaveCollection
 from mamlbook.training import NonFiniteLoss, pick_device
 
-ITERATIONS, FIELD_ITERATIONS, SEEDS = 5_000, 2_000, 5
+ITERATIONS, FIELD_ITERATIONS, SEEDS = 5_000, 1_000, 5
 TEST_STEPS, TEST_TASKS, TEST_POINTS = 20, 600, 100
 CURVATURE_TASKS = 50
 
