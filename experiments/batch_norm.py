@@ -22,7 +22,7 @@ from experiments import arguments
 from experiments.side_by_side import meta_train
 from mamlbook import BatchNorm, Exact, GradientDescent, Model, Params, Tasks, mlp
 from mamlbook.inner import Adapted, Solver, SupportFirst
-from mamlbook.networks import FixedNorm
+from mamlbook.layers import FixedNorm
 from mamlbook.record import environment, load_theta, record
 from mamlbook.tasks.base import TaskDistribution
 from mamlbook.tasks.glyphs import glyph_split, glyphs

@@ -2,7 +2,8 @@
 
     python -m experiments.sweeps --knobs alpha steps
 
-writes results/sweep-<knob>.json for every knob named (all of them by default). A sweep that is interrupted keeps the
+writes results/sweep-<knob>.json for every knob named (all of them by default). The knobs ``field-<part>`` are the rows
+of the comparison table, all under one budget, each with its own defaults. A sweep that is interrupted keeps the
 runs it has finished in sweep-<knob>.partial.json, and the same command goes on from there.
 """
 
@@ -35,12 +36,13 @@ from mamlbook import (
     mlp,
     reptile,
 )
-from mamlbook.algorithms import gradient
+from mamlbook.algorithms import PARTS
 from mamlbook.diagnostics import largest_curvature
 from mamlbook.record import environment, record
+from mamlbook.tasks import WaveCollection
 from mamlbook.training import NonFiniteLoss, pick_device
 
-ITERATIONS, SEEDS = 5_000, 5
+ITERATIONS, FIELD_ITERATIONS, SEEDS = 5_000, 1_000, 5
 TEST_STEPS, TEST_TASKS, TEST_POINTS = 20, 600, 100
 CURVATURE_TASKS = 50
 
@@ -57,10 +59,13 @@ class Setting(NamedTuple):
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
     start: Callable[[torch.Tensor], object] | None = None
     shots: int = 10
+    network: Callable[..., nn.Module] = mlp
+    collection: bool = False  # train on the 25 waves that come back, for what remembers its tasks
 
     def learner(self, seed: int) -> MetaLearner:
         """The untrained learner of one seed; a rate or number of steps that is None is the algorithm's own default."""
-        model = Model(mlp(1, 40, 40, 1, start=self.start, seed=seed), mse_loss)
+        options = {"seed": seed} if self.start is None else {"seed": seed, "start": self.start}
+        model = Model(self.network(1, 40, 40, 1, **options), mse_loss)
         given = {"alpha": self.alpha, "steps": self.steps}
         learner = self.build(model, **{name: value for name, value in given.items() if value is not None})
         if self.rule is not torch.optim.SGD:
@@ -108,14 +113,34 @@ KNOBS: dict[str, dict[str, Setting]] = {
         "Adam": Setting(steps=3, rule=ADAM),
         "Adam 0.001": Setting(steps=3, rule=ADAM, alpha=0.001),
     },
-    # The algorithms of the first pages, each with its own defaults; `experiments.field` compares all there are.
-    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in gradient.ROWS.items()},
+    # The algorithms of the first pages, each with its own defaults.
+    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in PARTS["first-order"].items()},
     # The same with five inner steps for every algorithm that has inner steps.
     "algorithm-five-steps": {
         name: Setting(build=build, steps=5)
         for name, build in (("maml", maml), ("fomaml", fomaml), ("reptile", reptile))
     },
+    # The rows of the comparison table, each with its own defaults; a new algorithm appears by itself.
+    **{
+        f"field-{part}": {
+            name: Setting(
+                build=row.build,
+                alpha=None,
+                steps=None,
+                network=row.network,
+                collection=row.needs == "collection",
+            )
+            for name, row in rows.items()
+            if row.needs != "classes"
+        }
+        for part, rows in PARTS.items()
+    },
 }
+
+
+def budget(knob: str) -> int:
+    """How many meta-steps every setting of a knob gets."""
+    return FIELD_ITERATIONS if knob.startswith("field-") else ITERATIONS
 
 
 def numbers(values: torch.Tensor) -> list[float | None]:
@@ -140,8 +165,10 @@ def measure(setting: Setting, learner: MetaLearner) -> dict[str, Any]:
 
 def train(setting: Setting, seed: int, iterations: int, device: torch.device) -> dict[str, Any]:
     """Meta-train one setting from one seed and measure it; a training that diverges says after how many steps."""
-    learner, waves = setting.learner(seed), Sinusoids(shots=setting.shots, queries=10)
+    family = WaveCollection if setting.collection else Sinusoids
+    learner, waves = setting.learner(seed), family(shots=setting.shots, queries=10)
     options = {"tasks": setting.tasks, "beta": setting.beta, "optimizer": setting.optimizer, "seed": seed}
+    torch.manual_seed(seed)  # what is random in training, such as dropped gradients
     try:
         fit(learner, waves, steps=iterations, device=device, progress=False, **options)
     except NonFiniteLoss as error:
@@ -158,13 +185,13 @@ def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: d
     for name, setting, seed in tqdm(wanted, knob, unit="run"):
         key = f"{name}, seed {seed}, {iterations} meta-steps"
         if key in done:
-            known[setting, seed] = done[key]
-        elif (setting, seed) not in known:
-            known[setting, seed] = train(setting, seed, iterations, device)
-        done[key] = known[setting, seed]
+            known[setting, seed, iterations] = done[key]
+        elif (setting, seed, iterations) not in known:
+            known[setting, seed, iterations] = train(setting, seed, iterations, device)
+        done[key] = known[setting, seed, iterations]
         record(partial.stem, done, folder=partial.parent)
         run = runs.setdefault(name, {"configuration": str(setting.learner(0)), "error": {}})
-        run["error"][str(seed)] = known[setting, seed]
+        run["error"][str(seed)] = known[setting, seed, iterations]
     return {
         "runs": runs,
         "protocol": f"squared error after 0..{TEST_STEPS} steps on {TEST_POINTS} new points of {TEST_TASKS} waves: "
@@ -177,13 +204,15 @@ def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: d
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = arguments("sweeps", __doc__, seeds=SEEDS, iterations=ITERATIONS)
+    parser = arguments("sweeps", __doc__, seeds=SEEDS)
+    parser.add_argument("--iterations", type=int, help=f"default: {ITERATIONS}, and {FIELD_ITERATIONS} for the field")
     parser.add_argument("--knobs", nargs="+", choices=list(KNOBS), default=list(KNOBS))
     options = parser.parse_args(words)
     device, known = pick_device(options.device), {}
     for knob in options.knobs:
+        iterations = options.iterations or budget(knob)
         partial = options.results / f"sweep-{knob}.partial.json"
-        result = sweep(knob, options.seeds, options.iterations, device, known, partial)
+        result = sweep(knob, options.seeds, iterations, device, known, partial)
         print(record(f"sweep-{knob}", result, folder=options.results))
         partial.unlink()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from mamlbook.learner import MetaLearner
@@ -36,7 +38,7 @@ def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
         holders.append(weakref.ref(holder))
         return holder
 
-    with _Operations() as counted:
+    with operations() as counted:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda holder: holder.tensor):
             surrogate, _ = learner(tasks)
         # What an inner step saved for itself alone is gone by now.
@@ -46,6 +48,44 @@ def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
     return Cost(counted.total, sum(size for storage, size in held.items() if storage not in known))
 
 
+def peak(learner: MetaLearner, tasks: Tasks) -> int:
+    """The bytes alive at the fullest moment of one meta-gradient, the weights and the examples themselves left out.
+
+    Unlike ``Cost.held`` this counts what is kept without a graph as well, and what one inner step needs for a while.
+    """
+    with _Alive(_storage(t) for t in (*learner.model.theta, *tasks.support, *tasks.query)) as alive:
+        learner.meta_gradient(tasks)
+    return alive.peak
+
+
+class _Alive(TorchDispatchMode):
+    """Follows the memory of every tensor that is made inside it, until nobody holds it."""
+
+    def __init__(self, known: Iterable[int]) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.seen: dict[int, object] = dict.fromkeys(known)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and _storage(tensor) not in self.seen:
+                self._follow(tensor.untyped_storage())
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        where, size = storage.data_ptr(), storage.nbytes()
+
+        def gone(_: object) -> None:
+            del self.seen[where]
+            self.now -= size
+
+        if size:
+            self.seen[where] = weakref.ref(storage, gone)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+
+
 class _Holder:
     """A saved tensor, alive as long as the graph needs it."""
 
@@ -53,8 +93,14 @@ class _Holder:
         self.tensor = tensor
 
 
-class _Operations(TorchDispatchMode):
-    """Adds up the operations of everything that runs inside it, by PyTorch's own formulas."""
+class operations(TorchDispatchMode):
+    """Add up, in ``total``, the operations of everything that runs inside, by PyTorch's own formulas.
+
+    >>> with operations() as counted:
+    ...     _ = torch.ones(2, 3) @ torch.ones(3, 5)
+    >>> counted.total
+    60
+    """
 
     def __init__(self) -> None:
         super().__init__()

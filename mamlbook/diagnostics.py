@@ -7,15 +7,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
 from mamlbook.numerics import Params, dot, fan_out
-from mamlbook.tasks.base import Data
+from mamlbook.problem import Problem
+from mamlbook.tasks.base import Data, Tasks
 
 
 def task_gradients(model: Model, data: Data) -> Params:
     """The gradient of each task's loss at theta, grad L_b(theta): a tuple of (B, \\*shape)."""
     gradients, _ = _gradients(model, data, differentiable=False)
     return gradients
+
+
+def meta_gradients(learner: MetaLearner, tasks: Tasks) -> Tensor:
+    """Each task's own meta-gradient, as it enters the learner's weighting: a row for each task, (B, P)."""
+    problem = Problem.of(learner.model, learner.solver, tasks)
+    return torch.cat([g.flatten(1) for g in problem.gradients(learner.metagradient(problem))], 1)
 
 
 def alignment(gradients: Sequence[Tensor]) -> Tensor:

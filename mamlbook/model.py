@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import higher
+import torch
 from torch import Tensor, nn
-from torch.func import jvp, vmap
+from torch.func import vmap
 from torch.nn.modules.batchnorm import _NormBase
 
 from mamlbook.numerics import Params
@@ -37,7 +38,7 @@ class Model(nn.Module):
             if isinstance(module, _NormBase) and module.track_running_stats:
                 raise ValueError(
                     f"net: layer {name!r} keeps running statistics, which adapting tasks would overwrite for one "
-                    "another; use mamlbook.networks.BatchNorm or track_running_stats=False"
+                    "another; use mamlbook.BatchNorm or track_running_stats=False"
                 )
         self.net = net
         self.loss = loss
@@ -84,11 +85,20 @@ class Model(nn.Module):
         theta = tuple(self.net[:-1].parameters())
         return _call(self._body, theta, phi[: len(theta)], x)
 
-    def along(self, phi: Params, x: Tensor, v: Params) -> tuple[Tensor, Tensor]:
-        """The predictions and how fast they change along v: f(phi, x) and (d f / d phi) v, both (B, K, ...)."""
-        # Forward-mode differentiation writes to its arguments, which views of one weight for all tasks do not bear.
-        at, direction = (tuple(t.contiguous() for t in params) for params in (phi, v))
-        return jvp(lambda phi: self(phi, x), (at,), (direction,))
+    def along(self, phi: Params, x: Tensor, v: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+        """The predictions and how fast they change along v: f(phi, x) and (d f / d phi) v, both (B, K, ...).
+
+        Where v is None, the tensor stays as it is.
+        """
+        # Backward twice: what one pass makes of u is linear in u, and its own derivative along v is (d f / d phi) v.
+        with torch.enable_grad():
+            phi = tuple(p.view_as(p) if p.requires_grad else p.detach().requires_grad_() for p in phi)
+            y_hat = self(phi, x)
+            u = torch.zeros_like(y_hat, requires_grad=True)
+            moved, ways = zip(*((p, way) for p, way in zip(phi, v, strict=True) if way is not None), strict=True)
+            back = torch.autograd.grad(y_hat, moved, u, create_graph=True)
+            (slope,) = torch.autograd.grad(back, u, ways, create_graph=True)
+        return y_hat, slope
 
     def losses(self, y_hat: Tensor, y: Tensor) -> Tensor:
         """The loss of each task, shape (B,).

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,3 +53,41 @@ def with_gradient(value: Tensor, theta: Params, gradient: Sequence[Tensor]) -> T
     Shapes: theta and ``gradient`` are tuples of (B, \\*shape).
     """
     return gradient_of(value, dot(theta, constant(gradient)))
+
+
+class Solution(NamedTuple):
+    """What conjugate gradients found: ``x``, a tuple of (B, \\*shape), and which tasks met a curvature <= 0, (B,)."""
+
+    x: Params
+    indefinite: Tensor
+
+
+def conjugate_gradient(product: Callable[[Params], Params], b: Params, iterations: int) -> Solution:
+    """Solve A x = b for every task at once, by conjugate gradients from x = 0.
+
+    x <- x + a p,  r <- r - a A p,  p <- r + (r'r' / rr) p  with  a = rr / p^T A p;  exact after as many iterations as
+    A has different eigenvalues. Where p^T A p is not positive, A is not positive definite and the step would climb:
+    that task keeps the x it has, as one does whose residual is zero. What happens in one task changes no other.
+
+    Shapes: ``b``, and what ``product`` takes and gives, are tuples of (B, \\*shape).
+
+    Raises:
+        ValueError: ``iterations`` is no whole number of at least 1.
+
+    References: Hestenes and Stiefel, 1952; stopping at a direction of negative curvature is that of Steihaug, 1983.
+    """
+    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
+        raise ValueError(f"iterations: expected a whole number of at least 1, got {iterations!r}")
+    x, r, p = tuple(torch.zeros_like(t) for t in b), b, b
+    length = dot(r, r)
+    indefinite = torch.zeros_like(length, dtype=torch.bool)
+    for _ in range(iterations):
+        turned = product(p)
+        curvature, moving = dot(p, turned), (length > 0) & ~indefinite
+        indefinite = indefinite | (moving & (curvature <= 0))
+        moving = moving & ~indefinite
+        step = torch.where(moving, length / torch.where(moving, curvature, 1.0), 0.0)
+        x, r = plus(x, step, p), plus(r, -step, turned)
+        before, length = length, dot(r, r)
+        p = plus(r, torch.where(moving, length / torch.where(moving, before, 1.0), 0.0), p)
+    return Solution(x, indefinite)

@@ -67,6 +67,15 @@ def recall_curves(name: str, kind: str = "new", *, folder: Path = RESULTS) -> Te
     return _curves(recall(name, folder=folder), kind)
 
 
+def recall_seeds(name: str, part: str, kind: str, *, folder: Path = RESULTS) -> dict[str, Tensor]:
+    """Stored numbers of every method in one part of a result: method to (seeds, numbers).
+
+    Raises:
+        FileNotFoundError: there is no such result.
+    """
+    return {method: _curves(run, kind) for method, run in recall(name, folder=folder)[part].items()}
+
+
 def recall_sweep(knob: str, kind: str = "new", *, folder: Path = RESULTS) -> dict[str, Tensor]:
     """The same for every setting of a stored sweep over one knob: setting to (seeds, S + 1).
 
@@ -77,6 +86,18 @@ def recall_sweep(knob: str, kind: str = "new", *, folder: Path = RESULTS) -> dic
     """
     runs = recall(f"sweep-{knob}", folder=folder)["runs"]
     return {setting: _curves(run, kind) for setting, run in runs.items()}
+
+
+def recall_field(kind: str = "new", *, folder: Path = RESULTS) -> dict[str, Tensor]:
+    """The same for every algorithm of the comparison table: name to (seeds, S + 1).
+
+    Raises:
+        FileNotFoundError: no part of the table is stored.
+    """
+    parts = sorted(path.stem.removeprefix("sweep-") for path in folder.glob("sweep-field-*.json"))
+    if not parts:
+        _existing(folder / "sweep-field-first-order.json")
+    return {name: error for part in parts for name, error in recall_sweep(part, kind, folder=folder).items()}
 
 
 def recall_dial(rates: str = "runs", *, folder: Path = RESULTS) -> dict[str, Tensor]:

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from battery import model_for, tasks_for
+from battery import model_for, sine_tasks, tasks_for
 from mamlbook import ALGORITHMS, Model, Sinusoids, fomaml, joint, keep, linear, maml, mlp, reptile
-from mamlbook.cost import cost
+from mamlbook.algorithms import forward_mode
+from mamlbook.cost import cost, peak
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
 TASKS, SHOTS, WIDTH = 25, 10, 40
+KEEPS_ITERATES = "finite-difference"  # without a graph, so that ``held`` does not see them
 
 
 def waves():
@@ -20,6 +22,10 @@ def waves():
 
 def sine_model():
     return Model(mlp(1, WIDTH, WIDTH, 1, seed=0), mse_loss)
+
+
+def sine_network(width):
+    return Model(mlp(1, width, width, 1, activation=torch.nn.Tanh, seed=0), mse_loss).double()
 
 
 def of(build, steps):
@@ -57,7 +63,7 @@ def test_the_table_counts_as_the_machine_does(name):
         assert counted.operations / plain.operations == pytest.approx(said + extra, rel=0.02)
 
 
-@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "joint"])
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name not in ("joint", KEEPS_ITERATES)])
 def test_the_table_says_how_memory_grows(name):
     if "steps" not in inspect.signature(ALGORITHMS[name].build).parameters:
         assert ALGORITHMS[name].memory == "no steps"
@@ -66,6 +72,36 @@ def test_the_table_says_how_memory_grows(name):
     growth = held[1] - held[0]
     assert {"flat": growth == 0, "grows with S": growth > held[0] / 4}[ALGORITHMS[name].memory]
     assert held[2] - held[1] == growth  # linear
+
+
+def peak_of_row(name, steps):
+    model, tasks = model_for(name, width=WIDTH, activation=torch.nn.ReLU), tasks_for(name, tasks=TASKS)
+    return peak(ALGORITHMS[name].offer(model, alpha=0.01, steps=steps), tasks)
+
+
+@pytest.mark.parametrize(
+    ("name", "copies"), [("fomaml", 0), ("imaml", 0), ("imaml-neumann", 0), ("forward-mode", 0), (KEEPS_ITERATES, 1)]
+)
+def test_at_the_fullest_moment_there_are_so_many_more_copies_of_the_weights_for_each_step(name, copies):
+    weights = sum(p.numel() for p in model_for(name, width=WIDTH).theta) * TASKS * 8
+    few, many = peak_of_row(name, 3), peak_of_row(name, 7)
+    assert many - few == 4 * copies * weights
+    assert ALGORITHMS[name].memory == ("grows with S" if copies else "flat")
+
+
+def test_forward_mode_keeps_a_square_of_numbers():
+    tasks, small, large = sine_tasks(3), sine_network(4), sine_network(8)
+    counts = [sum(p.numel() for p in model.theta) for model in (small, large)]
+    peaks = [peak(forward_mode(model, 0.01, 2), tasks) for model in (small, large)]
+    # What grows like P^2 is at least the Jacobian, for each of three tasks, in double precision.
+    assert all(fullest > 3 * 8 * count**2 for fullest, count in zip(peaks, counts, strict=True))
+    assert peaks[1] / peaks[0] == pytest.approx((counts[1] / counts[0]) ** 2, rel=0.35)
+
+
+def test_the_peak_of_one_product_is_counted_by_hand():
+    bowls = Quadratics([1.0, 2.0], [0.0, 1.0]).all()
+    learner = joint(Model(linear([0.5]), half_squared_error))
+    assert peak(learner, bowls) == peak(learner, bowls) >= cost(learner, bowls).held
 
 
 @pytest.mark.parametrize(("part", "layers"), [("head", 1), ("linear2", 2), ("linear1", 3)])

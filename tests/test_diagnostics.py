@@ -6,13 +6,14 @@ from torch.autograd.functional import hessian
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, mse_loss
 
-from mamlbook import Data, Model, Sinusoids, gap, linear, mlp
+from mamlbook import Data, Model, Sinusoids, gap, linear, maml, mlp
 from mamlbook.diagnostics import (
     agreement,
     alignment,
     gauss_newton_product,
     hessian_product,
     largest_curvature,
+    meta_gradients,
     task_gradients,
 )
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
@@ -135,3 +136,12 @@ def test_agreement_runs_from_opposite_to_alike():
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="iterations: expected at least 1, got 0"):
         largest_curvature(small(), waves(), iterations=0)
+
+
+def test_a_row_of_meta_gradients_is_that_of_the_task_alone():
+    learner = maml(small(), alpha=0.1, steps=2)
+    tasks = Sinusoids(shots=6).draw(3, torch.Generator().manual_seed(0)).to(torch.float64)
+    rows = meta_gradients(learner, tasks)
+    for b in range(3):
+        alone = torch.cat([g.flatten() for g in learner.meta_gradient(tasks.pick([b]))])
+        torch.testing.assert_close(rows[b], alone, rtol=0, atol=1e-13)

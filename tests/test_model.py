@@ -172,3 +172,42 @@ def test_tasks_change_precision_but_labels_do_not():
     assert moved.support.x.dtype == torch.float64
     assert moved.support.y.dtype == torch.int64
     assert moved.index.dtype == torch.int64
+
+
+def test_features_are_what_the_head_sees():
+    model = Model(mlp(2, 5, 4, 3).double(), mse_loss)
+    phi = tuple(torch.randn(2, *t.shape, dtype=torch.float64) for t in model.theta)
+    x = torch.randn(2, 6, 2, dtype=torch.float64)
+    features = model.features(phi, x)
+    assert features.shape == (2, 6, 4)
+    torch.testing.assert_close(features @ phi[-2].mT + phi[-1][:, None], model(phi, x), rtol=0, atol=1e-14)
+
+
+def test_features_follow_the_weights_and_leave_no_graph():
+    model = Model(mlp(1, 5, 1).double(), mse_loss)
+    phi = tuple((2 * t).expand(2, *t.shape) for t in model.theta)
+    gradients = torch.autograd.grad(
+        model.features(phi, torch.ones(2, 3, 1).double()).sum(), model.theta, allow_unused=True
+    )
+    assert gradients[0].abs().max() > 0
+    assert gradients[-1] is None
+    assert all(t is p for t, p in zip(model._body.fast_params, model.theta, strict=False))
+
+
+def test_without_a_head_there_are_no_features():
+    model = Model(torch.nn.Linear(1, 1), mse_loss)
+    with pytest.raises(
+        ValueError, match=r"net: expected an nn\.Sequential whose last layer is an nn\.Linear called 'head'"
+    ):
+        model.features(tuple(t[None] for t in model.theta), torch.ones(1, 2, 1))
+
+
+def test_the_slope_of_the_predictions_along_a_direction():
+    model = Model(mlp(1, 5, 1, activation=torch.nn.Tanh).double(), mse_loss)
+    phi = tuple(t.expand(2, *t.shape) for t in model.theta)
+    v = tuple(torch.randn(2, *t.shape, dtype=torch.float64) for t in model.theta)
+    x = torch.randn(2, 4, 1, dtype=torch.float64)
+    y_hat, slope = model.along(phi, x, v)
+    ends = [model(tuple(p + sign * 1e-6 * d for p, d in zip(phi, v, strict=True)), x) for sign in (1, -1)]
+    torch.testing.assert_close(y_hat, model(phi, x))
+    torch.testing.assert_close(slope, (ends[0] - ends[1]) / 2e-6, rtol=1e-7, atol=1e-9)

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch.func import grad, vmap
 
 from mamlbook import BatchNorm, Data, Model, Tasks, conv4, maml, mlp
-from mamlbook.networks import FixedNorm, Recurrent
+from mamlbook.layers import FixedNorm
+from mamlbook.networks import Recurrent, contextual
 
 
 def meta_gradient(native, batched):
@@ -76,6 +77,22 @@ def test_glorot_bounds_of_the_kernels():
     assert kernel.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
 
 
+def test_a_context_stands_behind_the_inputs():
+    net, x = contextual(2, 8, 1, context=3, seed=4), torch.randn(5, 2)
+    plain = mlp(5, 8, 1, seed=4)
+    with torch.no_grad():
+        net.context.vector.copy_(torch.tensor([1.0, -2.0, 0.5]))
+    expected = plain(torch.cat([x, torch.tensor([[1.0, -2.0, 0.5]]).expand(5, 3)], 1))
+    assert torch.equal(net(x), expected)
+    assert [name for name, _ in net.named_children()] == ["context", "linear1", "activation1", "head"]
+
+
+def test_a_context_begins_at_zero_and_counts_as_weights():
+    net = contextual(1, 40, 40, 1)
+    assert not net.context.vector.any()
+    assert sum(p.numel() for p in net.parameters()) == 5 + 6 * 40 + 40 + 40 * 40 + 40 + 40 + 1
+
+
 def test_seeds_decide_the_weights_and_the_global_generator_is_left_alone():
     torch.manual_seed(5)
     state = torch.get_rng_state()
@@ -91,6 +108,8 @@ def test_seeds_decide_the_weights_and_the_global_generator_is_left_alone():
     [
         (lambda: mlp(3), "sizes: expected at least two"),
         (lambda: mlp(3, 0, 1), "sizes: expected at least two"),
+        (lambda: contextual(1, 4, 1, context=0), "context: expected at least one number"),
+        (lambda: contextual(1), "sizes: expected at least two"),
         (lambda: conv4(5, pooling="mean"), "pooling: expected 'stride' or 'max'"),
         (lambda: conv4(0), "expected positive numbers"),
         (lambda: conv4(5, pooling="max", size=12), "size: expected at least 16"),

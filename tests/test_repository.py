@@ -159,15 +159,15 @@ def test_no_file_names_a_folder_of_one_machine_or_the_host_of_a_registry():
 
 # Each line may import from the lines above it, and a package from itself.
 LAYERS = [
-    {"numerics"},
+    {"layers", "numerics"},
     {"networks", "record", "tasks"},
     {"model"},
     {"inner"},
     {"problem"},
     {"metagradient", "weighting"},
     {"learner"},
-    {"algorithms", "audit", "cost", "diagnostics", "evaluation", "training"},
-    {"figures", "page"},
+    {"algorithms", "audit", "cost", "diagnostics", "evaluation", "similarity", "training"},
+    {"figures", "page", "patterns"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HIGHER = {"mamlbook/model.py", "mamlbook/inner/descent.py"}

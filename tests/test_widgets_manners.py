@@ -2,7 +2,17 @@
 
 import pytest
 
-from mamlbook.figures.widgets import arrows, diagnosis, diversity_dial, kink, sine_adaptation, two_tasks, weights_figure
+from mamlbook.figures.widgets import (
+    adaptation_pattern,
+    arrows,
+    diagnosis,
+    diversity_dial,
+    kink,
+    pull,
+    sine_adaptation,
+    two_tasks,
+    weights_figure,
+)
 from shown import assert_fits
 from test_widgets import starts
 from test_widgets_diagnosis import failures
@@ -13,6 +23,8 @@ FIGURES = {
     "diagnosis": lambda: diagnosis(failures()),
     "diversity": lambda: diversity_dial(measured()),
     "kink": kink,
+    "pattern": lambda: adaptation_pattern(starts()["maml"]),
+    "pull": pull,
     "sine": lambda: sine_adaptation(starts()),
     "two_tasks": two_tasks,
     "weights": weights_figure,

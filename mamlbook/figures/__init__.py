@@ -1,7 +1,10 @@
 """One function per kind of picture; a notebook cell that ends with one shows it."""
 
+from mamlbook.figures.conflict import conflict
 from mamlbook.figures.curves import bars, curve, steps, trade_off
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
+from mamlbook.figures.field import field
+from mamlbook.figures.fits import fits
 from mamlbook.figures.limits import sensitivity, tracking
 from mamlbook.figures.panels import panels
 from mamlbook.figures.regression import adaptation
@@ -11,9 +14,12 @@ from mamlbook.figures.settings import dots, heat
 __all__ = [
     "adaptation",
     "bars",
+    "conflict",
     "curve",
     "dots",
     "episode",
+    "field",
+    "fits",
     "heat",
     "panels",
     "rows",

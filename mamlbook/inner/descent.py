@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -10,7 +9,7 @@ import higher
 import torch
 from torch import Tensor, nn
 
-from mamlbook.inner.base import Adapted
+from mamlbook.inner.base import Adapted, at_least_zero, whole
 from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.model import Model
 from mamlbook.numerics import Params, constant, dot, fan_out, plus
@@ -26,9 +25,10 @@ class GradientDescent(nn.Module):
     phi_b^0 = theta,  phi_b^{s+1} = phi_b^s - alpha T(grad F_b(phi_b^s)),  s = 0..S-1,
     F_b(phi) = L_b^support(phi) + lam / 2 ||phi - theta||^2.
 
-    ``rule`` is the optimiser of PyTorch whose differentiable twin takes the step: ``torch.optim.SGD``, ``Adam``, or
-    ``functools.partial(torch.optim.SGD, momentum=0.9)``. ``transforms`` act on the gradients, left to right. ``start``
-    replaces phi^0, and ``loss(y_hat, y)``, (B, K, ...) each to (B,), the support loss.
+    ``lam`` is a number, or a function without arguments that gives one, such as an ``nn.Module`` that the outer loop
+    learns. ``rule`` is the optimiser of PyTorch whose differentiable twin takes the step: ``torch.optim.SGD``,
+    ``Adam``, or ``functools.partial(torch.optim.SGD, momentum=0.9)``. ``transforms`` act on the gradients, left to
+    right. ``start`` replaces phi^0, and ``loss(y_hat, y)``, (B, K, ...) each to (B,), the support loss.
 
     Raises:
         ValueError: ``alpha`` or ``lam`` negative or not finite, ``steps`` negative, or a rule that higher cannot
@@ -45,14 +45,14 @@ class GradientDescent(nn.Module):
         steps: int,
         *transforms: Transform,
         rule: Callable[..., torch.optim.Optimizer] = torch.optim.SGD,
-        lam: float = 0.0,
+        lam: float | Callable[[], Tensor] = 0.0,
         start: Start | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         super().__init__()
-        self.alpha = _at_least_zero("alpha", "inner rate", alpha)
-        self.lam = _at_least_zero("lam", "pull towards theta", lam)
-        self.steps = _count(steps)
+        self.alpha = at_least_zero("alpha", "inner rate", alpha)
+        self.lam = lam if callable(lam) else at_least_zero("lam", "pull towards theta", lam)
+        self.steps = whole(steps)
         self.transforms = transforms
         self.rule, self.start, self.loss = rule, start, loss
         modules = [change for change in transforms if isinstance(change, nn.Module)]
@@ -70,9 +70,9 @@ class GradientDescent(nn.Module):
     ) -> Iterator[Adapted]:
         """The solutions after 0, 1, ..., S steps; those of the last ``unroll`` steps are functions of theta."""
         theta = fan_out(model.theta, len(support.x)) if theta is None else theta
-        begin = theta if self.start is None else self.start(model, support, theta)
+        begin = theta if self.start is None else self._begin(model, support, theta)
         at = Adapted(begin, begin, model, self._objective(model, support))
-        steps = self.steps if steps is None else _count(steps)
+        steps = self.steps if steps is None else whole(steps)
         graph = min(steps, unroll)  # how many steps have one
         if not unroll or graph < steps:
             at = at._replace(phi=tuple(p.requires_grad_() for p in constant(begin)))
@@ -86,6 +86,11 @@ class GradientDescent(nn.Module):
             at = at._replace(phi=self._step(stepper, model, support, theta, at, step))
             yield at
 
+    def _begin(self, model: Model, support: Data, theta: Params) -> Params:
+        # Views, so that a step's gradient by one weight stops there: a head that was computed from the body would pass
+        # it on to the body, which is the same tensor as theta's.
+        return tuple(p.view_as(p) for p in self.start(model, support, theta))
+
     def _objective(self, model: Model, support: Data) -> Callable[[Params, Params], Tensor]:
         loss = model.losses if self.loss is None else self.loss
 
@@ -94,7 +99,7 @@ class GradientDescent(nn.Module):
             if not self.lam:
                 return losses
             away = plus(phi, -1, theta)
-            return losses + self.lam / 2 * dot(away, away)
+            return losses + self._pull() / 2 * dot(away, away)
 
         return inner
 
@@ -123,7 +128,7 @@ class GradientDescent(nn.Module):
             gradients = change(gradients, place)
         return gradients
 
-    def _curvature(self, model: Model, support: Data, phi: Params, v: Params) -> Tensor:
+    def _curvature(self, model: Model, support: Data, phi: Params, v: Gradients) -> Tensor:
         y_hat, slope = model.along(phi, support.x, v)
         loss = model.losses if self.loss is None else self.loss
         # The second derivative, at t = 0, of the objective of the predictions y_hat + t slope.
@@ -131,27 +136,19 @@ class GradientDescent(nn.Module):
         line = loss(y_hat + t.view(-1, *[1] * (y_hat.ndim - 1)) * slope, support.y).sum()
         (first,) = torch.autograd.grad(line, t, create_graph=True)
         (second,) = torch.autograd.grad(first.sum(), t, create_graph=True)
-        return second + self.lam * dot(v, v)
+        moved = [way for way in v if way is not None]
+        return second + self._pull() * dot(moved, moved)
+
+    def _pull(self) -> float | Tensor:
+        return self.lam() if callable(self.lam) else self.lam
 
     def extra_repr(self) -> str:
         rule = self.rule
         name = repr(rule) if hasattr(rule, "func") else rule.__name__
         parts = [f"alpha={self.alpha:g}", f"steps={self.steps}", f"rule={name}"]
-        parts += [f"lam={self.lam:g}"] if self.lam else []
+        parts += [f"lam={self.lam:g}"] if self.lam and not callable(self.lam) else []
         for key in ("start", "loss"):
             value = getattr(self, key)
             if value is not None and not isinstance(value, nn.Module):
                 parts.append(f"{key}={getattr(value, '__name__', value)}")
         return ", ".join(parts + [repr(t) for t in self.transforms if not isinstance(t, nn.Module)])
-
-
-def _count(steps: int) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps: expected a whole number of inner steps of at least 0, got {steps!r}")
-    return steps
-
-
-def _at_least_zero(name: str, meaning: str, value: float) -> float:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}: expected a finite {meaning} of at least 0, got {value}")
-    return value

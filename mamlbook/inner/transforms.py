@@ -7,8 +7,6 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from mamlbook.numerics import Params
-
 Gradients = Sequence[Tensor | None]
 
 
@@ -17,11 +15,12 @@ class Place(NamedTuple):
 
     ``names`` of the tensors; ``step``, the number of the inner step from 0; ``curvature(v)``, how the inner objective
     bends along v at this phi when the predictions are taken to be linear in the weights: v^T G v for each task, (B,).
+    Where v is None, the tensor stays as it is.
     """
 
     names: tuple[str, ...]
     step: int
-    curvature: Callable[[Params], Tensor]
+    curvature: Callable[[Gradients], Tensor]
 
 
 class Transform(Protocol):

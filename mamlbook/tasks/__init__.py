@@ -1,7 +1,8 @@
 """Where learning problems come from."""
 
 from mamlbook.tasks.base import Data, Fixed, SupportOnly, TaskDistribution, Tasks, never_again, require_tasks
-from mamlbook.tasks.families import Drifting, Lines, Mixture, SquareWaves
+from mamlbook.tasks.collection import WaveCollection
+from mamlbook.tasks.families import Drifting, Lines, Mixture, Signs, SquareWaves
 from mamlbook.tasks.glyphs import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot import background, evaluation, omniglot, paper_split
@@ -19,11 +20,13 @@ __all__ = [
     "Mixture",
     "Pool",
     "Quadratics",
+    "Signs",
     "Sinusoids",
     "SquareWaves",
     "SupportOnly",
     "TaskDistribution",
     "Tasks",
+    "WaveCollection",
     "background",
     "evaluation",
     "glyph_split",

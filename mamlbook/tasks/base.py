@@ -96,6 +96,21 @@ def never_again(tasks: int) -> Tensor:
     return torch.full((tasks,), -1)
 
 
+def known_index(tasks: Tasks, size: int) -> Tensor:
+    """The number of each task in a finite collection of that size, (B,).
+
+    Raises:
+        RuntimeError: some task has no number, or one that is not in the collection. The device itself checks, so that
+            no meta-step has to wait for the answer.
+    """
+    torch._assert_async(
+        ((tasks.index >= 0) & (tasks.index < size)).all(),
+        f"tasks: expected numbers from 0 to {size - 1} in tasks.index; what is kept for each task needs a finite "
+        "collection of tasks that come back, as WaveCollection draws them",
+    )
+    return tasks.index
+
+
 def require_tasks(tasks: Tasks) -> None:
     """Refuse a batch whose tensors do not agree on the number of tasks or of examples.
 

@@ -163,3 +163,105 @@ def test_rule_is_in_the_configuration(name):
     assert {"sgd": "SGD", "momentum": "momentum=0.9", "adam": "Adam"}[name] in str(
         GradientDescent(0.1, 1, rule=RULES[name])
     )
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+@pytest.mark.parametrize("last", [1, 2, 4])
+def test_the_last_steps_alone_can_be_unrolled(rule, last):
+    """By a plain loop: the first steps without a graph, their end shifted along with theta, the rest with a graph."""
+    model, tasks = Model(mlp(1, 6, 1, activation=torch.nn.Tanh).double(), mse_loss), waves()
+    solver = GradientDescent(0.05, 4, rule=rule)
+    whole = solver(model, tasks.support, unroll=ALL).phi
+    phi = solver(model, tasks.support, unroll=last).phi
+    assert gap(whole, phi) < 1e-14
+    if rule is not torch.optim.SGD:  # the rule's own state makes the plain loop longer
+        return
+    theta = [t.expand(4, *t.shape) for t in model.theta]
+    with torch.no_grad():
+        first = GradientDescent(0.05, 4 - last)(model, tasks.support, unroll=0)
+        shift = [p - t for p, t in zip(first.phi, theta, strict=True)]
+    plain = tuple(t + s for t, s in zip(theta, shift, strict=True))
+    for _ in range(last):
+        loss = model.losses(model(plain, tasks.support.x), tasks.support.y).sum()
+        gradients = torch.autograd.grad(loss, plain, create_graph=True)
+        plain = tuple(p - 0.05 * g for p, g in zip(plain, gradients, strict=True))
+    query = [model.losses(model(p, tasks.query.x), tasks.query.y).sum() for p in (phi, plain)]
+    assert gap(*(torch.autograd.grad(q, model.theta) for q in query)) < 1e-13
+
+
+def test_the_pull_ends_where_the_gradient_balances_it():
+    model, tasks = Model(mlp(1, 5, 1, activation=torch.nn.Tanh).double(), mse_loss), waves()
+    adapted = GradientDescent(0.05, 3000, lam=2.0)(model, tasks.support, unroll=0)
+    loss = model.losses(model(adapted.phi, tasks.support.x), tasks.support.y).sum()
+    gradients = torch.autograd.grad(loss, adapted.phi)
+    pulls = [2.0 * (t - p) for t, p in zip(adapted.start, adapted.phi, strict=True)]
+    assert gap(gradients, pulls) < 1e-10
+    away = sum(((p - t) ** 2).flatten(1).sum(1) for p, t in zip(adapted.phi, adapted.start, strict=True))
+    losses = model.losses(model(adapted.phi, tasks.support.x), tasks.support.y)
+    assert gap([adapted.inner(adapted.start, adapted.phi)], [losses + away]) < 1e-14
+
+
+@pytest.mark.parametrize("lam", [-1.0, float("nan")])
+def test_bad_lam(lam):
+    with pytest.raises(ValueError, match="lam: expected a finite pull"):
+        GradientDescent(0.1, 1, lam=lam)
+
+
+def test_steps_can_begin_elsewhere_and_theta_feels_it():
+    def half(model, support, theta):
+        return tuple(t / 2 for t in theta)
+
+    model, tasks = Model(mlp(1, 5, 1).double(), mse_loss), waves()
+    solver = GradientDescent(0.1, 2, start=half)
+    halved = Model(mlp(1, 5, 1).double(), mse_loss)
+    with torch.no_grad():
+        for t in halved.theta:
+            t /= 2
+    assert (
+        gap(solver(model, tasks.support, unroll=0).phi, GradientDescent(0.1, 2)(halved, tasks.support, unroll=0).phi)
+        == 0
+    )
+    at_half = maml(halved, 0.1, 2).meta_gradient(tasks)
+    assert gap(MetaLearner(model, solver).meta_gradient(tasks), [g / 2 for g in at_half]) < 1e-14
+    assert "start=half" in str(solver)
+
+
+def test_another_support_loss():
+    def absolute(y_hat, y):
+        return (y_hat - y).abs().mean((1, 2))
+
+    model, tasks = Model(mlp(1, 5, 1).double(), mse_loss), waves()
+    phi = GradientDescent(0.1, 1, loss=absolute)(model, tasks.support, unroll=0).phi
+    theta = tuple(t.expand(4, *t.shape) for t in model.theta)
+    gradients = torch.autograd.grad(absolute(model(theta, tasks.support.x), tasks.support.y).sum(), theta)
+    assert gap(phi, [t - 0.1 * g for t, g in zip(theta, gradients, strict=True)]) < 1e-15
+
+
+@pytest.mark.parametrize("loss", ["squared", "entropy"])
+def test_the_curvature_that_a_transform_is_told(loss):
+    """v^T G v by the whole Jacobian and the Hessian of the loss in the predictions, and lam more with a pull."""
+    squared = loss == "squared"
+    model = Model(mlp(1 if squared else 2, 4, 1 if squared else 3).double(), mse_loss if squared else cross_entropy)
+    support = waves(2).support if squared else Data(torch.randn(2, 5, 2).double(), torch.randint(3, (2, 5)))
+    told = []
+
+    def loss_of(y, out):
+        return model.loss(out, y)
+
+    def listen(gradients, place):
+        told.append((gradients, place.curvature(tuple(gradients))))
+        return gradients
+
+    GradientDescent(0.1, 1, listen, lam=0.7)(model, support, unroll=0)
+    ((gradients, curvature),) = told
+    for b in range(2):
+        x, y = support.x[b : b + 1], support.y[b]
+        theta = tuple(t[None] for t in model.theta)
+        jacobian = torch.autograd.functional.jacobian(lambda *p, x=x: model(p, x)[0], theta)
+        hessian = torch.autograd.functional.hessian(partial(loss_of, y), model(theta, x)[0].detach())
+        size = hessian.shape[0] * hessian.shape[1]
+        flat = torch.cat([j.reshape(size, -1) for j in jacobian], 1)
+        v = torch.cat([g[b].flatten() for g in gradients])
+        slope = flat @ v
+        expected = slope @ hessian.reshape(size, size) @ slope + 0.7 * v @ v
+        torch.testing.assert_close(curvature[b], expected, rtol=1e-10, atol=0)

@@ -1,7 +1,8 @@
 """One interactive figure: data from Python, a script of its own, the common toolkit and a still picture, as one HTML.
 
-A figure of kind ``k`` is the file ``k.js`` beside this one. Its output carries everything it needs, so it works in a
-page of the book, in a notebook and in an output frame alike. The same arguments always give the same bytes.
+A figure of kind ``k`` is the file ``k.js`` beside this one, and ``k.css`` if it needs rules of its own. Its output
+carries everything it needs, so it works in a page of the book, in a notebook and in an output frame alike. The same
+arguments always give the same bytes.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ DARK_PAGES = [
 # A page that says nothing follows the reader's system.
 SILENT_PAGE = "html:not([data-theme]):not([theme]) body:not([data-jp-theme-light]):not([class*=vscode])"
 
+SHARED = ("kit.js", "network.js")  # scripts that are no figure
+INCLUDE = "// include "
+
 NOTE = "In a browser that runs scripts this figure is interactive."
 
 
@@ -75,7 +79,7 @@ def widget(kind: str, data: dict[str, Any], *, title: str, alt: str, fallback: s
     picture = f"data:image/svg+xml,{quote(fallback, safe=_PLAIN)}"
     parts = [
         f'<figure class="mamlbook-figure" id="mamlbook-{kind}-{name}" data-kind="{kind}">',
-        f"<style>{css()}</style>",
+        f"<style>{css(kind)}</style>",
         f'<p class="mb-title">{escape(title)}</p>',
         '<div class="mb-live"></div>',
         f'<img class="mb-fallback" alt="{escape(alt)}" src="{picture}">',
@@ -97,22 +101,27 @@ _PLAIN = " !$&'()*+,-./:;=?@_~<>"
 
 @cache
 def kinds() -> tuple[str, ...]:
-    """The kinds of figures: the scripts in this folder, the toolkit apart."""
+    """The kinds of figures: the scripts in this folder, those that figures share apart."""
     names = (file.name for file in files(__package__).iterdir())
-    return tuple(sorted(name[:-3] for name in names if name.endswith(".js") and name != "kit.js"))
+    return tuple(sorted(name[:-3] for name in names if name.endswith(".js") and name not in SHARED))
 
 
 @cache
 def script(name: str) -> str:
-    """A script of this folder without the comments and indents that only its readers need."""
+    """A script of this folder without the comments and indents that only its readers need.
+
+    A line ``// include NAME`` becomes the script of that name, which shares the scope around it.
+    """
     lines = (line.strip() for line in (files(__package__) / f"{name}.js").read_text("utf-8").splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
+    taken = (script(line.removeprefix(INCLUDE)) if line.startswith(INCLUDE) else line for line in lines)
+    return "\n".join(line for line in taken if line and not line.startswith("//"))
 
 
 @cache
-def css() -> str:
-    """The style sheet, with the colours of the roles for the light and the dark theme."""
-    lines = (line.strip() for line in (files(__package__) / "kit.css").read_text("utf-8").splitlines())
+def css(kind: str) -> str:
+    """The style sheet, with the colours of the roles for the light and the dark theme, and what a kind adds."""
+    sheets = (files(__package__) / name for name in ("kit.css", f"{kind}.css"))
+    lines = (line.strip() for sheet in sheets if sheet.is_file() for line in sheet.read_text("utf-8").splitlines())
     common = "\n".join(line for line in lines if line and not line.startswith("/*"))
     light = "".join(f"--mb-{role}:{colour};" for role, colour in COLOURS.items())
     dark = "".join(f"--mb-{name}:{value};" for name, value in {**DARK_COLOURS, **DARK_SURFACES}.items())

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mamlbook.figures.widgets.base import Widget, widget
+from mamlbook.figures.widgets.network import EVERYTHING, flat, path, predict
 from mamlbook.figures.widgets.still import Panel, still
 
-SHAPES = ((40, 1), (40,), (40, 40), (40,), (1, 40), (1,))
 NAMES = {
     "maml": "meta-learned",
     "joint": "jointly trained",
@@ -68,40 +67,11 @@ def sine_adaptation(
     return widget("sine", data, title=title, alt=alt, fallback=_still(data), caption=caption)
 
 
-def adapt(start: Sequence[Any], points: Sequence[Sequence[float]], alpha: float, steps: int) -> list[Tensor]:
-    """What gradient descent on the mean squared error makes of a start, in float64: the figure's arithmetic in PyTorch.
-
-    ``start`` holds the six parameters, flat or shaped; ``points`` are (x, y) pairs. Returns six tensors shaped as
-    the network's parameters.
-    """
-    phi = [torch.as_tensor(p, dtype=torch.float64).reshape(shape) for p, shape in zip(start, SHAPES, strict=True)]
-    x, y = torch.as_tensor(points, dtype=torch.float64).split(1, dim=1)
-    for _ in range(steps):
-        phi = [p.detach().requires_grad_() for p in phi]
-        gradient = torch.autograd.grad((predict(phi, x) - y).square().mean(), phi)
-        phi = [p - alpha * g for p, g in zip(phi, gradient, strict=True)]
-    return [p.detach() for p in phi]
-
-
-def predict(phi: Sequence[Tensor], x: Tensor) -> Tensor:
-    """The network's outputs: (K, 1) to (K, 1)."""
-    w1, b1, w2, b2, w3, b3 = phi
-    return torch.relu(torch.relu(x @ w1.T + b1) @ w2.T + b2) @ w3.T + b3
-
-
 def _parameters(name: str, parameters: Sequence[Any]) -> list[list[float]]:
-    """Six flat lists of numbers, each the shortest decimal that names its float32."""
+    """The parameters of one start, which has to be a known one."""
     if name not in NAMES:
         raise ValueError(f"starts: expected the names {', '.join(NAMES)}, got {name}")
-    arrays = [p.detach().cpu().numpy() if isinstance(p, Tensor) else np.asarray(p) for p in parameters]
-    if len(arrays) != len(SHAPES):
-        raise ValueError(f"starts[{name!r}]: expected {len(SHAPES)} parameters of shapes {SHAPES}, got {len(arrays)}")
-    for number, (array, shape) in enumerate(zip(arrays, SHAPES, strict=True)):
-        if array.shape != shape:
-            raise ValueError(f"starts[{name!r}][{number}]: expected shape {shape}, got {array.shape}")
-        if not np.isfinite(array).all():
-            raise ValueError(f"starts[{name!r}][{number}]: expected finite numbers, got nan or infinity")
-    return [[float(str(value)) for value in array.astype(np.float32).ravel()] for array in arrays]
+    return flat(f"starts[{name!r}]", parameters)
 
 
 def _first(steps: int, points: int, amplitude: float, phase: float, seed: int) -> dict[str, Any]:
@@ -126,7 +96,7 @@ def _still(data: dict[str, Any]) -> str:
     xs = torch.linspace(-5, 5, 101, dtype=torch.float64)
     curves = [("truth", xs.tolist(), (first["amplitude"] * torch.sin(xs - first["phase"])).tolist())]
     for name in reversed(data["starts"]):
-        phi = adapt(data["starts"][name], wave, data["alpha"], first["steps"])
+        phi = path(data["starts"][name], wave, data["alpha"], [EVERYTHING] * first["steps"])[-1]
         curves.append((name, xs.tolist(), predict(phi, xs[:, None]).flatten().tolist()))
     panel = Panel((-5, 5), (-5.5, 5.5), (-4, -2, 0, 2, 4), (-4, -2, 0, 2, 4), "y", 340, curves)
     panel.points.extend(("support", x, y) for x, y in wave)

@@ -1,7 +1,8 @@
-"""How the tasks of a meta-batch are combined: sum_b w_b s_b."""
+"""What a weighting has to offer, and the mean over tasks."""
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -14,7 +15,8 @@ class Weighting(Protocol):
     """w = weighting(surrogates, problem): one weight per task, (B,).
 
     ``surrogates.detach()`` are the query losses, ``problem.gradients(surrogates)`` each task's own meta-gradient, and
-    ``problem.tasks.index`` says which task it is.
+    ``problem.tasks.index`` says which task it is. Computing weights changes nothing; a weighting that remembers may
+    have ``advance()``, see ``MetaLearner``.
     """
 
     def __call__(self, surrogates: Tensor, problem: Problem) -> Tensor: ...
@@ -30,3 +32,14 @@ class Uniform(nn.Module):
 
     def forward(self, surrogates: Tensor, problem: Problem) -> Tensor:
         return torch.full_like(surrogates, 1 / len(surrogates), requires_grad=False)
+
+
+def positive(name: str, meaning: str, value: float) -> float:
+    """A number that has to be finite and above 0.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: expected a finite {meaning} above 0, got {value}")
+    return value

@@ -1,0 +1,33 @@
+"""A few inputs that stand for the task, and are all that adapts."""
+
+from __future__ import annotations
+
+import torch
+
+from mamlbook.model import Model
+from mamlbook.numerics import Params
+from mamlbook.tasks.base import Data
+
+
+def context(name: str) -> bool:
+    """The layer that holds a network's task parameters, which ``networks.contextual`` calls ``context``."""
+    return name.startswith("context.")
+
+
+def reset_context(model: Model, support: Data, theta: Params) -> Params:
+    """Where the steps begin: at theta, but with a context of zeros, phi^0 = (0, theta without its context).
+
+    A start that is given and not learned: no gradient reaches the context of theta.
+
+    Raises:
+        ValueError: the network has no layer called ``context``.
+    """
+    if not any(map(context, model.names)):
+        raise ValueError(
+            f"net: expected a layer called 'context', as networks.contextual builds it, got {', '.join(model.names)}"
+        )
+    # The zeros ask for a gradient, or the inner loop would leave them as they are.
+    return tuple(
+        torch.zeros_like(t, requires_grad=True) if context(name) else t
+        for name, t in zip(model.names, theta, strict=True)
+    )

@@ -1,0 +1,225 @@
+"""Inner loops without steps: the solution of a kernel machine, or the end of a gradient flow, in closed form."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.inner.base import Adapted, at_least_zero, whole
+from mamlbook.model import Model
+from mamlbook.numerics import Params, constant, dot, fan_out, plus
+from mamlbook.tasks.base import Data
+
+Weights = Callable[[Tensor], Params]
+"""From a coefficient for each support example and output, (B, K C), to the weights phi - theta that they stand for."""
+
+
+class Kernel(Protocol):
+    """k(x, x') = <d f / d phi (x), d f / d phi (x')>: predictions that are linear in the weights phi - theta."""
+
+    def gram(self, model: Model, theta: Params, x: Tensor) -> tuple[Tensor, Weights]:
+        """The kernel between the examples of each task, (B, n, n), and what coefficients mean as weights.
+
+        n is the number K of examples if all C outputs share one kernel, and K C otherwise.
+        """
+        ...
+
+    def predict(self, model: Model, theta: Params, phi: Params, x: Tensor) -> Tensor:
+        """f_theta(x) + k(x, X) a, in terms of the weights that a stands for: (B, K, C)."""
+        ...
+
+
+class Features:
+    """The linear kernel on what the last layer sees: k(x, x') = <h_theta(x), h_theta(x')> + 1.
+
+    All outputs share it. Without a bias in the head there is no 1. What it adds to f_theta is a new head, so that the
+    network itself predicts. The scale of the features is learned by the outer loop and with it that of lam.
+
+    References: ridge regression on learned features is R2-D2, [Bertinetto et al., 2019](https://arxiv.org/abs/1805.08136).
+    """
+
+    def gram(self, model: Model, theta: Params, x: Tensor) -> tuple[Tensor, Weights]:
+        h = head_features(model, theta, x)
+        return h @ h.mT, partial(self._weights, theta, h)
+
+    def predict(self, model: Model, theta: Params, phi: Params, x: Tensor) -> Tensor:
+        return model(phi, x)
+
+    @staticmethod
+    def _weights(theta: Params, h: Tensor, coefficients: Tensor) -> Params:
+        head = coefficients.view(*h.shape[:2], -1).mT @ h  # (B, C, d) or (B, C, d + 1)
+        return with_head(tuple(map(torch.zeros_like, theta)), head)
+
+    def __repr__(self) -> str:
+        return "Features()"
+
+
+class Tangent:
+    """The neural tangent kernel of theta: k(x, x')_{cc'} = <grad f_c(x), grad f_c'(x')> over all weights.
+
+    It is a kernel between pairs of example and output. Predictions are those of the network linearised at theta,
+    f_theta(x) + (d f / d theta) (phi - theta). Layers that mix the examples of a batch are part of the function.
+
+    References: [Jacot et al., 2018](https://arxiv.org/abs/1806.07572).
+    """
+
+    def gram(self, model: Model, theta: Params, x: Tensor) -> tuple[Tensor, Weights]:
+        rows = jacobian(model, theta, x)
+        flat = torch.cat([r.flatten(2) for r in rows], 2)
+        return flat @ flat.mT, partial(self._weights, rows)
+
+    def predict(self, model: Model, theta: Params, phi: Params, x: Tensor) -> Tensor:
+        y_hat, way = model.along(theta, x, plus(phi, -1, theta))
+        return y_hat + way
+
+    @staticmethod
+    def _weights(rows: Params, coefficients: Tensor) -> Params:
+        return tuple((coefficients[:, None] @ r.flatten(2)).view(r.shape[0], *r.shape[2:]) for r in rows)
+
+    def __repr__(self) -> str:
+        return "Tangent()"
+
+
+def jacobian(model: Model, phi: Params, x: Tensor) -> Params:
+    """The derivative of every output of every example by every weight: a tuple of (B, K C, \\*shape)."""
+    with torch.enable_grad():
+        phi = tuple(p if p.requires_grad else p.detach().requires_grad_() for p in phi)
+        y_hat = model(phi, x)
+        outputs = y_hat[0].numel()
+        # One output of all tasks at a time: they do not share weights.
+        units = torch.eye(outputs, dtype=y_hat.dtype, device=y_hat.device).view(outputs, 1, *y_hat.shape[1:])
+        units = units.expand(outputs, *y_hat.shape)
+        rows = torch.autograd.grad(y_hat, phi, units, is_grads_batched=True, create_graph=True, materialize_grads=True)
+    return tuple(r.transpose(0, 1) for r in rows)
+
+
+def head_features(model: Model, theta: Params, x: Tensor) -> Tensor:
+    """What the head's weights are multiplied with: (B, K, d), or (B, K, d + 1) with a 1 for its bias."""
+    h = model.features(theta, x)
+    return torch.cat([h, torch.ones_like(h[..., :1])], -1) if model.names[-1] == "head.bias" else h
+
+
+def with_head(phi: Params, head: Tensor) -> Params:
+    """The same weights with another head, (B, C, d), or (B, C, d + 1) with the bias behind."""
+    d = phi[-1].shape[-1] if phi[-1].ndim == 3 else phi[-2].shape[-1]
+    return (*phi[:-1], head) if head.shape[-1] == d else (*phi[:-2], head[..., :d], head[..., d])
+
+
+def targets(y_hat: Tensor, y: Tensor) -> Tensor:
+    """Targets for a squared loss: y itself, or (B, K, C) with a 1 for the right class and 0 for the others."""
+    if y.is_floating_point():
+        return y
+    return (y[..., None] == torch.arange(y_hat.shape[-1], device=y.device)).to(y_hat.dtype)
+
+
+class _InClosedForm(nn.Module):
+    """A solver that has no steps: theta, then the solution."""
+
+    def __init__(self, kernel: Kernel):
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(
+        self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
+    ) -> Adapted:
+        (last,) = deque(self.path(model, support, unroll=unroll, steps=steps, theta=theta), maxlen=1)
+        return last
+
+    def path(
+        self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
+    ) -> Iterator[Adapted]:
+        """The unadapted start, then the solution, once or, if more ``steps`` are asked for, that often."""
+        steps = 1 if steps is None else whole(steps)
+        theta = fan_out(model.theta, len(support.x)) if theta is None else theta
+        predict = partial(self.kernel.predict, model, theta)
+        at = Adapted(theta, theta, predict, partial(self._objective, support, predict))
+        yield at if unroll else at._replace(phi=constant(theta))
+        if steps:
+            phi = plus(theta, 1, self._way(model, support, theta if unroll else constant(theta)))
+            at = at._replace(phi=phi if unroll else constant(phi))
+        yield from [at] * steps
+
+    def _way(self, model: Model, support: Data, theta: Params) -> Params:
+        y_hat = model(theta, support.x)
+        gram, weights = self.kernel.gram(model, theta, support.x)
+        residual = (targets(y_hat, support.y) - y_hat).view(len(gram), gram.shape[-1], -1)
+        return weights(self._coefficients(gram, residual, support.x.shape[1]).flatten(1))
+
+    def _objective(self, support: Data, predict: Callable, theta: Params, phi: Params) -> Tensor:
+        y_hat = predict(phi, support.x)
+        return (targets(y_hat, support.y) - y_hat).square().flatten(1).sum(1) / support.x.shape[1]
+
+    def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
+        raise NotImplementedError
+
+
+class KernelRidge(_InClosedForm):
+    """Kernel ridge regression around f_theta, solved once.
+
+    f(x) = f_theta(x) + k(x, X) (k(X, X) + lam K I)^-1 (Y - f_theta(X)), the minimiser over functions of
+    1/K sum_j ||f(x_j) - y_j||^2 + lam ||f - f_theta||_k^2.
+
+    With lam to 0 it passes through the support set, with lam to infinity it is f_theta. Classes become targets of 1
+    and 0; the query set is judged by the model's own loss. The cost is cubic in the size of the support set.
+
+    Shapes: phi - theta are the weights that the kernel's coefficients stand for, (B, \\*shape).
+
+    Raises:
+        ValueError: ``lam`` is negative or not finite.
+
+    References: a reconstruction from the abstract of [Park and Kang, 2024](https://arxiv.org/abs/2411.00404), which
+    names neither kernel nor regulariser.
+    """
+
+    def __init__(self, kernel: Kernel, lam: float):
+        super().__init__(kernel)
+        self.lam = at_least_zero("lam", "ridge", lam)
+
+    def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
+        ridge = self.lam * examples * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+        return torch.cholesky_solve(residual, torch.linalg.cholesky(gram + ridge))
+
+    def _objective(self, support: Data, predict: Callable, theta: Params, phi: Params) -> Tensor:
+        away = plus(phi, -1, theta)
+        return super()._objective(support, predict, theta, phi) + self.lam * dot(away, away)
+
+    def extra_repr(self) -> str:
+        return f"{self.kernel!r}, lam={self.lam:g}"
+
+
+class KernelFlow(_InClosedForm):
+    """Gradient flow on 1/(2K) sum_j ||f(x_j) - y_j||^2 for a time, while the kernel keeps its value at theta.
+
+    f(x) = f_theta(x) + k(x, X) H^-1 (I - exp(-t H / K)) (Y - f_theta(X)),  H = k(X, X).
+
+    H is not inverted: H^-1 (I - exp(-t H / K)) r is the corner of exp([[-t H / K, t r / K], [0, 0]]).
+
+    Shapes: phi - theta are the weights that the kernel's coefficients stand for, (B, \\*shape).
+
+    Raises:
+        ValueError: ``time`` is negative or not finite.
+
+    References: Meta-RKHS-II of [Zhou et al., 2021](https://arxiv.org/abs/2102.03909).
+    """
+
+    def __init__(self, kernel: Kernel, time: float):
+        super().__init__(kernel)
+        self.time = at_least_zero("time", "time", time)
+
+    def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
+        n, outputs = residual.shape[1:]
+        rate = self.time / examples
+        block = torch.cat([-rate * gram, rate * residual], 2)
+        block = torch.cat([block, block.new_zeros(len(block), outputs, n + outputs)], 1)
+        return torch.linalg.matrix_exp(block)[:, :n, n:]
+
+    def _objective(self, support: Data, predict: Callable, theta: Params, phi: Params) -> Tensor:
+        return super()._objective(support, predict, theta, phi) / 2
+
+    def extra_repr(self) -> str:
+        return f"{self.kernel!r}, time={self.time:g}"

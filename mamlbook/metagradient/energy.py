@@ -1,0 +1,52 @@
+"""Meta-RKHS-I: no adaptation in training, but a reward for losses that a gradient step would lower."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.inner.base import ALL, at_least_zero
+from mamlbook.numerics import Params, dot, gradient_of
+from mamlbook.problem import Problem
+
+
+class Energy(nn.Module):
+    """The loss at theta less alpha times the square of its gradient, both on the query set.
+
+    grad s_b = grad (L_b - alpha ||grad L_b||^2) = (I - 2 alpha H_b) grad L_b,  all at theta.
+
+    It is MAML with one step of rate alpha up to terms in alpha^2, if one set serves as support and query. A set of
+    examples has a gradient even where its distribution has none; ``two_samples`` does not reward that noise and takes
+    <grad L_b^support, grad L_b> in place of the square. Neither is bounded below for a squared loss.
+
+    Shapes: the result is (B,).
+
+    Raises:
+        ValueError: ``alpha`` is negative or not finite.
+
+    References: [Zhou et al., 2021](https://arxiv.org/abs/2102.03909), theorem 2; the inner product is no part of it.
+    """
+
+    def __init__(self, alpha: float, two_samples: bool = False):
+        super().__init__()
+        self.alpha = at_least_zero("alpha", "inner rate", alpha)
+        self.two_samples = two_samples
+
+    def forward(self, problem: Problem) -> Tensor:
+        return gradient_of(*self.energies(problem))
+
+    def energies(self, problem: Problem) -> tuple[Tensor, Tensor]:
+        """The query losses at theta, and the same less what is rewarded, both (B,)."""
+        start = next(iter(problem.path(unroll=ALL)))
+        losses = problem.query(start)
+        query = other = _gradient(losses, problem.theta)
+        if self.two_samples:
+            other = _gradient(start.inner(problem.theta, start.phi), problem.theta)
+        return losses, losses - self.alpha * dot(other, query)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha:g}" + (", two_samples=True" if self.two_samples else "")
+
+
+def _gradient(losses: Tensor, theta: Params) -> Params:
+    return torch.autograd.grad(losses.sum(), theta, create_graph=True, materialize_grads=True)

@@ -1,0 +1,59 @@
+"""Hessian-free MAML: every Hessian-vector product is the difference of two gradients."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.metagradient.local import inner_gradient, leaf, plain_path, query_gradient
+from mamlbook.numerics import dot, per_task, plus, with_gradient
+from mamlbook.problem import Problem
+
+
+class FiniteDifference(nn.Module):
+    """MAML's backward pass through the inner steps, with central differences in the place of second derivatives.
+
+    v <- v - alpha (grad F_b(phi^s + e v) - grad F_b(phi^s - e v)) / 2e  for s = S-1, ..., 0,  from v = grad L_b(phi^S),
+    with e = epsilon / ||v||, so that phi^s is moved by epsilon. With S = 1 this is the one-step approximation of DARTS.
+
+    Nothing is differentiated twice, and no step keeps a graph; the S iterates themselves are kept.
+
+    Shapes: the result is (B,).
+
+    Raises:
+        ValueError: ``epsilon`` is not a finite number above 0; when called, a solver that takes other steps than plain
+            gradient descent from theta.
+
+    References: [Liu et al., 2019](https://arxiv.org/abs/1806.09055), section 2.3; for MAML,
+    [Fallah et al., 2020](https://arxiv.org/abs/1908.10400).
+    """
+
+    def __init__(self, epsilon: float = 0.01):
+        super().__init__()
+        if not (math.isfinite(epsilon) and epsilon > 0):
+            raise ValueError(f"epsilon: expected a finite number above 0, got {epsilon}")
+        self.epsilon = epsilon
+
+    def forward(self, problem: Problem) -> Tensor:
+        *path, last = plain_path(problem)
+        alpha, lam = problem.solver.alpha, problem.solver.lam
+        losses, v = query_gradient(problem, last)
+        total = tuple(torch.zeros_like(part) for part in v)
+        for adapted in reversed(path):
+            total = plus(total, alpha * lam, v)  # theta enters each step once more, through the pull
+            length = dot(v, v).sqrt()
+            small = torch.where(length > 0, self.epsilon / torch.where(length > 0, length, 1.0), 1.0)
+            ahead, behind = (
+                inner_gradient(problem, adapted, leaf(plus(adapted.phi, sign * small, v)), graph=False)
+                for sign in (1, -1)
+            )
+            v = tuple(
+                part - alpha * (a - b) / (2 * per_task(small, part))
+                for part, a, b in zip(v, ahead, behind, strict=True)
+            )
+        return with_gradient(losses, problem.theta, plus(total, 1, v))
+
+    def extra_repr(self) -> str:
+        return f"epsilon={self.epsilon:g}"

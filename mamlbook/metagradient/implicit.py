@@ -1,0 +1,105 @@
+"""iMAML: the gradient of the solution that the inner loop looks for, whatever way it took there."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.inner.base import Adapted
+from mamlbook.metagradient.local import inner_gradient, leaf, query_gradient
+from mamlbook.numerics import Params, Solution, conjugate_gradient, plus, with_gradient
+from mamlbook.problem import Problem
+
+METHODS = ("cg", "neumann")
+
+
+class Implicit(nn.Module):
+    """The Jacobian of the minimum of the pulled objective, taken at phi_S.
+
+    phi* = argmin L_b^support(phi) + lam / 2 ||phi - theta||^2  has  d phi* / d theta = (I + H_b / lam)^-1,  so
+    grad s_b = v  with  ((1 + damping) I + H_b / lam) v = grad L_b(phi_S),  H_b the Hessian of the support loss.
+
+    ``iterations`` is the number of Hessian-vector products. "cg" spends them on conjugate gradients; where these meet
+    a curvature that is not positive, they stop (see ``solve``). "neumann" sums a series,
+
+    v = rate sum_{j=0}^{iterations} (I - rate M)^j lam grad L_b(phi_S),  M = H_b + (1 + damping) lam I,
+
+    which tends to the same v if every eigenvalue of M lies between 0 and 2 / rate. Without a ``rate`` it is the
+    solver's alpha: the condition is then that of the inner loop. Only phi_S is looked at, so memory does not grow
+    with the steps, and any rule may have found it. Of the solver's own learned weights it gives no gradient.
+
+    Shapes: the result is (B,).
+
+    Raises:
+        ValueError: ``iterations`` below 1, an unknown ``method``, a ``rate`` or ``damping`` out of range; when called,
+            a solver that does not pull (``lam`` is zero), or that leaves some weights at theta.
+
+    References: [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630); the series for hyper-gradients,
+    [Lorraine et al., 2020](https://arxiv.org/abs/1911.02590).
+    """
+
+    def __init__(self, iterations: int = 5, method: str = "cg", rate: float | None = None, damping: float = 0.0):
+        super().__init__()
+        if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
+            raise ValueError(f"iterations: expected a whole number of at least 1, got {iterations!r}")
+        if method not in METHODS:
+            raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
+        if rate is not None and not (math.isfinite(rate) and rate > 0):
+            raise ValueError(f"rate: expected a finite number above 0, or None for the solver's alpha, got {rate}")
+        if not (math.isfinite(damping) and damping >= 0):
+            raise ValueError(f"damping: expected a finite number of at least 0, got {damping}")
+        self.iterations, self.method, self.rate, self.damping = iterations, method, rate, damping
+
+    def forward(self, problem: Problem) -> Tensor:
+        adapted = problem.solve(unroll=0)
+        losses, q = query_gradient(problem, adapted)
+        return with_gradient(losses, problem.theta, self.solve(problem, adapted, q).x)
+
+    def solve(self, problem: Problem, adapted: Adapted, q: Params) -> Solution:
+        """v of ((1 + damping) I + H_b / lam) v = q at ``adapted.phi``, and for "cg" which tasks met a curvature <= 0.
+
+        Shapes: ``q`` and v are tuples of (B, \\*shape).
+        """
+        lam = _pull(problem.solver)
+        phi = leaf(adapted.phi)
+        gradient = inner_gradient(problem, adapted, phi, graph=True)
+
+        def product(v: Params) -> Params:  # the Hessian of the pulled objective has lam on its diagonal already
+            turned = torch.autograd.grad(gradient, phi, v, retain_graph=True, materialize_grads=True)
+            return plus(turned, lam * self.damping, v)
+
+        right = tuple(lam * part for part in q)
+        if self.method == "cg":
+            return conjugate_gradient(product, right, self.iterations)
+        rate = self._rate(problem.solver)
+        term = total = tuple(rate * part for part in right)
+        for _ in range(self.iterations):
+            term = plus(term, -rate, product(term))
+            total = plus(total, 1, term)
+        return Solution(total, torch.zeros(len(q[0]), dtype=torch.bool, device=q[0].device))
+
+    def _rate(self, solver) -> float:
+        rate = getattr(solver, "alpha", None) if self.rate is None else self.rate
+        if not rate:
+            raise ValueError(f"rate: expected one, since the solver {type(solver).__name__} has no alpha above 0")
+        return rate
+
+    def extra_repr(self) -> str:
+        parts = [f"iterations={self.iterations}", f"method={self.method!r}"]
+        parts += [f"rate={self.rate:g}"] if self.rate is not None else []
+        parts += [f"damping={self.damping:g}"] if self.damping else []
+        return ", ".join(parts)
+
+
+def _pull(solver) -> float:
+    lam = getattr(solver, "lam", 0.0)
+    if not lam:
+        raise ValueError(
+            "solver: expected one that pulls towards theta, as GradientDescent(..., lam=1.0) does, got lam=0; without "
+            "a pull the minimum does not depend on theta, and its gradient is zero"
+        )
+    if any(hasattr(change, "adapts") for change in getattr(solver, "transforms", ())):
+        raise ValueError("solver: expected every weight to adapt; one that stays at theta is no part of a minimum")
+    return lam

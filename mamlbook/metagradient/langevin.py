@@ -1,0 +1,89 @@
+"""Meta-gradients of a random solution: along the noisy path, or from how loss and solution vary together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.inner.base import ALL
+from mamlbook.metagradient.sampling import repeated, spread
+from mamlbook.numerics import per_task, with_gradient
+from mamlbook.problem import Problem
+
+
+class Pathwise(nn.Module):
+    """The query loss of the last solutions on a noisy path, differentiated along the path with its noise held fixed.
+
+    s_b = mean over the last M steps (all, if fewer) of L_b(phi_b^s),  grad s_b = mean_s Z_s^T grad L_b(phi_b^s),  where
+    Z_{s+1} = (I - alpha H_s) Z_s + alpha lam I  is what a step does to d phi / d theta.
+
+    Over the noise of ``Langevin`` this estimates the gradient of the expected query loss without bias; without noise
+    and with M = 1 it is ``Exact``. A reconstruction: the objective, the expected query loss of a Langevin sample, is in
+    the abstract of the paper below, but not its own first-order approximation, and this gradient follows from the
+    definition.
+
+    Shapes: the result is (B,).
+
+    Raises:
+        ValueError: ``last`` below 1.
+
+    References: [Kim and Hospedales, 2025](https://arxiv.org/abs/2410.10417).
+    """
+
+    def __init__(self, last: int = 1):
+        super().__init__()
+        if last < 1:
+            raise ValueError(f"last: expected at least 1 of the last solutions to average over, got {last}")
+        self.last = last
+
+    def forward(self, problem: Problem) -> Tensor:
+        path = list(problem.path(unroll=ALL))
+        solutions = path[1:] or path  # the unadapted start is no draw
+        return torch.stack([problem.query(adapted) for adapted in solutions[-self.last :]]).mean(0)
+
+    def extra_repr(self) -> str:
+        return f"last={self.last}"
+
+
+class Score(nn.Module):
+    """The covariance of query loss and solution, over independent noisy paths of each task.
+
+    grad E[L_b] = lam / T Cov(L_b(phi_b), phi_b)  if phi_b is drawn from the density proportional to
+    exp(-(L_support(phi) + lam / 2 ||phi - theta||^2) / T).
+
+    Nothing is differentiated at the solution, not even the query loss. The covariance is that of ``paths`` paths, which
+    must be long enough to forget their start; then it is unbiased. A reconstruction, as ``Pathwise`` is.
+
+    Shapes: the result is (B,).
+
+    Raises:
+        ValueError: fewer than 2 paths, or a pull or a temperature that is not above 0.
+
+    References: [Kim and Hospedales, 2025](https://arxiv.org/abs/2410.10417) for the problem.
+    """
+
+    def __init__(self, lam: float, temperature: float, paths: int):
+        super().__init__()
+        if paths < 2:
+            raise ValueError(f"paths: expected at least 2, a covariance has no meaning for fewer, got {paths}")
+        if not (lam > 0 and temperature > 0):
+            raise ValueError(
+                f"lam, temperature: expected a pull and a temperature above 0, got {lam} and {temperature}; theta "
+                "enters the density through the pull, and without noise there is none"
+            )
+        self.lam, self.temperature, self.paths = lam, temperature, paths
+
+    def forward(self, problem: Problem) -> Tensor:
+        many = repeated(problem, self.paths)
+        with torch.no_grad():
+            adapted = many.solve(unroll=0)
+            losses = spread(many.query(adapted), self.paths)
+            away = losses - losses.mean(0)
+            scale = self.lam / self.temperature / (self.paths - 1)
+            covariance = [
+                (per_task(scale * away.flatten(), phi) * phi).unflatten(0, away.shape).sum(0) for phi in adapted.phi
+            ]
+        return with_gradient(losses.mean(0), problem.theta, covariance)
+
+    def extra_repr(self) -> str:
+        return f"lam={self.lam:g}, temperature={self.temperature:g}, paths={self.paths}"

@@ -1,0 +1,49 @@
+"""First derivatives at the points of an inner loop, each point taken as a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from mamlbook.inner.base import Adapted
+from mamlbook.inner.descent import GradientDescent
+from mamlbook.numerics import Params, constant
+from mamlbook.problem import Problem
+
+
+def plain_path(problem: Problem) -> Iterator[Adapted]:
+    """The solutions after 0, 1, ..., S steps phi <- phi - alpha (grad L_b(phi) + lam (phi - theta)), as constants.
+
+    Raises:
+        ValueError: the solver takes other steps than these.
+    """
+    solver = problem.solver
+    ordinary = isinstance(solver, GradientDescent) and solver.rule is torch.optim.SGD
+    if not ordinary or solver.transforms or solver.start is not None:
+        raise ValueError(
+            "solver: expected plain gradient steps from theta, GradientDescent(alpha, steps) with no other rule, "
+            f"transform or start, got {solver}; MAML's Exact() differentiates any"
+        )
+    return (adapted._replace(phi=leaf(adapted.phi)) for adapted in problem.path(unroll=0))
+
+
+def leaf(phi: Params) -> Params:
+    """The same numbers, to be differentiated afresh."""
+    return tuple(p.requires_grad_() for p in constant(phi))
+
+
+def inner_gradient(problem: Problem, adapted: Adapted, phi: Params, *, graph: bool) -> Params:
+    """grad F_b(phi) of the inner objective, the pull included: a tuple of (B, \\*shape)."""
+    with torch.enable_grad():
+        inner = adapted.inner(constant(problem.theta), phi).sum()
+        return torch.autograd.grad(inner, phi, create_graph=graph, materialize_grads=True)
+
+
+def query_gradient(problem: Problem, adapted: Adapted) -> tuple[Tensor, Params]:
+    """The query losses, (B,), and their gradients at phi, a tuple of (B, \\*shape)."""
+    with torch.enable_grad():
+        phi = leaf(adapted.phi)
+        losses = problem.query(adapted._replace(phi=phi))
+        return losses, torch.autograd.grad(losses.sum(), phi, materialize_grads=True)

@@ -1,0 +1,157 @@
+"""MOML and LocalMOML: the query gradient is taken at a remembered solution, which averages over many support sets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.inner.base import ALL
+from mamlbook.model import Model
+from mamlbook.numerics import Params, constant, gradient_of, per_task, plus, with_gradient
+from mamlbook.problem import Problem
+from mamlbook.tasks.base import Data, known_index
+
+
+class _Staged(NamedTuple):
+    """What the next ``advance()`` writes: the drawn tasks' solutions, and the theta that they were found from."""
+
+    index: Tensor
+    solutions: Params
+    theta: Params
+
+
+class MOML(nn.Module):
+    """MAML with a memory u_i of every task's solution, so that a small support set misleads less.
+
+    u_i <- (1 - r) u_i + r phi_i,  grad s_i = (d phi_i / d theta)^T grad L_i(u_i),  r the rate of the memory.
+
+    The first time that a task is met u_i = phi_i, and r = 1 is MAML. With ``everyone`` (the second version) tasks that
+    were not drawn follow theta, u_i <- (1 - r) u_i + r theta, and those that were drawn make up for it,
+    u_i <- (1 - r) u_i + r (theta + T / B (phi_i - theta)), for B tasks drawn out of T.
+
+    A task must not be drawn twice in a meta-batch: the second solution would overwrite the first.
+
+    Shapes: the result is (B,); the memory holds (T, \\*shape) for every weight of ``model``.
+
+    Raises:
+        ValueError: fewer than 1 task, or a rate outside (0, 1].
+        RuntimeError: tasks without a number in the collection.
+
+    References: [Wang et al., 2023](https://arxiv.org/abs/2106.04911), and the code that goes with it. There the
+    gradient is also multiplied by r, which here is left to the outer rate.
+    """
+
+    def __init__(self, model: Model, tasks: int, rate: float, *, everyone: bool = False):
+        super().__init__()
+        if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:
+            raise ValueError(f"tasks: expected the number of tasks of the collection, at least 1, got {tasks!r}")
+        self.tasks, self.rate, self.everyone = tasks, _share(rate), everyone
+        for place, t in enumerate(model.theta):
+            self.register_buffer(f"memory{place}", t.detach().new_zeros(tasks, *t.shape))
+        self.register_buffer("met", torch.zeros(tasks, dtype=torch.bool))
+        self._staged: _Staged | None = None
+
+    @property
+    def memory(self) -> Params:
+        """u_i of every task, a tuple of (T, \\*shape)."""
+        return tuple(self.get_buffer(f"memory{place}") for place in range(len(list(self.buffers())) - 1))
+
+    def forward(self, problem: Problem) -> Tensor:
+        index = known_index(problem.tasks, self.tasks)
+        adapted = problem.solve(unroll=ALL)
+        theta = constant(problem.theta)
+        solved = constant(adapted.phi)
+        if self.everyone:
+            reach = self.tasks / len(index)
+            solved = plus(theta, reach, plus(solved, -1, theta))
+        remembered = tuple(u[index].to(p) for u, p in zip(self.memory, solved, strict=True))
+        averaged = plus(remembered, self.rate, plus(solved, -1, remembered))
+        first = self.met[index]
+        u = tuple(torch.where(per_task(first, p), a, p) for a, p in zip(averaged, constant(adapted.phi), strict=True))
+        # A copy: the outer step, which comes before advance(), changes the weights in place.
+        self._staged = _Staged(index, u, tuple(t.detach().clone() for t in problem.model.theta))
+        with torch.no_grad():
+            losses = problem.query(adapted)
+        at_memory = adapted._replace(phi=tuple(map(gradient_of, u, adapted.phi)))
+        return gradient_of(losses, problem.query(at_memory))
+
+    def advance(self) -> None:
+        """The drawn tasks' solutions enter the memory."""
+        if self._staged is None:
+            return
+        index, solutions, theta = self._staged
+        with torch.no_grad():
+            for u, solved, t in zip(self.memory, solutions, theta, strict=True):
+                if self.everyone:
+                    u.lerp_(t.expand_as(u), self.rate)
+                u.index_copy_(0, index, solved.to(u))
+            self.met.index_fill_(0, index, True)
+        self._staged = None
+
+    def extra_repr(self) -> str:
+        return f"tasks={self.tasks}, rate={self.rate:g}, everyone={self.everyone}"
+
+
+class LocalMOML(nn.Module):
+    """Federated MAML: every client, a task, takes outer steps on a copy of its own, and the server averages the copies.
+
+    w_b^0 = theta,  u_b <- (1 - r) u_b + r phi(w_b^h),  w_b^{h+1} = w_b^h - beta (d phi / d w)^T grad L_b(u_b),
+    grad s_b = (theta - w_b^H) / beta,  h = 0..H-1.
+
+    With the outer rule ``torch.optim.SGD`` of rate beta this is theta <- mean_b w_b^H. The memory u_b begins with the
+    first solution and ends with the round. Each local step sees examples of its own: the support and the query set are
+    cut into H parts. H = 1 is MAML.
+
+    Shapes: the result is (B,).
+
+    Raises:
+        ValueError: fewer than 1 local step, a local rate that is not above 0, a memory rate outside (0, 1], or fewer
+            examples than local steps.
+
+    References: [Wang et al., 2023](https://arxiv.org/abs/2106.04911), and the code that goes with it.
+    """
+
+    def __init__(self, local_steps: int, beta: float, rate: float):
+        super().__init__()
+        if local_steps < 1:
+            raise ValueError(f"local_steps: expected at least 1, got {local_steps}")
+        if not beta > 0:
+            raise ValueError(f"beta: expected a local outer rate above 0, got {beta}")
+        self.local_steps, self.beta, self.rate = local_steps, beta, _share(rate)
+
+    def forward(self, problem: Problem) -> Tensor:
+        supports, queries = (_parts(data, self.local_steps) for data in problem.tasks[:2])
+        w = constant(problem.theta)
+        u: Params | None = None
+        for support, query in zip(supports, queries, strict=True):
+            w = tuple(t.requires_grad_() for t in w)
+            local = problem._replace(tasks=problem.tasks._replace(support=support, query=query), theta=w)
+            adapted = local.solve(unroll=ALL)
+            u = constant(adapted.phi) if u is None else plus(u, self.rate, plus(constant(adapted.phi), -1, u))
+            at_memory = adapted._replace(phi=tuple(map(gradient_of, u, adapted.phi)))
+            gradient = torch.autograd.grad(local.query(at_memory).sum(), w, materialize_grads=True)
+            w = constant(plus(w, -self.beta, gradient))
+        with torch.no_grad():
+            losses = problem.query(problem.solve(unroll=0))
+        away = plus(constant(problem.theta), -1, w)
+        return with_gradient(losses, problem.theta, tuple(t / self.beta for t in away))
+
+    def extra_repr(self) -> str:
+        return f"local_steps={self.local_steps}, beta={self.beta:g}, rate={self.rate:g}"
+
+
+def _parts(data: Data, count: int) -> list[Data]:
+    """The examples of each task in that many parts, as equal as can be."""
+    if data.x.shape[1] < count:
+        raise ValueError(
+            f"tasks: expected at least {count} examples in each set, one per local step, got {data.x.shape[1]}"
+        )
+    return [Data(x, y) for x, y in zip(data.x.tensor_split(count, 1), data.y.tensor_split(count, 1), strict=True)]
+
+
+def _share(rate: float) -> float:
+    if not 0 < rate <= 1:
+        raise ValueError(f"rate: expected the share of the newest solution in the memory, in (0, 1], got {rate}")
+    return rate

@@ -1,0 +1,35 @@
+"""Truncation: differentiate through the last inner steps only."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mamlbook.problem import Problem
+
+
+class Truncated(nn.Module):
+    """The query loss, differentiated through the last few inner steps; the Jacobians of the others are read as I.
+
+    grad s_b = (J_{S-1} ... J_{S-last})^T grad L_b(phi_S),  J_s = d phi^{s+1} / d phi^s.
+
+    ``last`` >= S is MAML, and with ``last`` = 1 there is one Hessian-vector product however many steps there are.
+
+    Shapes: the result is (B,).
+
+    Raises:
+        ValueError: ``last`` is no whole number of at least 1.
+
+    References: [Shaban et al., 2019](https://arxiv.org/abs/1810.10667).
+    """
+
+    def __init__(self, last: int = 1):
+        super().__init__()
+        if isinstance(last, bool) or not isinstance(last, int) or last < 1:
+            raise ValueError(f"last: expected a whole number of steps of at least 1, got {last!r}")
+        self.last = last
+
+    def forward(self, problem: Problem) -> Tensor:
+        return problem.query(problem.solve(unroll=self.last))
+
+    def extra_repr(self) -> str:
+        return f"last={self.last}"

@@ -1,0 +1,107 @@
+"""The composition: what it gives a meta-gradient and a weighting, and when anything may change."""
+
+import torch
+from torch import nn
+
+from battery import sine_model, sine_tasks
+from mamlbook import ALL, GradientDescent, MetaLearner, Model, Sinusoids, evaluate, fit, gap, maml, mlp
+from mamlbook.problem import Problem
+
+
+class Counting(nn.Module):
+    """A meta-gradient that remembers how often an outer step was taken."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("taken", torch.tensor(0))
+
+    def forward(self, problem):
+        return problem.query(problem.solve(unroll=ALL))
+
+    def advance(self):
+        self.taken += 1
+
+
+class Noise(nn.Module):
+    """A transform that is random in training."""
+
+    def forward(self, gradients, place):
+        return [g + torch.randn_like(g) if self.training else g for g in gradients]
+
+
+def test_every_task_has_its_own_gradient():
+    model, tasks = sine_model(), sine_tasks()
+    problem = Problem.of(model, GradientDescent(0.05, 2), tasks)
+    gradients = problem.gradients(problem.query(problem.solve(unroll=ALL)))
+    for b in range(5):
+        alone = maml(model, 0.05, 2).meta_gradient(tasks.pick([b]))
+        assert gap([g[b] for g in gradients], alone) < 1e-12
+
+
+def test_a_problem_can_be_solved_from_other_weights():
+    model, other, tasks = sine_model(), sine_model(seed=1), sine_tasks()
+    theta = tuple(t.expand(5, *t.shape) for t in other.theta)
+    here = Problem.of(model, GradientDescent(0.05, 2), tasks).solve(unroll=0, theta=theta)
+    assert gap(here.phi, GradientDescent(0.05, 2)(other, tasks.support, unroll=0).phi) == 0
+    assert gap(here.start, theta) == 0
+
+
+def test_what_remembers_advances_with_the_outer_step_and_only_then():
+    model, waves = Model(mlp(1, 4, 1), nn.functional.mse_loss), Sinusoids()
+    learner = MetaLearner(model, GradientDescent(0.01, 1), Counting())
+    learner.meta_gradient(waves.draw(3, torch.Generator().manual_seed(0)))
+    evaluate(learner, waves, tasks=4)
+    assert learner.metagradient.taken == 0
+    fit(learner, waves, steps=7, tasks=3)
+    assert learner.metagradient.taken == 7
+
+
+def test_what_is_random_in_training_is_off_in_testing():
+    model, tasks = sine_model(), sine_tasks()
+    learner = MetaLearner(model, GradientDescent(0.05, 2, Noise()))
+    assert gap(learner.meta_gradient(tasks), learner.meta_gradient(tasks)) > 0
+    assert gap(learner.adapt(tasks.support).phi, maml(model, 0.05, 2).adapt(tasks.support).phi) == 0
+    still = evaluate(learner, Sinusoids(), tasks=5, steps=2)
+    assert torch.equal(still, evaluate(maml(model, 0.05, 2), Sinusoids(), tasks=5, steps=2))
+    assert learner.training
+
+
+def test_testing_ends_when_something_fails():
+    learner = maml(sine_model())
+    try:
+        with learner.testing():
+            assert not learner.model.training
+            raise KeyError
+    except KeyError:
+        pass
+    assert learner.training
+    assert learner.model.training
+
+
+class Doubling(nn.Module):
+    """A transform with a weight of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+
+    def forward(self, gradients, place):
+        return [self.factor * g for g in gradients]
+
+
+def test_the_outer_loop_learns_the_weights_of_a_transform():
+    model, tasks = sine_model(), sine_tasks()
+    learner = MetaLearner(model, GradientDescent(0.05, 1, Doubling()))
+    assert "learned.0.factor" in dict(learner.solver.named_parameters())
+    surrogate, _ = learner(tasks)
+    surrogate.backward()
+    # By finite differences.
+    factor, ends = learner.solver.transforms[0].factor, []
+    for shift in (1e-5, -1e-5):
+        with torch.no_grad():
+            factor += shift
+        ends.append(learner(tasks)[1].mean().item())
+        with torch.no_grad():
+            factor -= shift
+    torch.testing.assert_close(factor.grad.item(), (ends[0] - ends[1]) / 2e-5, rtol=1e-7, atol=0)
+    assert "Doubling()" in str(learner)

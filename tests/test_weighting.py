@@ -1,0 +1,146 @@
+"""Each weighting by itself: its limits are in ``limits``, here are its memory, its edges and its errors."""
+
+import pytest
+import torch
+
+from battery import sine_model, sine_tasks
+from mamlbook import GradientDescent, MetaLearner, fit
+from mamlbook.tasks import WaveCollection
+from mamlbook.weighting import Agreement, ConflictAverse, Learned, Robust, Softmax, Uniform
+from mamlbook.weighting.gradients import conflict_averse
+
+
+def learner_with(weighting):
+    return MetaLearner(sine_model(), GradientDescent(0.03, 1), weighting=weighting)
+
+
+def numbered(tasks=5, numbers=None):
+    return sine_tasks(tasks)._replace(index=torch.arange(tasks) if numbers is None else torch.tensor(numbers))
+
+
+def weights_of(weighting, tasks):
+    """What the learner multiplies each task's loss by, read from the value of its surrogate, task by task."""
+    learner, seen = learner_with(weighting), []
+    forward = weighting.forward
+    weighting.forward = lambda *given: seen.append(forward(*given)) or seen[-1]
+    learner(tasks)
+    weighting.forward = forward
+    return seen[0].detach()
+
+
+def test_a_drawn_part_of_the_collection_counts_as_much_as_it_is_rare():
+    weighting = Robust(20, rate=0.1).double()
+    tasks = numbered(5, [3, 0, 19, 7, 8])
+    torch.testing.assert_close(weights_of(weighting, tasks), torch.full((5,), 0.2, dtype=torch.float64))
+    with torch.no_grad():
+        weighting.logits[7] += 1
+    assert torch.equal(weights_of(weighting, tasks), 20 / 5 * weighting.p[tasks.index])
+
+
+def test_the_other_player_moves_once_for_each_outer_step_and_by_the_losses():
+    weighting = Robust(20, rate=0.1).double()
+    learner, tasks = learner_with(weighting), numbered(5, [3, 0, 19, 7, 8])
+    learner.advance()  # nothing has been seen yet
+    assert weighting.p.unique().numel() == 1
+    losses = learner(tasks)[1]
+    learner(tasks)  # looked at twice, stepped once
+    learner.advance()
+    learner.advance()
+    expected = torch.zeros(20, dtype=torch.float64)
+    expected[tasks.index] = 0.1 * 4 * losses
+    torch.testing.assert_close(weighting.p, torch.softmax(expected, 0))
+
+
+def test_learned_weights_go_to_one_over_the_loss():
+    """Joint training of nothing but s, theta held: after many steps w_i L_i is 1."""
+    learner = learner_with(Learned(5))
+    tasks = numbered()
+    losses = learner(tasks)[1]
+    optimizer = torch.optim.Adam([learner.weighting.s], lr=0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        learner(tasks)[0].backward()
+        optimizer.step()
+    torch.testing.assert_close(
+        torch.exp(-learner.weighting.s).double() * losses, torch.ones(5).double(), atol=1e-3, rtol=0
+    )
+
+
+def test_the_outer_loop_learns_the_noise_levels():
+    learner = learner_with(Learned(25)).float()
+    fit(learner, WaveCollection(), steps=5, tasks=10, progress=False)
+    assert (learner.weighting.s != 0).any()
+
+
+def test_a_perfect_task_does_no_harm():
+    """A loss of exactly 0 pulls its noise level down without bound, one finite step at a time."""
+    weighting = Learned(2)
+    surrogates = torch.tensor([0.0, 2.0], requires_grad=True)
+    problem = type("P", (), {"tasks": numbered(2)})
+    (weighting(surrogates, problem) * surrogates).sum().backward()
+    assert torch.isfinite(weighting.s.grad).all()
+    assert torch.isfinite(surrogates.grad).all()
+
+
+def test_two_opposed_tasks_by_hand():
+    """The best d = g_0 + c |g_0| u over all unit vectors u of the plane, found by search."""
+    gradients = torch.tensor([[1.0, 0.0], [-0.5, 0.5]], dtype=torch.float64)
+    mean = gradients.mean(0)
+    for c in (0.2, 0.5, 0.9):
+        d = conflict_averse(gradients @ gradients.T, c) @ gradients
+        angles = torch.linspace(0, 2 * torch.pi, 100_001, dtype=torch.float64)
+        around = mean + c * mean.norm() * torch.stack([angles.cos(), angles.sin()], 1)
+        best = (around @ gradients.T).min(1).values.max()
+        assert (gradients @ d).min().item() == pytest.approx(best.item(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "gradients", [[[1.0, 0.0], [-1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]], [[1.0, 2.0], [1.0, 2.0]], [[3.0, 1.0]]]
+)
+def test_degenerate_conflicts_stay_finite(gradients):
+    g = torch.tensor(gradients, dtype=torch.float64)
+    weights = conflict_averse(g @ g.T, 0.5)
+    assert torch.isfinite(weights).all()
+    assert (weights >= 0).all()
+    torch.testing.assert_close((weights @ g) @ g.mean(0), 1.5 * g.mean(0).square().sum(), atol=1e-9, rtol=1e-6)
+
+
+def test_the_scale_of_the_gradients_does_not_matter():
+    g = torch.randn(6, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(conflict_averse(g @ g.T, 0.4), conflict_averse(1e8 * g @ g.T, 0.4))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Softmax(0), "temperature: expected"),
+        (lambda: Agreement(-1), "temperature: expected"),
+        (lambda: Robust(5, 0), "rate: expected"),
+        (lambda: Robust(0, 1), "tasks: expected"),
+        (lambda: Learned(2.5), "tasks: expected"),
+        (lambda: ConflictAverse(-0.1), "c: expected"),
+        (lambda: ConflictAverse(0.1, steps=0), "steps: expected"),
+    ],
+)
+def test_errors(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("weighting", [Robust(5, 0.1), Learned(5)])
+@pytest.mark.parametrize("numbers", [[-1, -1], [0, 5]])
+def test_tasks_without_a_number_are_refused(weighting, numbers):
+    with pytest.raises(RuntimeError, match="finite collection"):
+        learner_with(weighting)(numbered(2, numbers))
+
+
+def test_they_print():
+    shown = [repr(w) for w in (Softmax(2), Robust(5, 0.1), Learned(5), Agreement(0.5), ConflictAverse(0.4), Uniform())]
+    assert shown == [
+        "Softmax(temperature=2)",
+        "Robust(tasks=5, rate=0.1)",
+        "Learned(tasks=5)",
+        "Agreement(temperature=0.5)",
+        "ConflictAverse(c=0.4, steps=100)",
+        "Uniform()",
+    ]
