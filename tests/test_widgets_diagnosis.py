@@ -94,6 +94,17 @@ def test_a_wrong_guess_and_a_right_one(show):
         assert not shown.complaints
 
 
+def test_errors_above_the_picture_are_said(show):
+    measured = failures()
+    measured["cases"][NAMES[1]]["error"][0][:] = [101.0, 1e9, *[None] * 11]
+    with show(diagnosis(measured)) as shown:
+        assert "above the picture" not in said(shown)
+        shown.slide("patient", 2)
+        assert "Training 2 of 8. Its error on new tasks lies above the picture. One thing" in said(shown)
+        assert shown.ask("f.values.above")
+        assert not shown.complaints
+
+
 def test_next_tell_me_and_the_slider(show):
     with show(diagnosis(failures())) as shown:
         for number in (2, 3):

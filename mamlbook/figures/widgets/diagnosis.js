@@ -4,17 +4,22 @@
   const book = window.mamlbook, kit = book.kit;
   if (book.diagnosis) return;
 
-  // What a guess is answered: whether it is right, and the words for it. `cases` as Python hands them over.
+  const TOP = 100; // of the lower picture
+
+  // What a guess is answered: whether it is right, and the words for it; and whether all errors lie `above` the
+  // picture. `cases` as Python hands them over.
   function compute(cases, { patient, guess }) {
-    const { name, cause, cure } = cases[patient];
+    const { name, cause, cure, error } = cases[patient];
     const guessed = cases.find((one) => one.name === guess);
-    if (!guessed) return { right: null, name, answer: null };
+    const above = error.every((value) => value === null || value > TOP);
+    if (!guessed) return { right: null, name, above, answer: null };
     const right = guess === name;
-    return { right, name, answer: right ? `${cause} Cure: ${cure}` : `It would look different: ${guessed.symptom}` };
+    return { right, name, above, answer: right ? `${cause} Cure: ${cure}` : `It would look different: ${guessed.symptom}` };
   }
 
   function say(frame, state, now, number) {
-    const patient = `Training ${state.patient + 1} of ${number}. `;
+    const where = now.above ? " Its error on new tasks lies above the picture." : "";
+    const patient = `Training ${state.patient + 1} of ${number}.${where} `;
     if (now.right === null) return frame.say(kit.paragraph(patient, "One thing is wrong with it. Which?"));
     const verdict = kit.html("strong", {}, now.right ? "Yes: " : "No: ");
     frame.say(kit.paragraph(patient, verdict, `${state.guess}. `, now.answer));
@@ -31,7 +36,7 @@
       { domain: [0.3, 300], ticks: [0.3, 1, 3, 10, 30, 100, 300], label: "query loss in training" });
     const testing = plot(0.3, "Error on new tasks over the inner steps in testing",
       { domain: [-0.2, healthy.error.length - 0.8], ticks: [0, 3, 6, 9, 12], label: "inner steps" },
-      { domain: [0.3, 100], ticks: [0.3, 1, 3, 10, 30, 100], label: "error on new tasks" });
+      { domain: [0.3, TOP], ticks: [0.3, 1, 3, 10, 30, 100], label: "error on new tasks" });
     // The loss of one task is as jagged as a saw: markers would only hide it.
     const curves = [training, testing].map((view, i) => ({
       truth: kit.curve(view, "truth"), joint: kit.curve(view, "joint", { marked: i ? healthy.error.length : 0 }),
