@@ -12,7 +12,6 @@ from torch import Tensor
 from mamlbook.figures.style import COLOURS, MUTED, drawing
 from mamlbook.weighting.gradients import conflict_averse
 
-
 BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
 
 
