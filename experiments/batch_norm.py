@@ -22,7 +22,7 @@ from experiments import arguments
 from experiments.side_by_side import meta_train
 from mamlbook import BatchNorm, Exact, GradientDescent, Model, Params, Tasks, mlp
 from mamlbook.inner import Adapted, Solver, SupportFirst
-from mamlbook.networks import FixedNorm
+from mamlbook.layers import FixedNorm
 from mamlbook.record import environment, load_theta, record
 from mamlbook.tasks.base import TaskDistribution
 from mamlbook.tasks.glyphs import glyph_split, glyphs
@@ -30,7 +30,7 @@ from mamlbook.tasks.images import Episodes
 from mamlbook.training import pick_device
 
 WAYS, SHOTS, QUERIES = 5, 1, 5
-ALPHA, STEPS, TASKS, BETA, ITERATIONS, SEEDS = 0.4, 2, 8, 2e-3, 1_000, 5
+ALPHA, STEPS, TASKS, BETA, ITERATIONS, SEEDS = 0.4, 2, 8, 2e-3, 500, 5
 TEST_TASKS, GATHERED_TASKS = 300, 100
 
 
@@ -128,11 +128,9 @@ def measure(iterations: int, seeds: int) -> dict[str, list[list[float]]]:
         options = {"iterations": iterations, "tasks": TASKS, "beta": lambda step: BETA}
         meta_train(models, solver_of(mode), Exact(), train, **options)
         found[name] = [by_composition(solver_of(mode)(m, tasks.support, unroll=0), tasks) for m in models]
-        tqdm.write(f"{name:20}{found[name]}")
         if name == "the batch's":
             for kept, by_step in KEPT.items():
                 found[kept] = [by_composition(adapted_with_kept(m, train, tasks, by_step), tasks) for m in models]
-                tqdm.write(f"{kept:20}{found[kept]}")
     return {name: [[round(v, 5) for v in row] for row in rows] for name, rows in found.items()}
 
 

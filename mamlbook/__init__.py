@@ -12,10 +12,11 @@ first), alpha inner rate, beta outer rate, S inner steps, B tasks, K shots, N wa
 from mamlbook.algorithms import ALGORITHMS, fomaml, joint, maml, reptile
 from mamlbook.evaluation import accuracy, confidence, evaluate
 from mamlbook.inner import ALL, Adapted, GradientDescent, body, head, keep, weights
+from mamlbook.layers import BatchNorm
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import Exact, FirstOrder, Reptile
 from mamlbook.model import Model
-from mamlbook.networks import BatchNorm, conv4, linear, mlp
+from mamlbook.networks import conv4, linear, mlp
 from mamlbook.numerics import Params, gap
 from mamlbook.tasks.base import Data, TaskDistribution, Tasks
 from mamlbook.tasks.sinusoid import Sinusoids

@@ -38,7 +38,7 @@ class Model(nn.Module):
             if isinstance(module, _NormBase) and module.track_running_stats:
                 raise ValueError(
                     f"net: layer {name!r} keeps running statistics, which adapting tasks would overwrite for one "
-                    "another; use mamlbook.networks.BatchNorm or track_running_stats=False"
+                    "another; use mamlbook.BatchNorm or track_running_stats=False"
                 )
         self.net = net
         self.loss = loss

@@ -67,6 +67,15 @@ def recall_curves(name: str, kind: str = "new", *, folder: Path = RESULTS) -> Te
     return _curves(recall(name, folder=folder), kind)
 
 
+def recall_seeds(name: str, part: str, kind: str, *, folder: Path = RESULTS) -> dict[str, Tensor]:
+    """Stored numbers of every method in one part of a result: method to (seeds, numbers).
+
+    Raises:
+        FileNotFoundError: there is no such result.
+    """
+    return {method: _curves(run, kind) for method, run in recall(name, folder=folder)[part].items()}
+
+
 def recall_sweep(knob: str, kind: str = "new", *, folder: Path = RESULTS) -> dict[str, Tensor]:
     """The same for every setting of a stored sweep over one knob: setting to (seeds, S + 1).
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
-from mamlbook.numerics import Params
+from mamlbook.numerics import Params, fan_out
+from mamlbook.tasks.base import Tasks
 
 
 def activations(model: Model, phi: Params, x: Tensor) -> dict[str, Tensor]:
@@ -36,6 +40,24 @@ def activations(model: Model, phi: Params, x: Tensor) -> dict[str, Tensor]:
         return put_out
 
     return vmap(layer_by_layer, randomness="different")(phi, x)
+
+
+def change(
+    learner: MetaLearner, tasks: Tasks, measure: Callable[[Tensor, Tensor], Tensor], steps: int | None = None
+) -> dict[str, Tensor]:
+    """How alike each layer's activations are before and after adaptation, on the query points: (B,) for each layer.
+
+    measure(h_l(theta, x), h_l(phi_b, x)) for each layer l, with ``linear_cka`` or ``mean_cca``. In a layer with pixels
+    each pixel of each image is a point. ``steps`` overrides the learner's own.
+
+    Raises:
+        ValueError: the network is no ``nn.Sequential``.
+    """
+    theta = fan_out(learner.model.theta, len(tasks.index))
+    phi = learner.adapt(tasks.support, steps).phi
+    with torch.no_grad():
+        before, after = (activations(learner.model, params, tasks.query.x) for params in (theta, phi))
+    return {layer: measure(_points(before[layer]), _points(after[layer])) for layer in before}
 
 
 def linear_cka(one: Tensor, other: Tensor) -> Tensor:
@@ -80,6 +102,11 @@ def mean_cca(one: Tensor, other: Tensor, tolerance: float = 1e-6) -> Tensor:
     _require(one, other)
     (u, rank_u), (v, rank_v) = (_basis(_centred(features), tolerance) for features in (one, other))
     return torch.linalg.svdvals(u.mT @ v).sum(-1) / torch.minimum(rank_u, rank_v)
+
+
+def _points(features: Tensor) -> Tensor:
+    """Points before features: (B, K, d) as it is, (B, K, channels, height, width) to (B, K height width, channels)."""
+    return features.movedim(2, -1).flatten(1, -2)
 
 
 def _centred(features: Tensor) -> Tensor:

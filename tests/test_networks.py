@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch.func import grad, vmap
 
-from mamlbook import BatchNorm, conv4, mlp
-from mamlbook.networks import FixedNorm, contextual
+from mamlbook import BatchNorm, Data, Model, Tasks, conv4, maml, mlp
+from mamlbook.layers import FixedNorm
+from mamlbook.networks import Recurrent, contextual
 
 
 def meta_gradient(native, batched):
@@ -157,3 +158,40 @@ def test_a_norm_stands_before_each_activation(norm):
     ]
     assert net(torch.rand(5, 3)).shape == (5, 2)
     assert torch.equal(net.linear2.weight, mlp(3, 8, 6, 2).linear2.weight)
+
+
+def test_recurrent_is_torchs_unit_where_the_two_have_the_same_form():
+    """torch multiplies the reset gate after the matrix, ours before: the same when the state's part is a multiple of 1.
+
+    Its gates are ordered reset, keep, new, and each has two biases.
+    """
+    width, generator = 3, torch.Generator().manual_seed(0)
+    ours, theirs = Recurrent(2, width, 1).double(), torch.nn.GRU(2, width, batch_first=True).double()
+    with torch.no_grad():
+        ours.candidate.weight[:, 2:] = 0.7 * torch.eye(width)
+        keep, reset = ours.gates.weight.chunk(2)
+        new = ours.candidate.weight
+        theirs.weight_ih_l0.copy_(torch.cat([reset[:, :2], keep[:, :2], new[:, :2]]))
+        theirs.weight_hh_l0.copy_(torch.cat([reset[:, 2:], keep[:, 2:], new[:, 2:]]))
+        keep, reset = ours.gates.bias.chunk(2)
+        theirs.bias_ih_l0.copy_(torch.cat([reset, keep, ours.candidate.bias]))
+        theirs.bias_hh_l0.zero_()
+    x = torch.randn(4, 5, 2, dtype=torch.float64, generator=generator)
+    torch.testing.assert_close(ours(x), ours.head(theirs(x)[1][0]), rtol=0, atol=1e-12)
+
+
+def test_meta_gradient_of_a_recurrent_network_equals_finite_differences():
+    generator = torch.Generator().manual_seed(0)
+    model = Model(Recurrent(1, 4, 1), F.mse_loss).double()
+    series = torch.randn(3, 8, 5, 1, dtype=torch.float64, generator=generator)
+    tasks = Tasks(*(Data(x, x.sum(2)) for x in series.split(4, 1)), index=torch.full((3,), -1))
+    learner = maml(model, 0.1, 2)
+    direction = [torch.randn(t.shape, dtype=t.dtype, generator=generator) for t in model.theta]
+    slope = sum((g * d).sum() for g, d in zip(learner.meta_gradient(tasks), direction, strict=True)).item()
+    ends = []
+    for step in (1e-5, -2e-5):
+        with torch.no_grad():
+            for t, d in zip(model.theta, direction, strict=True):
+                t += step * d
+        ends.append(learner(tasks)[1].mean().item())
+    assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(slope, rel=1e-7)

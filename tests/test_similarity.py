@@ -5,9 +5,9 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
 from battery import sine_model, sine_tasks
-from mamlbook import Model, conv4, mlp
+from mamlbook import Data, Model, Tasks, conv4, keep, maml, mlp
 from mamlbook.numerics import fan_out
-from mamlbook.similarity import activations, linear_cka, mean_cca
+from mamlbook.similarity import activations, change, linear_cka, mean_cca
 
 
 def noise(*shape, seed=0):
@@ -93,6 +93,30 @@ def test_activations_of_convolutions_have_their_pixels():
     found = activations(model, fan_out(model.theta, 2), x)
     assert found["block1"].shape == (2, 5, 2, 8, 8)
     torch.testing.assert_close(found["head"], model(fan_out(model.theta, 2), x))
+
+
+def test_what_changes_is_what_adapts():
+    model, tasks = sine_model(), sine_tasks(queries=30)
+    found = change(maml(model, 0.1, 1, keep(lambda name: name.startswith("linear2"))), tasks, linear_cka, steps=3)
+    assert all(alike.shape == (5,) for alike in found.values())
+    assert torch.allclose(found["activation1"], torch.ones(5).double())
+    assert (found["activation2"] < 1 - 1e-6).all()
+    nothing = change(maml(model, 0.1, 1), tasks, mean_cca, steps=0)
+    assert all(torch.allclose(alike, torch.ones(5).double()) for alike in nothing.values())
+
+
+def test_pixels_are_points():
+    model = Model(conv4(3, filters=2, size=16), cross_entropy)
+    x, y = torch.rand(2, 6, 1, 16, 16), torch.arange(3).repeat(2, 2)
+    shapes = {}
+    seen = iter(activations(model, fan_out(model.theta, 2), x))
+    change(
+        maml(model, 0.1),
+        Tasks(Data(x, y), Data(x, y), torch.tensor([-1, -1])),
+        lambda one, other: shapes.setdefault(next(seen), one.shape),
+    )
+    assert shapes["block1"] == (2, 6 * 8 * 8, 2)
+    assert shapes["head"] == (2, 6, 3)
 
 
 def test_what_is_wrong_is_named():

@@ -5,6 +5,7 @@ import pytest
 from mamlbook.figures.widgets import (
     adaptation_pattern,
     arrows,
+    diagnosis,
     diversity_dial,
     kink,
     pull,
@@ -14,10 +15,12 @@ from mamlbook.figures.widgets import (
 )
 from shown import assert_fits
 from test_widgets import starts
+from test_widgets_diagnosis import failures
 from test_widgets_diversity import measured
 
 FIGURES = {
     "arrows": arrows,
+    "diagnosis": lambda: diagnosis(failures()),
     "diversity": lambda: diversity_dial(measured()),
     "kink": kink,
     "pattern": lambda: adaptation_pattern(starts()["maml"]),

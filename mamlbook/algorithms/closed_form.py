@@ -34,7 +34,7 @@ def kernel_ridge(model: Model, lam: float = 0.01) -> MetaLearner:
     return MetaLearner(model, KernelRidge(Features(), lam), Exact())
 
 
-def ntk_ridge(model: Model, lam: float = 0.1) -> MetaLearner:
+def ntk_ridge(model: Model, lam: float = 0.01) -> MetaLearner:
     """Ridge regression with the neural tangent kernel: Meta-RKHS-II at infinite time, with a ridge for the inverse.
 
     f(x) = f_theta(x) + H(x, X) (H + lam n I)^-1 (Y - f_theta(X)).
@@ -44,7 +44,7 @@ def ntk_ridge(model: Model, lam: float = 0.1) -> MetaLearner:
     return MetaLearner(model, KernelRidge(Tangent(), lam), Exact())
 
 
-def meta_rkhs_2(model: Model, time: float = 1.0) -> MetaLearner:
+def meta_rkhs_2(model: Model, time: float = 10.0) -> MetaLearner:
     """Meta-RKHS-II: gradient flow for a time under the tangent kernel that theta has.
 
     f(x) = f_theta(x) + H(x, X) H^-1 (I - exp(-t H / n)) (Y - f_theta(X)).

@@ -11,22 +11,24 @@ from mamlbook.metagradient import FiniteDifference, Forward, Implicit, Truncated
 from mamlbook.model import Model
 from mamlbook.networks import mlp
 
-LAM, ITERATIONS, LAST = 2.0, 5, 1
+LAM, DAMPING, ITERATIONS, LAST = 5.0, 1.0, 5, 1
 
 
 def imaml(
     model: Model,
-    alpha: float = 0.02,
-    steps: int = 10,
+    alpha: float = 0.01,
+    steps: int = 16,
     lam: float = LAM,
     iterations: int = ITERATIONS,
-    damping: float = 0.0,
+    damping: float = DAMPING,
 ) -> MetaLearner:
     """Implicit MAML: descend to the minimum of the pulled objective, and differentiate the minimum.
 
-    grad = mean_b (I + H_b / lam)^-1 grad L_b(phi_b),  phi_b = argmin L_b^support + lam / 2 ||phi - theta||^2,
+    grad = mean_b ((1 + damping) I + H_b / lam)^-1 grad L_b(phi_b),
+    phi_b = argmin L_b^support(phi) + lam / 2 ||phi - theta||^2,
 
-    by ``iterations`` conjugate gradients at the phi_b that S steps have reached.
+    by ``iterations`` conjugate gradients at the phi_b that S steps have reached. The paper's formula has no damping;
+    the one here is that of its code, and without it phi_b has to be much nearer to the minimum.
 
     References: [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630).
     """
@@ -34,7 +36,7 @@ def imaml(
 
 
 def imaml_neumann(
-    model: Model, alpha: float = 0.02, steps: int = 10, lam: float = LAM, iterations: int = ITERATIONS
+    model: Model, alpha: float = 0.01, steps: int = 16, lam: float = LAM, iterations: int = ITERATIONS
 ) -> MetaLearner:
     """Implicit MAML with the Neumann series of rate alpha in the place of conjugate gradients.
 
@@ -85,7 +87,7 @@ ROWS: dict[str, Algorithm] = {
     "imaml": Algorithm(
         imaml,
         factor="meta-gradient",
-        replaces="the Jacobian of the way, by that of the minimum with a pull: (I + H/λ)⁻¹, by conjugate gradients",
+        replaces="the Jacobian of the way, by that of the pulled minimum: (I + H/λ)⁻¹, damped, by conjugate gradients",
         gradients=lambda steps: steps + 2,
         products=lambda steps: ITERATIONS,
         memory="flat",
@@ -94,7 +96,7 @@ ROWS: dict[str, Algorithm] = {
     "imaml-neumann": Algorithm(
         imaml_neumann,
         factor="meta-gradient",
-        replaces="the same, by a Neumann series of rate α",
+        replaces="the same, without damping, by a Neumann series of rate α",
         gradients=lambda steps: steps + 2,
         products=lambda steps: ITERATIONS,
         memory="flat",

@@ -4,6 +4,7 @@ from mamlbook.figures.conflict import conflict
 from mamlbook.figures.curves import bars, curve, steps, trade_off
 from mamlbook.figures.diagrams import episode, two_loops, unrolled
 from mamlbook.figures.field import field
+from mamlbook.figures.fits import fits
 from mamlbook.figures.limits import sensitivity, tracking
 from mamlbook.figures.panels import panels
 from mamlbook.figures.regression import adaptation
@@ -18,6 +19,7 @@ __all__ = [
     "dots",
     "episode",
     "field",
+    "fits",
     "heat",
     "panels",
     "rows",

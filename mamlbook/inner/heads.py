@@ -52,8 +52,10 @@ class MinimumNorm(nn.Module):
         f, b = _class_means(model, support, theta)
         ff, fb, bb = ((u * v).sum(-1, keepdim=True) for u, v in ((f, f), (f, b), (b, b)))
         high, low = self.scores
-        # Two means that point the same way cannot be told apart: the floor keeps the head finite.
-        area = (ff * bb - fb.square()).clamp(min=1e-6 * ff.detach() * bb.detach())
+        # Two means that point the same way cannot be told apart, nor a class that is not there: the floor keeps the
+        # head finite.
+        floor = (1e-6 * ff * bb).detach().clamp(min=torch.finfo(ff.dtype).tiny ** 0.5)
+        area = torch.maximum(ff * bb - fb.square(), floor)
         return with_head(theta, ((high * bb - low * fb) * f - (high * fb - low * ff) * b) / area)
 
 

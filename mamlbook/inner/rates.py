@@ -42,8 +42,8 @@ class LearnedRates(nn.Module):
         return torch.ones(self.steps, *shape, dtype=weight.dtype, device=weight.device)
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
-        row = min(place.step, self.steps - 1)
-        return [g if g is None else rate[row] * g for g, rate in zip(gradients, self.rates, strict=True)]
+        rates = [rate[min(place.step, self.steps - 1)] for rate in self.rates]
+        return [g if g is None else s * g for g, s in zip(gradients, rates, strict=True)]
 
     def extra_repr(self) -> str:
         return f"per={self.per!r}, steps={self.steps}"

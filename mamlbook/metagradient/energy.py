@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mamlbook.inner.base import ALL, Adapted, at_least_zero
+from mamlbook.inner.base import ALL, at_least_zero
 from mamlbook.numerics import Params, dot, gradient_of
 from mamlbook.problem import Problem
 
@@ -33,16 +33,16 @@ class Energy(nn.Module):
         self.two_samples = two_samples
 
     def forward(self, problem: Problem) -> Tensor:
+        return gradient_of(*self.energies(problem))
+
+    def energies(self, problem: Problem) -> tuple[Tensor, Tensor]:
+        """The query losses at theta, and the same less what is rewarded, both (B,)."""
         start = next(iter(problem.path(unroll=ALL)))
         losses = problem.query(start)
-        return gradient_of(losses, losses - self.alpha * self.reward(problem, start, losses))
-
-    def reward(self, problem: Problem, start: Adapted, losses: Tensor) -> Tensor:
-        """What alpha multiplies: ||g_query||^2, or <g_support, g_query>, (B,)."""
-        query = _gradient(losses, problem.theta)
-        if not self.two_samples:
-            return dot(query, query)
-        return dot(_gradient(start.inner(problem.theta, start.phi), problem.theta), query)
+        query = other = _gradient(losses, problem.theta)
+        if self.two_samples:
+            other = _gradient(start.inner(problem.theta, start.phi), problem.theta)
+        return losses, losses - self.alpha * dot(other, query)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha:g}" + (", two_samples=True" if self.two_samples else "")

@@ -2,7 +2,7 @@
 
 from mamlbook.tasks.base import Data, Fixed, SupportOnly, TaskDistribution, Tasks, never_again, require_tasks
 from mamlbook.tasks.collection import WaveCollection
-from mamlbook.tasks.families import Drifting, Lines, Mixture, SquareWaves
+from mamlbook.tasks.families import Drifting, Lines, Mixture, Signs, SquareWaves
 from mamlbook.tasks.glyphs import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot import background, evaluation, omniglot, paper_split
@@ -20,6 +20,7 @@ __all__ = [
     "Mixture",
     "Pool",
     "Quadratics",
+    "Signs",
     "Sinusoids",
     "SquareWaves",
     "SupportOnly",

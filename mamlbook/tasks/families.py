@@ -68,6 +68,23 @@ class SquareWaves:
         return split(x, amplitude * torch.sign(torch.sin(x - phase)), self.shots)
 
 
+class Signs:
+    """Two classes from a family of curves: is the curve above zero?
+
+    Shapes: x is that of the curves, and y (B, shots) or (B, queries), 1 above zero and 0 elsewhere.
+    """
+
+    def __init__(self, curves: TaskDistribution):
+        self.curves = curves
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        support, query, index = self.curves.draw(tasks, generator)
+        return Tasks(*(Data(d.x, (d.y[..., 0] > 0).long()) for d in (support, query)), index)
+
+    def __repr__(self) -> str:
+        return f"Signs({self.curves!r})"
+
+
 class Mixture:
     """Every task comes from one of several distributions, chosen with given probabilities.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -113,19 +112,20 @@ class ClosedForm:
         joint mean g(theta),   MAML mean J^T g(phi),   FOMAML mean g(phi),   Reptile mean (theta - phi).
 
     Each is affine in theta, so its fixed point solves one linear system. With the pull ``lam`` a step is
-    phi <- phi - alpha ((A + lam I) phi - r - lam theta), and iMAML's is mean (I + A / lam)^-1 g(phi). The pull is that
-    of iMAML's row and no other's.
+    phi <- phi - alpha ((A + lam I) phi - r - lam theta), and iMAML's is mean ((1 + damping) I + A / lam)^-1 g(phi). The
+    pull and the damping are those of iMAML's rows and of no other; the paper's iMAML has ``damping`` 0.
 
     Shapes: ``tasks`` of (B, K, d) and (B, K, 1); theta is (d,), phi is (B, d).
     """
 
-    def __init__(self, tasks: Tasks, alpha: float, steps: int, lam: float = 2.0):
+    def __init__(self, tasks: Tasks, alpha: float, steps: int, lam: float = 5.0, damping: float = 1.0):
         (x, y), (xq, yq), _ = tasks
         self.support_curvature, support_pull = x.mT @ x, (x.mT @ y)[..., 0]
         self.query_curvature, self.query_pull = xq.mT @ xq, (xq.mT @ yq)[..., 0]
         self.query = tasks.query
         self.identity = torch.eye(x.shape[-1], dtype=x.dtype)
-        self.alpha, self.steps, self.lam, self.support_pull = alpha, steps, lam, support_pull
+        self.alpha, self.steps, self.support_pull = alpha, steps, support_pull
+        self.lam, self.damping = lam, damping
         self.one_step = one_step = self.identity - alpha * self.support_curvature
         self.jacobian = torch.linalg.matrix_power(one_step, steps)
         self.offset = torch.zeros_like(support_pull)
@@ -143,16 +143,20 @@ class ClosedForm:
         left = torch.linalg.matrix_power(self.identity - self.alpha * curvature, self.steps)
         return minimum + (left @ (theta - minimum)[..., None])[..., 0]
 
-    def implicit(self, theta: Tensor, iterations: float = math.inf) -> Tensor:
-        """The implicit gradient at that phi, or so many terms after the first of its Neumann series: (B, d).
+    def implicit(self, theta: Tensor) -> Tensor:
+        """The implicit gradient at that phi, ((1 + damping) I + A / lam)^-1 g(phi): (B, d)."""
+        damped = (1 + self.damping) * self.identity + self.support_curvature / self.lam
+        return torch.linalg.solve(damped, self.query_gradient(self.pulled(theta)))
 
-        (I + A / lam)^-1 (I - (I - alpha (A + lam I))^(iterations + 1)) g(phi).
+    def series(self, theta: Tensor, products: int) -> Tensor:
+        """The Neumann series of rate alpha in its place, undamped: (B, d).
+
+        sum_{j=0}^{products} alpha lam (I - alpha lam M)^j g(phi) = M^-1 (I - (I - alpha lam M)^{products + 1}) g(phi)
+        with M = I + A / lam.
         """
-        g = self.query_gradient(self.pulled(theta))
-        if iterations < math.inf:
-            term = self.identity - self.alpha * (self.support_curvature + self.lam * self.identity)
-            g = g - (torch.linalg.matrix_power(term, iterations + 1) @ g[..., None])[..., 0]
-        return torch.linalg.solve(self.identity + self.support_curvature / self.lam, g)
+        g, pulled = self.query_gradient(self.pulled(theta)), self.identity + self.support_curvature / self.lam
+        left = torch.linalg.matrix_power(self.identity - self.alpha * self.lam * pulled, products + 1)
+        return torch.linalg.solve(pulled, g - (left @ g[..., None])[..., 0])
 
     def query_gradient(self, phi: Tensor) -> Tensor:
         """g(phi) = Q phi - q of each task: (B, d) or (d,) to (B, d)."""
@@ -196,7 +200,7 @@ META_GRADIENTS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
     "fomaml": lambda exact, theta: exact.query_gradient(exact.adapted(theta)),
     "reptile": lambda exact, theta: theta - exact.adapted(theta),
     "imaml": lambda exact, theta: exact.implicit(theta),
-    "imaml-neumann": lambda exact, theta: exact.implicit(theta, iterations=5),
+    "imaml-neumann": lambda exact, theta: exact.series(theta, products=5),
     "truncated": _truncated,
     "forward-mode": _maml,
     "finite-difference": _maml,  # the gradient is linear, so its central difference is exact

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamlbook import Sinusoids
-from mamlbook.tasks import Drifting, Fixed, Lines, Mixture, Quadratics, SquareWaves
+from mamlbook.tasks import Drifting, Fixed, Lines, Mixture, Quadratics, Signs, SquareWaves
 
 FAMILIES = [Sinusoids, Lines, SquareWaves]
 
@@ -31,6 +31,14 @@ def test_support_and_query_lie_on_one_line():
     torch.testing.assert_close(slope * query.x[..., 0] + intercept, query.y[..., 0], rtol=0, atol=1e-3)
     assert -1.001 <= slope.min() < -0.9 < 1.9 < slope.max() <= 2.001
     assert 2.999 <= intercept.min() < 3.1 < 3.9 < intercept.max() <= 4.001
+
+
+def test_signs_are_the_sides_of_the_curve():
+    curves, classes = (family.draw(3, generator()) for family in (Sinusoids(), Signs(Sinusoids())))
+    for curve, labelled in zip(curves[:2], classes[:2], strict=True):
+        assert torch.equal(curve.x, labelled.x)
+        assert torch.equal(labelled.y, (curve.y[..., 0] > 0).long())
+    assert repr(Signs(Sinusoids())) == f"Signs({Sinusoids()!r})"
 
 
 def line_through(data):

@@ -2,6 +2,7 @@
 
 from mamlbook.figures.widgets.arrows import arrows
 from mamlbook.figures.widgets.base import Widget, widget
+from mamlbook.figures.widgets.diagnosis import diagnosis
 from mamlbook.figures.widgets.diversity import diversity_dial
 from mamlbook.figures.widgets.kink import kink
 from mamlbook.figures.widgets.pattern import adaptation_pattern
@@ -14,6 +15,7 @@ __all__ = [
     "Widget",
     "adaptation_pattern",
     "arrows",
+    "diagnosis",
     "diversity_dial",
     "kink",
     "pull",
