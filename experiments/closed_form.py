@@ -21,7 +21,7 @@ from tqdm import tqdm
 from experiments import arguments
 from experiments.sweeps import numbers
 from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, Tasks, accuracy, evaluate, fit, maml, mlp
-from mamlbook.algorithms.closed_form import fiml, kernel_ridge, ntk_ridge, protomaml
+from mamlbook.algorithms.closed_form import fiml, kernel_ridge, line_search, ntk_ridge, protomaml
 from mamlbook.record import environment, record
 from mamlbook.tasks import Episodes, glyph_split, glyphs
 from mamlbook.tasks.sinusoid import split, uniform
@@ -38,10 +38,11 @@ WAVES: dict[str, Callable[[Model], MetaLearner]] = {
     "NTK ridge": ntk_ridge,
     "MAML, 1 step": lambda model: maml(model, 0.01, 1),
     "MAML, 5 steps": lambda model: maml(model, 0.01, 5),
+    "line search, 1 step": line_search,
 }
 LETTERS: dict[str, Callable[[Model], MetaLearner]] = {
     "kernel ridge": kernel_ridge,
-    "kernel ridge, scores x 10": kernel_ridge,
+    "kernel ridge, scores × 10": kernel_ridge,
     "MAML, 5 steps": lambda model: maml(model, 0.4, 5),
     "ProtoMAML": lambda model: protomaml(model, 0.1, 5),
     "FIML": fiml,

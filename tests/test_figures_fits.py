@@ -11,7 +11,7 @@ from mamlbook.algorithms.closed_form import kernel_ridge
 def test_each_panel_has_its_points_and_a_curve_near_them():
     learner = kernel_ridge(Model(mlp(1, 40, 40, 1, seed=0), mse_loss), lam=1e-6)
     figure = figures.fits(learner, Sinusoids(), (1, 3), seed=2)
-    assert [ax.get_title() for ax in figure.axes] == ["1 point", "3 points"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["1 point", "3 points"]
     for ax, count in zip(figure.axes, (1, 3), strict=True):
         lines = {entry.get_label(): entry for entry in ax.get_lines()}
         assert list(lines) == ["wave", "start", "solution", "points"]

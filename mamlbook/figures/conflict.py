@@ -34,7 +34,7 @@ def conflict(gradients: Tensor, c: float) -> Figure:
         "joint": (mean, "their mean"),
         "maml": (averse, "conflict-averse"),
     }
-    with drawing(6.6, 3.9) as (fig, ax):
+    with drawing(6.6, 3.2) as (fig, ax):
         reach = 1.35 * max(end.norm().item() for end, _ in ends.values())
         _helps_both(ax, pulls, 3 * reach)
         turn = torch.linspace(0, 2 * math.pi, 200)
@@ -48,9 +48,10 @@ def conflict(gradients: Tensor, c: float) -> Figure:
         for role, (end, name) in ends.items():
             _pull(ax, end, COLOURS[role], name)
         places = torch.stack([end for end, _ in ends.values()] + [torch.zeros(2).double()])
-        low, high = places.min(0).values, places.max(0).values
-        pad = 0.35 * (high - low).max().item()
-        ax.set(xlim=(low[0] - pad, high[0] + pad), ylim=(low[1] - pad, high[1] + pad), xticks=[], yticks=[])
+        (left, bottom), (right, top) = places.min(0).values.tolist(), places.max(0).values.tolist()
+        wide, high = right - left, max(top - bottom, 0.3 * (right - left))
+        ax.set(xlim=(left - 0.22 * wide, left + 1.18 * wide), xticks=[], yticks=[])
+        ax.set(ylim=(bottom - 0.3 * high, bottom + 1.1 * high))
         ax.set_aspect("equal")
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)

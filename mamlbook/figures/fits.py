@@ -26,7 +26,7 @@ def fits(learner: MetaLearner, waves: Sinusoids, shots: Sequence[int], *, seed: 
     support, query, _ = drawn.like(learner.model.theta[0])
     order = query.x[0, :, 0].argsort()
     x, y = query.x[:, order], query.y[:, order]
-    with drawing(8.4, 3.4, columns=len(shots), sharey=True, squeeze=False) as (fig, axes):
+    with drawing(6.6, 3.4, columns=len(shots), sharey=True, squeeze=False) as (fig, axes):
         for ax, count in zip(axes[0], shots, strict=True):
             points = Data(*(t[:, :count] for t in support))
             solved = learner.adapt(points)
@@ -34,7 +34,7 @@ def fits(learner: MetaLearner, waves: Sinusoids, shots: Sequence[int], *, seed: 
             for label, phi, role in (("start", solved.start, "joint"), ("solution", solved.phi, "maml")):
                 ax.plot(x[0, :, 0], solved.predict(phi, x).detach()[0, :, 0], label=label, **line(role))
             ax.plot(points.x[0, :, 0], points.y[0, :, 0], "o", color=COLOURS["support"], label="points")
-            ax.set(title=f"{count} point{'s' * (count > 1)}", xlabel="x")
+            ax.set(title=f"{count} point{'s' * (count > 1)}", xlabel="x", xticks=[-5, 0, 5])
         axes[0, 0].set_ylabel("y")
         fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig

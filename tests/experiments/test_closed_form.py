@@ -23,7 +23,7 @@ def test_the_command_records_every_method_and_seed(tmp_path, capsys, monkeypatch
         assert set(run["error"]) == {"0", "1"}
         for seed in run["error"].values():
             assert [len(seed[key]) for key in ("losses", "support", "beyond")] == [2, 2, len(experiment.BEYOND)]
-            assert len(seed["new"]) == (11 if "MAML" in name else 2)
+            assert len(seed["new"]) == (11 if "step" in name else 2)
             assert seed["new"][-1] == seed["support"][-1]
 
 
