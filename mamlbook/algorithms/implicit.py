@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import nn
 
 from mamlbook.algorithms.base import Algorithm
@@ -21,22 +24,30 @@ def imaml(
     lam: float = LAM,
     iterations: int = ITERATIONS,
     damping: float = DAMPING,
+    rule: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
 ) -> MetaLearner:
     """Implicit MAML: descend to the minimum of the pulled objective, and differentiate the minimum.
 
     grad = mean_b ((1 + damping) I + H_b / lam)^-1 grad L_b(phi_b),
     phi_b = argmin L_b^support(phi) + lam / 2 ||phi - theta||^2,
 
-    by ``iterations`` conjugate gradients at the phi_b that S steps have reached. The paper's formula has no damping;
-    the one here is that of its code, and without it phi_b has to be much nearer to the minimum.
+    by ``iterations`` conjugate gradients at the phi_b that S steps of ``rule`` have reached. The paper's formula has no
+    damping; the one here is that of its code, and without it phi_b has to be much nearer to the minimum. The rule is
+    Adam because an implicit gradient does not hear that plain steps are about to diverge: with them the curvature grows
+    until they do.
 
     References: [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps, lam=lam), Implicit(iterations, damping=damping))
+    return MetaLearner(model, GradientDescent(alpha, steps, rule=rule, lam=lam), Implicit(iterations, damping=damping))
 
 
 def imaml_neumann(
-    model: Model, alpha: float = 0.01, steps: int = 16, lam: float = LAM, iterations: int = ITERATIONS
+    model: Model,
+    alpha: float = 0.01,
+    steps: int = 16,
+    lam: float = LAM,
+    iterations: int = ITERATIONS,
+    rule: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
 ) -> MetaLearner:
     """Implicit MAML with the Neumann series of rate alpha in the place of conjugate gradients.
 
@@ -44,7 +55,7 @@ def imaml_neumann(
 
     References: [Lorraine et al., 2020](https://arxiv.org/abs/1911.02590).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps, lam=lam), Implicit(iterations, "neumann"))
+    return MetaLearner(model, GradientDescent(alpha, steps, rule=rule, lam=lam), Implicit(iterations, "neumann"))
 
 
 def truncated(model: Model, alpha: float = 0.01, steps: int = 5, last: int = LAST) -> MetaLearner:

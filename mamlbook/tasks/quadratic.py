@@ -173,9 +173,10 @@ class ClosedForm:
         Raises:
             ValueError: there is no closed form under that name.
         """
-        if algorithm not in META_GRADIENTS:
-            raise ValueError(f"algorithm: expected one of {sorted(META_GRADIENTS)}, got {algorithm!r}")
-        return META_GRADIENTS[algorithm](self, theta).mean(0)
+        known = META_GRADIENTS | WITH_PLAIN_STEPS
+        if algorithm not in known:
+            raise ValueError(f"algorithm: expected one of {sorted(known)}, got {algorithm!r}")
+        return known[algorithm](self, theta).mean(0)
 
     def fixed_point(self, algorithm: str) -> Tensor:
         """The theta at which the algorithm's meta-gradient vanishes: (d,)."""
@@ -199,10 +200,14 @@ META_GRADIENTS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
     "maml": _maml,
     "fomaml": lambda exact, theta: exact.query_gradient(exact.adapted(theta)),
     "reptile": lambda exact, theta: theta - exact.adapted(theta),
-    "imaml": lambda exact, theta: exact.implicit(theta),
-    "imaml-neumann": lambda exact, theta: exact.series(theta, products=5),
     "truncated": _truncated,
     "forward-mode": _maml,
     "finite-difference": _maml,  # the gradient is linear, so its central difference is exact
 }
 """Each algorithm's meta-gradient per task, (B, d), written out for the linear model."""
+
+WITH_PLAIN_STEPS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
+    "imaml": lambda exact, theta: exact.implicit(theta),
+    "imaml-neumann": lambda exact, theta: exact.series(theta, products=5),
+}
+"""The same for rows whose own inner steps are those of another rule than plain gradient descent."""
