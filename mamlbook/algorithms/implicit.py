@@ -47,15 +47,19 @@ def imaml_neumann(
     steps: int = 16,
     lam: float = LAM,
     iterations: int = ITERATIONS,
+    rate: float | None = 0.003,
     rule: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
 ) -> MetaLearner:
-    """Implicit MAML with the Neumann series of rate alpha in the place of conjugate gradients.
+    """Implicit MAML with a Neumann series in the place of conjugate gradients.
 
-    grad = mean_b alpha lam sum_{j=0}^{iterations} (I - alpha (H_b + lam I))^j grad L_b(phi_b).
+    grad = mean_b rate lam sum_{j=0}^{iterations} (I - rate (H_b + lam I))^j grad L_b(phi_b).
+
+    The rate has to stay below 2 over the largest curvature, which grows in training.
 
     References: [Lorraine et al., 2020](https://arxiv.org/abs/1911.02590).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps, rule=rule, lam=lam), Implicit(iterations, "neumann"))
+    solver = GradientDescent(alpha, steps, rule=rule, lam=lam)
+    return MetaLearner(model, solver, Implicit(iterations, "neumann", rate))
 
 
 def truncated(model: Model, alpha: float = 0.01, steps: int = 5, last: int = LAST) -> MetaLearner:
@@ -107,11 +111,11 @@ ROWS: dict[str, Algorithm] = {
     "imaml-neumann": Algorithm(
         imaml_neumann,
         factor="meta-gradient",
-        replaces="the same, without damping, by a Neumann series of rate α",
+        replaces="the same, without damping, by a Neumann series",
         gradients=lambda steps: steps + 2,
         products=lambda steps: ITERATIONS,
         memory="flat",
-        assumes="the same, and α(h + λ) below 2 for the largest curvature h",
+        assumes="the same, and a rate of the series below 2 over the largest curvature",
     ),
     "truncated": Algorithm(
         truncated,

@@ -148,14 +148,14 @@ class ClosedForm:
         damped = (1 + self.damping) * self.identity + self.support_curvature / self.lam
         return torch.linalg.solve(damped, self.query_gradient(self.pulled(theta)))
 
-    def series(self, theta: Tensor, products: int) -> Tensor:
-        """The Neumann series of rate alpha in its place, undamped: (B, d).
+    def series(self, theta: Tensor, products: int, rate: float) -> Tensor:
+        """The Neumann series in its place, undamped: (B, d).
 
-        sum_{j=0}^{products} alpha lam (I - alpha lam M)^j g(phi) = M^-1 (I - (I - alpha lam M)^{products + 1}) g(phi)
+        sum_{j=0}^{products} rate lam (I - rate lam M)^j g(phi) = M^-1 (I - (I - rate lam M)^{products + 1}) g(phi)
         with M = I + A / lam.
         """
         g, pulled = self.query_gradient(self.pulled(theta)), self.identity + self.support_curvature / self.lam
-        left = torch.linalg.matrix_power(self.identity - self.alpha * self.lam * pulled, products + 1)
+        left = torch.linalg.matrix_power(self.identity - rate * self.lam * pulled, products + 1)
         return torch.linalg.solve(pulled, g - (left @ g[..., None])[..., 0])
 
     def query_gradient(self, phi: Tensor) -> Tensor:
@@ -208,6 +208,6 @@ META_GRADIENTS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
 
 WITH_PLAIN_STEPS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
     "imaml": lambda exact, theta: exact.implicit(theta),
-    "imaml-neumann": lambda exact, theta: exact.series(theta, products=5),
+    "imaml-neumann": lambda exact, theta: exact.series(theta, products=5, rate=0.003),
 }
 """The same for rows whose own inner steps are those of another rule than plain gradient descent."""

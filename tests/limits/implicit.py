@@ -50,7 +50,7 @@ def conjugate_gradients():
 
 def neumann():
     closed_form("imaml-neumann")
-    inverse("imaml-neumann", 0.0, iterations=3000)
+    inverse("imaml-neumann", 0.0, iterations=3000, rate=None)  # that of the inner loop
 
 
 LIMITS = {"imaml": conjugate_gradients, "imaml-neumann": neumann}
