@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import nn
 
 from mamlbook.algorithms.base import Algorithm
@@ -21,30 +24,42 @@ def imaml(
     lam: float = LAM,
     iterations: int = ITERATIONS,
     damping: float = DAMPING,
+    rule: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
 ) -> MetaLearner:
     """Implicit MAML: descend to the minimum of the pulled objective, and differentiate the minimum.
 
     grad = mean_b ((1 + damping) I + H_b / lam)^-1 grad L_b(phi_b),
     phi_b = argmin L_b^support(phi) + lam / 2 ||phi - theta||^2,
 
-    by ``iterations`` conjugate gradients at the phi_b that S steps have reached. The paper's formula has no damping;
-    the one here is that of its code, and without it phi_b has to be much nearer to the minimum.
+    by ``iterations`` conjugate gradients at the phi_b that S steps of ``rule`` have reached. The paper's formula has no
+    damping; the one here is that of its code, and without it phi_b has to be much nearer to the minimum. The rule is
+    Adam because an implicit gradient does not hear that plain steps are about to diverge: with them the curvature grows
+    until they do.
 
     References: [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps, lam=lam), Implicit(iterations, damping=damping))
+    return MetaLearner(model, GradientDescent(alpha, steps, rule=rule, lam=lam), Implicit(iterations, damping=damping))
 
 
 def imaml_neumann(
-    model: Model, alpha: float = 0.01, steps: int = 16, lam: float = LAM, iterations: int = ITERATIONS
+    model: Model,
+    alpha: float = 0.01,
+    steps: int = 16,
+    lam: float = LAM,
+    iterations: int = ITERATIONS,
+    rate: float | None = 0.003,
+    rule: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
 ) -> MetaLearner:
-    """Implicit MAML with the Neumann series of rate alpha in the place of conjugate gradients.
+    """Implicit MAML with a Neumann series in the place of conjugate gradients.
 
-    grad = mean_b alpha lam sum_{j=0}^{iterations} (I - alpha (H_b + lam I))^j grad L_b(phi_b).
+    grad = mean_b rate lam sum_{j=0}^{iterations} (I - rate (H_b + lam I))^j grad L_b(phi_b).
+
+    The rate has to stay below 2 over the largest curvature, which grows in training.
 
     References: [Lorraine et al., 2020](https://arxiv.org/abs/1911.02590).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps, lam=lam), Implicit(iterations, "neumann"))
+    solver = GradientDescent(alpha, steps, rule=rule, lam=lam)
+    return MetaLearner(model, solver, Implicit(iterations, "neumann", rate))
 
 
 def truncated(model: Model, alpha: float = 0.01, steps: int = 5, last: int = LAST) -> MetaLearner:
@@ -96,11 +111,11 @@ ROWS: dict[str, Algorithm] = {
     "imaml-neumann": Algorithm(
         imaml_neumann,
         factor="meta-gradient",
-        replaces="the same, without damping, by a Neumann series of rate α",
+        replaces="the same, without damping, by a Neumann series",
         gradients=lambda steps: steps + 2,
         products=lambda steps: ITERATIONS,
         memory="flat",
-        assumes="the same, and α(h + λ) below 2 for the largest curvature h",
+        assumes="the same, and a rate of the series below 2 over the largest curvature",
     ),
     "truncated": Algorithm(
         truncated,

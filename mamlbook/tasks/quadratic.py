@@ -148,14 +148,14 @@ class ClosedForm:
         damped = (1 + self.damping) * self.identity + self.support_curvature / self.lam
         return torch.linalg.solve(damped, self.query_gradient(self.pulled(theta)))
 
-    def series(self, theta: Tensor, products: int) -> Tensor:
-        """The Neumann series of rate alpha in its place, undamped: (B, d).
+    def series(self, theta: Tensor, products: int, rate: float) -> Tensor:
+        """The Neumann series in its place, undamped: (B, d).
 
-        sum_{j=0}^{products} alpha lam (I - alpha lam M)^j g(phi) = M^-1 (I - (I - alpha lam M)^{products + 1}) g(phi)
+        sum_{j=0}^{products} rate lam (I - rate lam M)^j g(phi) = M^-1 (I - (I - rate lam M)^{products + 1}) g(phi)
         with M = I + A / lam.
         """
         g, pulled = self.query_gradient(self.pulled(theta)), self.identity + self.support_curvature / self.lam
-        left = torch.linalg.matrix_power(self.identity - self.alpha * self.lam * pulled, products + 1)
+        left = torch.linalg.matrix_power(self.identity - rate * self.lam * pulled, products + 1)
         return torch.linalg.solve(pulled, g - (left @ g[..., None])[..., 0])
 
     def query_gradient(self, phi: Tensor) -> Tensor:
@@ -173,9 +173,10 @@ class ClosedForm:
         Raises:
             ValueError: there is no closed form under that name.
         """
-        if algorithm not in META_GRADIENTS:
-            raise ValueError(f"algorithm: expected one of {sorted(META_GRADIENTS)}, got {algorithm!r}")
-        return META_GRADIENTS[algorithm](self, theta).mean(0)
+        known = META_GRADIENTS | WITH_PLAIN_STEPS
+        if algorithm not in known:
+            raise ValueError(f"algorithm: expected one of {sorted(known)}, got {algorithm!r}")
+        return known[algorithm](self, theta).mean(0)
 
     def fixed_point(self, algorithm: str) -> Tensor:
         """The theta at which the algorithm's meta-gradient vanishes: (d,)."""
@@ -199,10 +200,14 @@ META_GRADIENTS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
     "maml": _maml,
     "fomaml": lambda exact, theta: exact.query_gradient(exact.adapted(theta)),
     "reptile": lambda exact, theta: theta - exact.adapted(theta),
-    "imaml": lambda exact, theta: exact.implicit(theta),
-    "imaml-neumann": lambda exact, theta: exact.series(theta, products=5),
     "truncated": _truncated,
     "forward-mode": _maml,
     "finite-difference": _maml,  # the gradient is linear, so its central difference is exact
 }
 """Each algorithm's meta-gradient per task, (B, d), written out for the linear model."""
+
+WITH_PLAIN_STEPS: dict[str, Callable[[ClosedForm, Tensor], Tensor]] = {
+    "imaml": lambda exact, theta: exact.implicit(theta),
+    "imaml-neumann": lambda exact, theta: exact.series(theta, products=5, rate=0.003),
+}
+"""The same for rows whose own inner steps are those of another rule than plain gradient descent."""
