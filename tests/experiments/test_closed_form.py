@@ -53,7 +53,7 @@ def test_half_a_training_is_on_its_way_to_what_is_stored(name):
     assert min(stored) / 1.5 < fresh < 6 * max(stored)
 
 
-def test_prototypes_know_letters_from_the_start():
-    fresh = experiment.letter_run("ProtoMAML", 77, 50, CPU)["new"]
+def test_a_quarter_of_the_training_on_letters_comes_close():
+    fresh = experiment.letter_run("ProtoMAML", 77, 50, CPU)["new"][5]
     stored = [run["new"][5] for run in recall("closed-form")["letters"]["ProtoMAML"]["error"].values()]
-    assert abs(fresh[5] - sum(stored) / len(stored)) < 0.1
+    assert 0.8 * min(stored) < fresh < max(stored)
