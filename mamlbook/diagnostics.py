@@ -20,10 +20,16 @@ def task_gradients(model: Model, data: Data) -> Params:
     return gradients
 
 
-def meta_gradients(learner: MetaLearner, tasks: Tasks) -> Tensor:
-    """Each task's own meta-gradient, as it enters the learner's weighting: a row for each task, (B, P)."""
+def meta_gradients(learner: MetaLearner, tasks: Tasks, *, seed: int = 0) -> Tensor:
+    """Each task's own meta-gradient, as it enters the learner's weighting: a row for each task, (B, P).
+
+    What is random in it is drawn from ``seed``, and the global generators are left as they were.
+    """
     problem = Problem.of(learner.model, learner.solver, tasks)
-    return torch.cat([g.flatten(1) for g in problem.gradients(learner.metagradient(problem))], 1)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        gradients = problem.gradients(learner.metagradient(problem))
+    return torch.cat([g.flatten(1) for g in gradients], 1)
 
 
 def alignment(gradients: Sequence[Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ from torch.autograd.functional import hessian
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, mse_loss
 
-from mamlbook import Data, Model, Sinusoids, gap, linear, maml, mlp
+from mamlbook import Data, GradientDescent, MetaLearner, Model, Sinusoids, gap, linear, maml, mlp
 from mamlbook.diagnostics import (
     agreement,
     alignment,
@@ -16,6 +16,7 @@ from mamlbook.diagnostics import (
     meta_gradients,
     task_gradients,
 )
+from mamlbook.metagradient import Evolution
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
 
@@ -145,3 +146,13 @@ def test_a_row_of_meta_gradients_is_that_of_the_task_alone():
     for b in range(3):
         alone = torch.cat([g.flatten() for g in learner.meta_gradient(tasks.pick([b]))])
         torch.testing.assert_close(rows[b], alone, rtol=0, atol=1e-13)
+
+
+def test_random_meta_gradients_are_seeded_and_leave_the_generator_alone():
+    learner = MetaLearner(small(), GradientDescent(0.1, 2), Evolution(2, 0.1))
+    tasks = Sinusoids(shots=6).draw(3, torch.Generator().manual_seed(0)).to(torch.float64)
+    before = torch.get_rng_state()
+    rows = meta_gradients(learner, tasks, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(meta_gradients(learner, tasks, seed=1), rows)
+    assert not torch.equal(meta_gradients(learner, tasks), rows)

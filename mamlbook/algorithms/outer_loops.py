@@ -10,7 +10,7 @@ from mamlbook.model import Model
 from mamlbook.weighting import Agreement, ConflictAverse, Learned, Robust, Softmax
 
 
-def softmax_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperature: float = 1.0) -> MetaLearner:
+def softmax_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperature: float = 5.0) -> MetaLearner:
     """MAML of the smoothed worst case.
 
     grad = sum_b w_b (d phi_b / d theta)^T grad L_b(phi_b),  w = softmax_b(L_b(phi_b) / T).
@@ -18,7 +18,7 @@ def softmax_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperatu
     return MetaLearner(model, GradientDescent(alpha, steps), Exact(), Softmax(temperature))
 
 
-def robust(model: Model, alpha: float = 0.01, steps: int = 1, tasks: int = 25, rate: float = 0.01) -> MetaLearner:
+def robust(model: Model, alpha: float = 0.01, steps: int = 1, tasks: int = 25, rate: float = 0.001) -> MetaLearner:
     """Task-robust MAML: the worst case over a finite collection, as a game.
 
     min_theta max_p sum_i p_i L_i(phi_i(theta)),  p in the simplex.
@@ -38,7 +38,7 @@ def learned_weights(model: Model, alpha: float = 0.01, steps: int = 1, tasks: in
     return MetaLearner(model, GradientDescent(alpha, steps), Exact(), Learned(tasks))
 
 
-def amfs_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperature: float = 0.1) -> MetaLearner:
+def amfs_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperature: float = 1.0) -> MetaLearner:
     """MAML with tasks weighted by how well their meta-gradients agree, a reconstruction from the abstract.
 
     grad = sum_b w_b g_b,  w = softmax_b(cos(g_b, mean_c g_c) / T),  g_b = (d phi_b / d theta)^T grad L_b(phi_b).
@@ -58,7 +58,7 @@ def conflict_averse(model: Model, alpha: float = 0.01, steps: int = 1, c: float 
     return MetaLearner(model, GradientDescent(alpha, steps), Exact(), ConflictAverse(c))
 
 
-def moml(model: Model, alpha: float = 0.01, steps: int = 1, tasks: int = 25, rate: float = 0.5) -> MetaLearner:
+def moml(model: Model, alpha: float = 0.01, steps: int = 1, tasks: int = 25, rate: float = 0.8) -> MetaLearner:
     """Memory-based MAML: the query gradient is taken at an average of a task's solutions.
 
     u_i <- (1 - r) u_i + r phi_i,  grad = mean_b (d phi_b / d theta)^T grad L_b(u_b).
