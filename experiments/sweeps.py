@@ -197,7 +197,10 @@ def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: d
         "protocol": f"squared error after 0..{TEST_STEPS} steps on {TEST_POINTS} new points of {TEST_TASKS} waves: "
         "mean, half-width of its 95 % interval, median; mean largest eigenvalue of the support Hessian of "
         f"{CURVATURE_TASKS} waves; per seed",
-        "training": {"iterations": iterations, "default": {k: str(v) for k, v in Setting()._asdict().items()}},
+        "training": {
+            "iterations": iterations,
+            "default": {k: getattr(v, "__name__", str(v)) for k, v in Setting()._asdict().items()},
+        },
         "seconds": round(time.perf_counter() - started),
         **environment(device),
     }
