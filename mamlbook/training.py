@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mamlbook.distributed import Shared, require_same
 from mamlbook.learner import MetaLearner
-from mamlbook.tasks.base import TaskDistribution
+from mamlbook.processes import Group
+from mamlbook.tasks.base import TaskDistribution, Tasks
 
 Rate = float | Callable[[int], float]
 
@@ -72,6 +74,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    group: Group | None = None,
 ) -> History:
     """Meta-train theta for ``steps`` outer steps of ``tasks`` fresh tasks each.
 
@@ -81,15 +84,19 @@ def fit(
     written; ``resume=True`` continues from there, bit for bit. ``device=None`` leaves the learner where it is, 'auto'
     takes the GPU if there is one. ``progress=None`` shows a bar in a terminal only.
 
+    A ``group`` from ``mamlbook.processes`` shares every meta-batch among its processes, which all call this alike. Each
+    meta-gradient is that of one process up to rounding. The first writes the checkpoint, where all can read it.
+
     Raises:
         ValueError: a number out of range, an unknown device, or a checkpoint of another configuration.
         NonFiniteLoss: the query loss became nan or infinite; the last checkpoint is left as it was.
+        RuntimeError: the processes of the group have come to hold different things; ``ProcessLost``: one has ended.
     """
     if min(steps, tasks, every) < 1:
         raise ValueError(f"steps, tasks, every: expected at least 1 each, got {steps}, {tasks}, {every}")
     if device is not None:
         learner.to(pick_device(device))
-    run = _Run(learner, optimizer, seed, f"{learner}\n{tasks} tasks, seed {seed}, {distribution!r}", checkpoint)
+    run = _Run(learner, optimizer, seed, f"{tasks} tasks, seed {seed}, {distribution!r}", checkpoint, group)
     if resume:
         run.restore()
     rate = beta if callable(beta) else lambda step: beta
@@ -100,12 +107,17 @@ def fit(
 class _Run:
     """The state of one meta-training: what a checkpoint has to hold."""
 
-    def __init__(self, learner: MetaLearner, optimizer: Callable, seed: int, configuration: str, checkpoint):
+    def __init__(self, learner: MetaLearner, optimizer: Callable, seed: int, drawn: str, checkpoint, group):
         self.learner = learner
         self.optimizer = optimizer(learner.parameters(), lr=0.0)
         self.generator = torch.Generator().manual_seed(seed)
-        self.history = History(configuration)
+        self.history = History(f"{learner}\n{drawn}")
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.group = Group() if group is None else group
+        self.group.checkpoint = self.checkpoint
+        self.backward = Shared(learner, self.group) if self.group.joined else self._backward
+        self.group.follow((*learner.parameters(), *learner.buffers()))
+        self.group.separate_noise()
 
     def advance(self, steps: int, every: int, progress: bool | None, step: Callable[[int], Tensor]) -> None:
         """Go on to ``steps`` meta-steps in all, in blocks that end at multiples of ``every``."""
@@ -114,9 +126,12 @@ class _Run:
             raise ValueError(
                 f"steps: the checkpoint has already done {done} meta-steps, more than the {steps} asked for"
             )
-        with tqdm(total=steps, initial=done, disable=None if progress is None else not progress, unit="step") as bar:
+        begun, hidden = done, not self.group.first or (None if progress is None else not progress)
+        with tqdm(total=steps, initial=done, disable=hidden, unit="step") as bar:
             while done < steps:
                 block = min(every - done % every, steps - done)
+                if self.group.joined and done == begun:
+                    block = 1  # what several processes cannot do shows in the first step
                 started = time.perf_counter()
                 losses = [step(number) for number in range(done, done + block)]
                 self.record(losses, time.perf_counter() - started)
@@ -129,11 +144,15 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = beta
         self.optimizer.zero_grad()
-        surrogate, losses = self.learner(batch)
-        surrogate.backward()
+        losses = self.backward(batch)
         self.optimizer.step()
         self.learner.advance()
         return losses.mean()
+
+    def _backward(self, batch: Tasks) -> Tensor:
+        surrogate, losses = self.learner(batch)
+        surrogate.backward()
+        return losses
 
     def record(self, losses: list[Tensor], seconds: float) -> None:
         # Reading once per block spares a GPU the wait at every step.
@@ -147,6 +166,7 @@ class _Run:
                 )
         self.history.losses += values
         self.history.seconds += seconds
+        require_same(self.group, self.learner, self.generator, len(self.history.losses))
         if self.checkpoint is not None:
             self.save()
 
@@ -158,8 +178,10 @@ class _Run:
             "learner": self.learner.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "random": _random_states(),
+            "random": self.group.collect(_random_states()),
         }
+        if not self.group.first:
+            return
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = self.checkpoint.with_name(self.checkpoint.name + ".partial")
         try:
@@ -183,7 +205,9 @@ class _Run:
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
-        _set_random_states(state["random"])
+        # With more processes than before, the noise of the new ones begins anew.
+        for states in state["random"][self.group.rank : self.group.rank + 1]:
+            _set_random_states(states)
         self.history.losses, self.history.seconds = state["losses"], state["seconds"]
 
 
