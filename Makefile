@@ -66,7 +66,7 @@ screenshot: book chromium  ## take the picture in the README again
 # A GPU machine has its own torch and perhaps no network, so nothing is installed here: Python as it is found.
 gpu:  ## test and measure on a GPU
 	$(PYTHON) -m pytest -q tests -m gpu
-	$(if $(wildcard benchmarks/__main__.py),$(PYTHON) -m benchmarks --device cuda)
+	$(PYTHON) -m benchmarks.meta_step --device cuda
 	$(PYTHON) -m experiments.omniglot --device cuda --iterations 15000 --tasks 32
 
 set-repository: $(STAMP)  ## make the book its own: make set-repository URL=https://github.com/OWNER/NAME

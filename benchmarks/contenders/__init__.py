@@ -1,0 +1,60 @@
+"""One meta-gradient by each library, written as its own documentation would have it.
+
+A contender is a function ``prepare(job)`` that gives ``step``, and ``step()`` computes the mean meta-gradient and the
+mean query loss: ``(gradients in the order of net.parameters(), loss)``, in whatever arrays the library has.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from benchmarks.job import Job, Workload
+
+Step = Callable[[], tuple[Any, Any]]
+
+MAML, FIRST_ORDER = ("maml",), ("maml", "fomaml")
+EVERY = ("maml", "fomaml", "reptile")
+
+
+class Contender(NamedTuple):
+    """Where a contender is, the methods that it has, and the largest workload that it is asked for.
+
+    ``most`` bounds the inner steps of all tasks together where the network is no convolutional one, so that what
+    handles one task after the other does not take hours; ``scales`` says whether it meets the workloads on scaling
+    and on memory at all.
+    """
+
+    place: str
+    methods: tuple[str, ...] = EVERY
+    scales: bool = False
+    most: int = 1 << 30
+
+    def meets(self, workload: Workload) -> bool:
+        large = workload.name.partition("-")[0] in ("tasks", "steps", "memory")
+        small_enough = workload.convolutional or workload.steps * workload.tasks <= self.most
+        return workload.method in self.methods and (self.scales or not large) and small_enough
+
+
+CONTENDERS = {
+    "mamlbook": Contender("mamlbook:eager", scales=True),
+    "mamlbook compiled": Contender("mamlbook:compiled", scales=True),
+    "mamlbook chunks": Contender("mamlbook:chunks", MAML),
+    "mamlbook checkpointed": Contender("mamlbook:checkpointed", MAML, scales=True),
+    "higher": Contender("higher_loop:prepare", scales=True, most=128 * 5),
+    "learn2learn": Contender("learn2learn:prepare"),
+    "torchopt": Contender("torchopt:loop", MAML),
+    "torchopt functional": Contender("torchopt:functional", MAML),
+    "parallel-metalearn": Contender("parallel_metalearn:prepare"),
+    "torch.func": Contender("torch_func:eager"),
+    "torch.func compiled": Contender("torch_func:compiled", scales=True),
+    "JAX": Contender("jax:prepare", scales=True),
+}
+
+
+def prepare(place: str, job: Job) -> Step:
+    """What computes the job, by ``module:function``; a module without a package is one of this folder's."""
+    module, _, function = place.partition(":")
+    module = module if "." in module else f"benchmarks.contenders.{module}"
+    return getattr(importlib.import_module(module), function)(job)
