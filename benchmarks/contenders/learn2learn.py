@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from functools import cache
 from types import ModuleType
 
 import torch
@@ -14,6 +15,7 @@ from benchmarks.contenders.common import away, loss_of, network, one_by_one, zer
 from benchmarks.job import Job
 
 
+@cache
 def _maml() -> type:
     """learn2learn's ``MAML``, without the rest of its package.
 

@@ -52,7 +52,7 @@ def _panel(ax: Axes, workload: Mapping[str, Any], gflops: float) -> None:
         ax.plot(row["quartiles"], [place] * 2, color=look["color"], linewidth=2)
         ax.plot(row["milliseconds"], place, look["marker"], color=look["color"], ms=6)
         if row["ratio"] is not None:
-            beside = (row["milliseconds"], place), (7, 0), "data", "offset points"
+            beside = (max(row["quartiles"][1], row["milliseconds"]), place), (8, 0), "data", "offset points"
             ax.annotate(f"{row['ratio']:.3g}×", *beside, va="center", color=MUTED, fontsize=10)
     ax.axvline(limit, **line("theta") | {"marker": "", "linewidth": 1.4})
     longest = max((row["milliseconds"] for row in timed), default=limit)
