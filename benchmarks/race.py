@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ OURS = "mamlbook"  # how the names of this package's own contenders begin
 # How far a gradient in single precision may be from the reference. Convolutions with batch norm are ill-conditioned
 # for everybody, so that right and wrong are told apart in double precision, on so many tasks.
 SINGLE, SINGLE_CONVOLUTIONAL, DOUBLE, DOUBLE_TASKS = 1e-3, 0.1, 1e-8, 2
+LONG = 20.0  # seconds of a first call, mostly compilation, that are spent a second time only if doubt remains
 LEAST = 3  # rounds, whatever they take
+SMALLEST = Workload("smallest", "mlp", "maml", 1, 1)
 NEVER_HERE = ("ImportError", "ModuleNotFoundError")
 
 
@@ -62,15 +64,12 @@ class Race:
         """What the workload gave, and for who could not take part in it the reason."""
         started = time.perf_counter()
         data, wanted = job(workload, self.data, self.device)
-        exact = reference(wanted)
-        checks = [(wanted, exact, SINGLE_CONVOLUTIONAL if workload.convolutional else SINGLE)]
-        if workload.convolutional:
-            doubled = wanted.first(DOUBLE_TASKS, "float64")
-            checks.insert(0, (doubled, reference(doubled), DOUBLE))
+        doubled = wanted.first(DOUBLE_TASKS, "float64") if workload.convolutional else None
+        exact, exact_doubled = reference(wanted), doubled and reference(doubled)
         runners, rows, missing = [], [], {}
         for name in (name for name, contender in self.contenders.items() if contender.meets(workload)):
             try:
-                runners.append(self._guarded(name, missing, self._ready, checks))
+                runners.append(self._guarded(name, missing, self._ready, (wanted, exact), (doubled, exact_doubled)))
             except Wrong as wrong:
                 rows.append({"contender": name, "wrong": str(wrong)})
         runners = self._timed([runner for runner in runners if runner], missing)
@@ -103,24 +102,45 @@ class Race:
     def _ask(self, name: str, request: str, *arguments: Any) -> Any:
         return self.workers[name].ask(request, *arguments, seconds=self.patience)
 
-    def _ready(self, name: str, checks: Sequence[tuple[Job, Reference, float]]) -> Runner:
+    def _ready(
+        self, name: str, single: tuple[Job, Reference], double: tuple[Job, Reference] | tuple[None, None]
+    ) -> Runner:
         """The contender with its job prepared, computed once and found right."""
+        self._begun(name)
+        bound = SINGLE if double[0] is None else SINGLE_CONVOLUTIONAL
+        seconds, error = self._checked(name, *single, bound)
+        double_error = None
+        if double[0] is not None and (seconds < LONG or error > SINGLE):
+            _, double_error = self._checked(name, *double, DOUBLE)
+            self._checked(name, *single, bound)
+        runner = Runner(name, self.workers[name], seconds, error, double_error)
+        runner.warm(self.patience)
+        return runner
+
+    def _begun(self, name: str) -> None:
+        """See to it that the contender has a process, in which it has computed something small.
+
+        What libraries load late, at the first computation of all, belongs to no workload.
+        """
         if name in self.gone:
             raise Missing(self.gone[name])
         if name not in self.workers:
             self.workers[name] = Worker(self.contenders[name].place, self.logs / f"{name}.log", self.logs / "cache")
-            # The first computation of all loads what libraries load late, which belongs to no workload.
-            self._ask(name, "first", checks[-1][0].first(1, steps=1))
-        errors = []
-        for wanted, exact, bound in checks:
-            answer = self._ask(name, "first", wanted)
-            errors.append(_checked(answer, exact, bound, wanted.dtype))
-            self.say(
-                f"  {name}: {answer['seconds']:.2f} s at first, {errors[-1]:.1e} from the reference in {wanted.dtype}"
-            )
-        runner = Runner(name, self.workers[name], answer["seconds"], errors[-1], errors[0] if len(errors) > 1 else None)
-        runner.warm(self.patience)
-        return runner
+            self._ask(name, "first", job(SMALLEST, device=self.device)[1])
+
+    def _checked(self, name: str, wanted: Job, exact: Reference, bound: float) -> tuple[float, float]:
+        """The seconds of the first call, and the distance of its gradient from the reference, below the bound."""
+        answer = self._ask(name, "first", wanted)
+        try:
+            error = distance(answer["gradient"], exact.gradient)
+        except ValueError as reason:
+            raise Wrong(str(reason)) from None
+        self.say(f"  {name}: {answer['seconds']:.2f} s at first, {error:.1e} from the reference in {wanted.dtype}")
+        if not error < bound:
+            raise Wrong(f"its gradient is {error:.1e} from the reference in {wanted.dtype}, more than {bound:g}")
+        if not abs(answer["loss"] - exact.loss) < bound * max(1, abs(exact.loss)):
+            raise Wrong(f"its mean query loss is {answer['loss']:.6g}, and {exact.loss:.6g} is right")
+        return answer["seconds"], error
 
     def _timed(self, runners: list[Runner], missing: dict[str, str]) -> list[Runner]:
         """Those that last all rounds, with the times of each."""
@@ -146,16 +166,3 @@ class Race:
             runner.row(ours) | ({"bytes": bytes_of[runner.name]} if bytes_of.get(runner.name) is not None else {})
             for runner in runners
         ]
-
-
-def _checked(answer: dict[str, Any], exact: Reference, bound: float, dtype: str) -> float:
-    """The distance of a gradient from the reference, if it is below the bound and the loss is right as well."""
-    try:
-        error = distance(answer["gradient"], exact.gradient)
-    except ValueError as reason:
-        raise Wrong(str(reason)) from None
-    if not error < bound:
-        raise Wrong(f"its gradient is {error:.1e} from the reference in {dtype}, more than {bound:g}")
-    if not abs(answer["loss"] - exact.loss) < bound * max(1, abs(exact.loss)):
-        raise Wrong(f"its mean query loss is {answer['loss']:.6g}, and {exact.loss:.6g} is right")
-    return error

@@ -30,7 +30,7 @@ class _Wrapped(nn.Module):
 
 
 class _Loss(BaseLoss):
-    """A loss of the job, and as its metric the same number: the library's own loss counts correct answers as well."""
+    """The job's loss, and as the metric the same number: the loss that the loop over tasks reports is another one."""
 
     def __init__(self, loss):
         super().__init__()
@@ -68,7 +68,7 @@ def prepare(job: Job) -> Step:
     batches = itertools.repeat((*tasks.support, *tasks.query))
 
     def step():
-        loss, _ = algorithm.step(batches)
+        _, loss = algorithm.step(batches)
         return [p.grad for p in model.parameters()], loss
 
     return step
