@@ -66,7 +66,8 @@ class Race:
         data, wanted = job(workload, self.data, self.device)
         doubled = wanted.first(DOUBLE_TASKS, "float64") if workload.convolutional else None
         exact, exact_doubled = reference(wanted), doubled and reference(doubled)
-        runners, rows, missing = [], [], {}
+        runners, rows = [], []
+        missing = {name: each.excuse for name, each in self.contenders.items() if each.excused(workload)}
         for name in (name for name, contender in self.contenders.items() if contender.meets(workload)):
             try:
                 runners.append(self._guarded(name, missing, self._ready, (wanted, exact), (doubled, exact_doubled)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -63,12 +64,13 @@ class Worker:
             kind, answer = self.connection.recv()
         except (EOFError, OSError):
             self.close()
-            raise Missing(f"its process ended with code {self.process.returncode}{self._last_words()}") from None
+            last = plain(self._last_words())
+            raise Missing(f"its process ended with code {self.process.returncode}{last}") from None
         except Missing:
             self.close()
             raise
         if kind == "failed":
-            raise Missing(answer)
+            raise Missing(plain(answer))
         return answer
 
     @property
@@ -84,6 +86,15 @@ class Worker:
     def _last_words(self) -> str:
         lines = self.errors.read_text(errors="replace").strip().splitlines()
         return f": {lines[-1][:200]}" if lines else ""
+
+
+def plain(reason: str) -> str:
+    """A reason without the folders that it names: those are of one machine.
+
+    >>> plain("ImportError: cannot import name 'f' from 'g' (/some/where/g.py)")
+    "ImportError: cannot import name 'f' from 'g' (g.py)"
+    """
+    return re.sub(r"/(?:[\w.+-]+/)+", "", reason)
 
 
 @dataclass

@@ -13,6 +13,9 @@ from benchmarks.workloads import network as fresh
 from mamlbook.layers import BatchNorm
 from mamlbook.tasks.base import Data, Tasks, never_again
 
+# A GPU's convolutions round to ten bits by default, those of its matrix products do not; no contender may.
+torch.backends.cudnn.allow_tf32 = False
+
 
 def network(job: Job, *, native: bool = False) -> nn.Sequential:
     """The job's network with its weights; with ``native``, PyTorch's own batch normalisation in it."""

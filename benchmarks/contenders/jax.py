@@ -28,6 +28,8 @@ def im2col(job: Job) -> Step:
 
 def _jitted(job: Job, convolution: Callable) -> Step:
     jax.config.update("jax_enable_x64", job.dtype == "float64")
+    # A GPU's matrix products round to ten bits by default; no contender may.
+    jax.config.update("jax_default_matmul_precision", "highest")
     device = jax.devices("gpu" if job.device == "cuda" else "cpu")[0]
     theta = [jax.device_put(t, device) for t in job.theta]
     tasks = [jax.device_put(t, device) for t in (*job.support, *job.query)]
