@@ -2,13 +2,20 @@
 
     python -m experiments.omniglot --ways 5 --shots 1 --algorithm maml --iterations 8000 --data FOLDER
 
-writes results/omniglot-5w1s-maml.json and, beside it, the weights in half precision.
+writes results/omniglot-5w1s-maml.json and, beside it, the weights in half precision. In several processes, one
+for each GPU or core,
+
+    torchrun --nproc-per-node 4 -m experiments.omniglot --ways 5 --shots 1 --algorithm maml --data FOLDER
+
+splits the tasks of each meta-batch among them and follows the same meta-gradient. If a process is lost, all end, and
+the same command with --resume goes on from the last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +25,7 @@ from torch.nn.functional import cross_entropy
 from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, fit, weights
 from mamlbook.inner import keep
 from mamlbook.learner import MetaLearner
+from mamlbook.processes import Group, ProcessLost, processes
 from mamlbook.record import RESULTS, environment, record
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot import background, evaluation, omniglot, paper_split
@@ -115,34 +123,53 @@ def describe(options: argparse.Namespace, learner: MetaLearner, history: History
     }
 
 
-def main(words: list[str] | None = None) -> None:
-    options = arguments(words)
-    device = pick_device(options.device)
-    pool = omniglot(options.data)
-    train, held_out = (part.to(device) for part in split(pool, options.split))
-    learner = build(options)
+def named(options: argparse.Namespace) -> str:
     suffix = "" if options.split == "paper" else f"-{options.split}"
-    name = f"omniglot-{options.ways}w{options.shots}s-{options.algorithm}{suffix}"
-    history = fit(
+    return f"omniglot-{options.ways}w{options.shots}s-{options.algorithm}{suffix}"
+
+
+def train(learner: MetaLearner, pool: Pool, options: argparse.Namespace, group: Group) -> History:
+    return fit(
         learner,
         # As many query drawings as support drawings: the paper's protocol.
-        Episodes(train, options.ways, options.shots, options.shots, rotate=True),
+        Episodes(pool.to(group.device), options.ways, options.shots, options.shots, rotate=True),
         steps=options.iterations,
         tasks=options.tasks,
         beta=lambda step: options.beta * (1 + math.cos(math.pi * step / options.iterations)) / 2,
         seed=options.seed,
-        device=device,
+        device=group.device,
         every=options.every,
-        checkpoint=options.checkpoints / f"{name}.pt",
+        checkpoint=options.checkpoints / f"{named(options)}.pt",
         resume=options.resume,
         progress=True,
+        group=group,
     )
+
+
+def main(words: list[str] | None = None) -> None:
+    options = arguments(words)
+    device = pick_device(options.device)
+    training, held_out = split(omniglot(options.data), options.split)
+    learner = build(options)
+    try:
+        with processes(device) as group:
+            history = train(learner, training, options, group)
+    except ProcessLost as error:
+        sys.exit(str(error))
+    if group.first:
+        report(learner, held_out.to(group.device), options, history, group.size)
+
+
+def report(learner: MetaLearner, held_out: Pool, options: argparse.Namespace, history: History, size: int) -> None:
+    """Measure the trained learner, write the result and print it."""
+    name = named(options)
     # What is stored is what is measured: the weights in half precision.
     with torch.no_grad():
         for weight in learner.model.theta:
             weight.copy_(weight.half())
     measured = measure(learner, held_out, options)
-    path = record(name, describe(options, learner, history, measured), learner.model.theta, folder=options.results)
+    result = describe(options, learner, history, measured) | {"processes": size}
+    path = record(name, result, learner.model.theta, folder=options.results)
     print(f"{name}: {options.iterations} meta-steps in {history.seconds:.0f} s, written to {path}")
     for queries, by_steps in measured.items():
         for step, (mean, half) in by_steps.items():

@@ -56,6 +56,16 @@ class MetaLearner(nn.Module):
         surrogate, _ = self(tasks)
         return torch.autograd.grad(surrogate, self.model.theta, materialize_grads=True)
 
+    @property
+    def learned(self) -> Params:
+        """Everything that the outer loop learns: theta, then the weights of solver, meta-gradient and weighting."""
+        return tuple(p for p in self.parameters() if p.requires_grad)
+
+    def gradients(self, tasks: Tasks) -> tuple[Params, Tensor]:
+        """The gradients of all that is ``learned``, and the query losses after adaptation, (B,)."""
+        surrogate, losses = self(tasks)
+        return torch.autograd.grad(surrogate, self.learned, materialize_grads=True), losses
+
     def advance(self) -> None:
         """An outer step has been taken: what remembers, a memory or a schedule, moves on.
 

@@ -14,10 +14,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mamlbook.compiled import Compiled
+from mamlbook.distributed import Shared, require_same
 from mamlbook.learner import MetaLearner
-from mamlbook.tasks.base import TaskDistribution
+from mamlbook.numerics import Params
+from mamlbook.processes import Group
+from mamlbook.tasks.base import TaskDistribution, Tasks
 
 Rate = float | Callable[[int], float]
+
+Gradients = Callable[[Tasks], tuple[Params, Tensor]]
+"""Tasks to the gradients of all that is learned, and the query losses: ``learner.gradients`` or the like."""
 
 
 @dataclass
@@ -27,6 +34,8 @@ class History:
     configuration: str
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    compiling: float = 0.0
+    """The part of the seconds that went into tracing and compiling."""
 
     def smoothed(self, window: int = 50) -> Tensor:
         """The running mean over the last ``window`` meta-steps, (steps,); shorter at the start."""
@@ -72,6 +81,8 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    compiled: bool = False,
+    group: Group | None = None,
 ) -> History:
     """Meta-train theta for ``steps`` outer steps of ``tasks`` fresh tasks each.
 
@@ -81,56 +92,85 @@ def fit(
     written; ``resume=True`` continues from there, bit for bit. ``device=None`` leaves the learner where it is, 'auto'
     takes the GPU if there is one. ``progress=None`` shows a bar in a terminal only.
 
+    ``compiled=True`` runs the meta-step as ``Compiled`` code: the same gradients up to rounding, several times as fast
+    on small networks, after a wait of seconds to minutes at the first step, which the bar tells of.
+
+    A ``group`` from ``mamlbook.processes`` shares every meta-batch among its processes, which all call this alike. Each
+    meta-gradient is that of one process up to rounding. The first writes the checkpoint, where all can read it.
+
     Raises:
         ValueError: a number out of range, an unknown device, or a checkpoint of another configuration.
         NonFiniteLoss: the query loss became nan or infinite; the last checkpoint is left as it was.
+        RuntimeError: the processes of the group have come to hold different things; ``ProcessLost``: one has ended.
     """
     if min(steps, tasks, every) < 1:
         raise ValueError(f"steps, tasks, every: expected at least 1 each, got {steps}, {tasks}, {every}")
     if device is not None:
         learner.to(pick_device(device))
-    run = _Run(learner, optimizer, seed, f"{learner}\n{tasks} tasks, seed {seed}, {distribution!r}", checkpoint)
+    run = _Run(learner, optimizer, seed, f"{tasks} tasks, seed {seed}, {distribution!r}", checkpoint, group)
     if resume:
         run.restore()
     rate = beta if callable(beta) else lambda step: beta
-    run.advance(steps, every, progress, lambda step: run.step(distribution, tasks, rate(step)))
+    with run.bar(steps, progress) as bar:
+        gradients = run.gradients(compiled, bar)
+        run.advance(steps, every, bar, lambda step: run.step(gradients, distribution, tasks, rate(step)))
     return run.history
 
 
 class _Run:
     """The state of one meta-training: what a checkpoint has to hold."""
 
-    def __init__(self, learner: MetaLearner, optimizer: Callable, seed: int, configuration: str, checkpoint):
+    def __init__(self, learner: MetaLearner, optimizer: Callable, seed: int, drawn: str, checkpoint, group):
         self.learner = learner
         self.optimizer = optimizer(learner.parameters(), lr=0.0)
         self.generator = torch.Generator().manual_seed(seed)
-        self.history = History(configuration)
+        self.history = History(f"{learner}\n{drawn}")
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.group = Group() if group is None else group
+        self.group.checkpoint = self.checkpoint
+        self.group.follow((*learner.parameters(), *learner.buffers()))
+        self.group.separate_noise()
+        self.compiler: Compiled | None = None
 
-    def advance(self, steps: int, every: int, progress: bool | None, step: Callable[[int], Tensor]) -> None:
+    def bar(self, steps: int, progress: bool | None) -> tqdm:
+        hidden = not self.group.first or (None if progress is None else not progress)
+        return tqdm(total=steps, disable=hidden, unit="step")
+
+    def gradients(self, compiled: bool, bar: tqdm) -> Gradients:
+        """The way in which this run comes to its meta-gradients."""
+        fast = Compiled(self.learner, announce=bar.set_description_str) if compiled else None
+        self.compiler = fast
+        return Shared(self.learner, self.group, fast) if self.group.joined else fast or self.learner.gradients
+
+    def advance(self, steps: int, every: int, bar: tqdm, step: Callable[[int], Tensor]) -> None:
         """Go on to ``steps`` meta-steps in all, in blocks that end at multiples of ``every``."""
         done = len(self.history.losses)
         if done > steps:
             raise ValueError(
                 f"steps: the checkpoint has already done {done} meta-steps, more than the {steps} asked for"
             )
-        with tqdm(total=steps, initial=done, disable=None if progress is None else not progress, unit="step") as bar:
-            while done < steps:
-                block = min(every - done % every, steps - done)
-                started = time.perf_counter()
-                losses = [step(number) for number in range(done, done + block)]
-                self.record(losses, time.perf_counter() - started)
-                done += block
-                bar.update(block)
-                bar.set_postfix(loss=f"{sum(self.history.losses[-block:]) / block:.3f}")
+        begun, before = done, self.history.compiling
+        bar.update(done)
+        while done < steps:
+            block = min(every - done % every, steps - done)
+            if self.group.joined and done == begun:
+                block = 1  # what several processes cannot do shows in the first step
+            started = time.perf_counter()
+            losses = [step(number) for number in range(done, done + block)]
+            self.history.compiling = before + (self.compiler.seconds if self.compiler else 0.0)
+            self.record(losses, time.perf_counter() - started)
+            done += block
+            bar.set_description_str("")
+            bar.update(block)
+            bar.set_postfix(loss=f"{sum(self.history.losses[-block:]) / block:.3f}")
 
-    def step(self, distribution: TaskDistribution, tasks: int, beta: float) -> Tensor:
+    def step(self, gradients: Gradients, distribution: TaskDistribution, tasks: int, beta: float) -> Tensor:
         batch = distribution.draw(tasks, self.generator).like(self.learner.model.theta[0])
         for group in self.optimizer.param_groups:
             group["lr"] = beta
-        self.optimizer.zero_grad()
-        surrogate, losses = self.learner(batch)
-        surrogate.backward()
+        found, losses = gradients(batch)
+        for weight, gradient in zip(self.learner.learned, found, strict=True):
+            weight.grad = gradient
         self.optimizer.step()
         self.learner.advance()
         return losses.mean()
@@ -147,6 +187,7 @@ class _Run:
                 )
         self.history.losses += values
         self.history.seconds += seconds
+        require_same(self.group, self.learner, self.generator, len(self.history.losses))
         if self.checkpoint is not None:
             self.save()
 
@@ -154,12 +195,14 @@ class _Run:
         state = {
             "configuration": self.history.configuration,
             "losses": self.history.losses,
-            "seconds": self.history.seconds,
+            "seconds": (self.history.seconds, self.history.compiling),
             "learner": self.learner.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "random": _random_states(),
+            "random": self.group.collect(_random_states()),
         }
+        if not self.group.first:
+            return
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = self.checkpoint.with_name(self.checkpoint.name + ".partial")
         try:
@@ -183,8 +226,11 @@ class _Run:
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
-        _set_random_states(state["random"])
-        self.history.losses, self.history.seconds = state["losses"], state["seconds"]
+        # With more processes than before, the noise of the new ones begins anew.
+        for states in state["random"][self.group.rank : self.group.rank + 1]:
+            _set_random_states(states)
+        self.history.losses = state["losses"]
+        self.history.seconds, self.history.compiling = state["seconds"]
 
 
 def _random_states() -> list[Tensor]:

@@ -159,13 +159,14 @@ def test_no_file_names_a_folder_of_one_machine_or_the_host_of_a_registry():
 
 # Each line may import from the lines above it, and a package from itself.
 LAYERS = [
-    {"layers", "numerics"},
-    {"networks", "record", "tasks"},
+    {"layers", "numerics", "pieces", "processes", "sharing"},
+    {"networks", "record", "tasks", "tracing"},
     {"model"},
     {"inner"},
     {"problem"},
     {"metagradient", "weighting"},
     {"learner"},
+    {"compiled", "distributed"},
     {"algorithms", "audit", "cost", "diagnostics", "evaluation", "similarity", "training"},
     {"figures", "page", "patterns"},
 ]

@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 from mamlbook import Model, Sinusoids, fit, linear, maml, mlp
+from mamlbook.processes import Group
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 from mamlbook.training import History, NonFiniteLoss, pick_device
 
@@ -73,6 +74,20 @@ def test_a_longer_run_goes_on_from_a_finished_one(tmp_path):
     fit(learner(), WAVES, steps=7, tasks=3, every=5, checkpoint=checkpoint)
     got = fit(learner(), WAVES, steps=12, tasks=3, every=5, checkpoint=checkpoint, resume=True)
     assert got.losses == fit(learner(), WAVES, steps=12, tasks=3, every=5).losses
+
+
+def test_each_process_takes_its_own_noise_from_a_checkpoint_and_a_new_one_begins_anew(tmp_path):
+    checkpoint = tmp_path / "run.pt"
+    expected = fit(learner(), WAVES, steps=9, tasks=3, every=5).losses
+    fit(learner(), WAVES, steps=7, tasks=3, every=5, checkpoint=checkpoint)
+    of = lambda seed: torch.Generator().manual_seed(seed)  # noqa: E731
+    state = torch.load(checkpoint)
+    torch.save(state | {"random": [[of(4).get_state()], [of(5).get_state()]]}, checkpoint)
+    for rank, seed in ((2, 8), (1, 5), (0, 4)):
+        torch.manual_seed(8)
+        options = {"checkpoint": checkpoint, "resume": True, "group": Group(rank)}
+        assert fit(learner(), WAVES, steps=9, tasks=3, every=5, **options).losses == expected
+        assert torch.equal(torch.rand(3), torch.rand(3, generator=of(seed)))
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):

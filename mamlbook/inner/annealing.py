@@ -30,9 +30,14 @@ class Annealed(nn.Module):
         self.after, self.done = after, 0
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
-        if self.done >= self.after:
+        if self.phase:
             return gradients
         return [None if g is None else g.detach() for g in gradients]
+
+    @property
+    def phase(self) -> bool:
+        """What Python chooses by: a traced step is good for one phase only."""
+        return self.done >= self.after
 
     def advance(self) -> None:
         self.done += 1

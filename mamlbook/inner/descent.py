@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import higher
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from mamlbook.inner.base import Adapted, at_least_zero, whole
 from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.model import Model
 from mamlbook.numerics import Params, constant, dot, fan_out, plus
 from mamlbook.tasks.base import Data
+
+
+class Midway(NamedTuple):
+    """A point of an inner loop from which it can go on: the weights, (B, \\*shape), and the rule's own memory."""
+
+    phi: Params
+    memory: Any = None
+
 
 Start = Callable[[Model, Data, Params], Params]
 """Where the steps begin: (model, support, theta) -> phi_0, each task's own, (B, \\*shape)."""
@@ -70,7 +80,7 @@ class GradientDescent(nn.Module):
     ) -> Iterator[Adapted]:
         """The solutions after 0, 1, ..., S steps; those of the last ``unroll`` steps are functions of theta."""
         theta = fan_out(model.theta, len(support.x)) if theta is None else theta
-        begin = theta if self.start is None else self._begin(model, support, theta)
+        begin = self.begin(model, support, theta)
         at = Adapted(begin, begin, model, self._objective(model, support))
         steps = self.steps if steps is None else whole(steps)
         graph = min(steps, unroll)  # how many steps have one
@@ -86,7 +96,20 @@ class GradientDescent(nn.Module):
             at = at._replace(phi=self._step(stepper, model, support, theta, at, step))
             yield at
 
-    def _begin(self, model: Model, support: Data, theta: Params) -> Params:
+    def stretch(self, model: Model, support: Data, theta: Params, at: Midway, steps: range, *, unroll: bool) -> Midway:
+        """The steps of these numbers, from where they begin to where they end."""
+        stepper = self._stepper(model.theta, unroll=unroll)
+        if at.memory is not None:
+            stepper.state = tree_map(lambda value: value, at.memory)  # a copy: higher changes it in place
+        now = Adapted(at.phi, at.phi, model, self._objective(model, support))
+        for step in steps:
+            now = now._replace(phi=self._step(stepper, model, support, theta, now, step))
+        return Midway(now.phi, stepper.state)
+
+    def begin(self, model: Model, support: Data, theta: Params) -> Params:
+        """phi^0 of each task, (B, \\*shape)."""
+        if self.start is None:
+            return theta
         # Views, so that a step's gradient by one weight stops there: a head that was computed from the body would pass
         # it on to the body, which is the same tensor as theta's.
         return tuple(p.view_as(p) for p in self.start(model, support, theta))
@@ -115,10 +138,12 @@ class GradientDescent(nn.Module):
             return tuple(stepper.step(objective, params=phi, grad_callback=lambda g: self._transformed(g, place)))
 
     def _stepper(self, theta: Params, unroll: bool) -> higher.optim.DifferentiableOptimizer:
-        optimizer = self.rule(list(theta), lr=self.alpha)
+        # The twin is handed its weights at every step; of these it needs the number only, and higher copies them.
+        blank = [nn.Parameter(torch.empty(0)) for _ in theta]
+        optimizer = self.rule(blank, lr=self.alpha)
         if optimizer.defaults.get("maximize"):
             raise ValueError("rule: expected an optimiser that minimises; higher ignores maximize=True")
-        return higher.get_diff_optim(optimizer, list(theta), track_higher_grads=unroll)
+        return higher.get_diff_optim(optimizer, blank, track_higher_grads=unroll)
 
     def _adapts(self, name: str, step: int) -> bool:
         return all(change.adapts(name, step) for change in self.transforms if hasattr(change, "adapts"))

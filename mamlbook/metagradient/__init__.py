@@ -1,6 +1,8 @@
 """How the solution of a task is differentiated: a scalar whose theta-gradient is the meta-gradient."""
 
 from mamlbook.metagradient.base import MetaGradient
+from mamlbook.metagradient.checkpointed import Checkpointed
+from mamlbook.metagradient.chunks import Chunks
 from mamlbook.metagradient.energy import Energy
 from mamlbook.metagradient.evolution import EvoGrad, Evolution
 from mamlbook.metagradient.exact import Exact
@@ -15,6 +17,8 @@ from mamlbook.metagradient.truncated import Truncated
 
 __all__ = [
     "MOML",
+    "Checkpointed",
+    "Chunks",
     "Energy",
     "EvoGrad",
     "Evolution",

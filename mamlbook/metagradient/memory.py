@@ -14,7 +14,7 @@ from mamlbook.problem import Problem
 from mamlbook.tasks.base import Data, known_index
 
 
-class _Staged(NamedTuple):
+class Staged(NamedTuple):
     """What the next ``advance()`` writes: the drawn tasks' solutions, and the theta that they were found from."""
 
     index: Tensor
@@ -51,7 +51,7 @@ class MOML(nn.Module):
         for place, t in enumerate(model.theta):
             self.register_buffer(f"memory{place}", t.detach().new_zeros(tasks, *t.shape))
         self.register_buffer("met", torch.zeros(tasks, dtype=torch.bool))
-        self._staged: _Staged | None = None
+        self.staged: Staged | None = None
 
     @property
     def memory(self) -> Params:
@@ -71,7 +71,7 @@ class MOML(nn.Module):
         first = self.met[index]
         u = tuple(torch.where(per_task(first, p), a, p) for a, p in zip(averaged, constant(adapted.phi), strict=True))
         # A copy: the outer step, which comes before advance(), changes the weights in place.
-        self._staged = _Staged(index, u, tuple(t.detach().clone() for t in problem.model.theta))
+        self.staged = Staged(index, u, tuple(t.detach().clone() for t in problem.model.theta))
         with torch.no_grad():
             losses = problem.query(adapted)
         at_memory = adapted._replace(phi=tuple(map(gradient_of, u, adapted.phi)))
@@ -79,16 +79,16 @@ class MOML(nn.Module):
 
     def advance(self) -> None:
         """The drawn tasks' solutions enter the memory."""
-        if self._staged is None:
+        if self.staged is None:
             return
-        index, solutions, theta = self._staged
+        index, solutions, theta = self.staged
         with torch.no_grad():
             for u, solved, t in zip(self.memory, solutions, theta, strict=True):
                 if self.everyone:
                     u.lerp_(t.expand_as(u), self.rate)
                 u.index_copy_(0, index, solved.to(u))
             self.met.index_fill_(0, index, True)
-        self._staged = None
+        self.staged = None
 
     def extra_repr(self) -> str:
         return f"tasks={self.tasks}, rate={self.rate:g}, everyone={self.everyone}"

@@ -18,7 +18,7 @@ class Data(NamedTuple):
     x: Tensor
     y: Tensor
 
-    def pick(self, index: Tensor | Sequence[int]) -> Data:
+    def pick(self, index: Tensor | Sequence[int] | slice) -> Data:
         """The examples of the tasks with these positions in the batch, in this order; repetition is allowed."""
         return Data(self.x[index], self.y[index])
 
@@ -38,7 +38,7 @@ class Tasks(NamedTuple):
     query: Data
     index: Tensor
 
-    def pick(self, index: Tensor | Sequence[int]) -> Tasks:
+    def pick(self, index: Tensor | Sequence[int] | slice) -> Tasks:
         """The tasks with these positions in the batch, in this order; repetition is allowed."""
         return Tasks(self.support.pick(index), self.query.pick(index), self.index[index])
 

@@ -55,7 +55,7 @@ class Robust(nn.Module):
         super().__init__()
         self.rate = positive("rate", "rate of the weights", rate)
         self.register_buffer("logits", torch.zeros(_count(tasks)))
-        self._staged: Tensor | None = None
+        self.staged: Tensor | None = None
 
     @property
     def p(self) -> Tensor:
@@ -66,14 +66,14 @@ class Robust(nn.Module):
         index = known_index(problem.tasks, len(self.logits))
         share = len(self.logits) / len(index)
         gain = torch.zeros_like(self.logits).index_add(0, index, surrogates.detach().to(self.logits))
-        self._staged = self.logits + self.rate * share * gain
+        self.staged = self.logits + self.rate * share * gain
         return share * self.p[index].to(surrogates)
 
     def advance(self) -> None:
         """The other player's step."""
-        if self._staged is not None:
-            self.logits.copy_(self._staged - self._staged.max())
-            self._staged = None
+        if self.staged is not None:
+            self.logits.copy_(self.staged - self.staged.max())
+            self.staged = None
 
     def extra_repr(self) -> str:
         return f"tasks={len(self.logits)}, rate={self.rate:g}"

@@ -1,0 +1,180 @@
+"""MAML's gradient in the memory of a few steps: the others are computed a second time when they are needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from mamlbook.inner.descent import GradientDescent, Midway
+from mamlbook.metagradient.local import leaf
+from mamlbook.numerics import Params, plus
+from mamlbook.pieces import run
+from mamlbook.problem import Problem
+
+
+class Checkpointed(nn.Module):
+    """The query loss, differentiated through the inner loop one stretch of steps at a time, the last one first.
+
+    v_S = grad L_b(phi_S),  v_s = (d phi_{s + every} / d phi_s)^T v_{s + every},  grad s_b = v_0.
+
+    On the way there the weights are kept at the beginning of each stretch, and no graph. On the way back each stretch
+    is walked again with a graph, which is let go before the next. The gradient is MAML's; memory is that of ``every``
+    steps and S / every copies of the weights, smallest near ``every`` = sqrt(S), the default; time is one more inner
+    loop, 4S + 1 gradients instead of 3S + 1.
+
+    PyTorch's own ``torch.utils.checkpoint`` is of no use here: the inner step's ``grad`` opens what was packed while
+    it is being packed.
+
+    Shapes: the result is (B,).
+
+    Raises:
+        ValueError: ``every`` is no whole number of at least 1; when called, a solver that is not ``GradientDescent``.
+
+    References: [Griewank, 1992](https://doi.org/10.1080/10556789208805505), and for deep networks
+    [Chen et al., 2016](https://arxiv.org/abs/1604.06174).
+    """
+
+    in_pieces = True
+
+    def __init__(self, every: int | None = None):
+        super().__init__()
+        if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
+            raise ValueError(
+                f"every: expected a whole number of steps of at least 1, or None for sqrt(S), got {every!r}"
+            )
+        self.every = every
+
+    def forward(self, problem: Problem) -> Tensor:
+        solver = problem.solver
+        if not isinstance(solver, GradientDescent):
+            raise ValueError(f"solver: expected GradientDescent, whose steps can be walked again, got {solver}")
+        learned = tuple(p for p in solver.parameters() if p.requires_grad)
+        return _Walk.apply(_Way(problem, self.every), *problem.theta, *learned)
+
+    def extra_repr(self) -> str:
+        return "" if self.every is None else f"every={self.every}"
+
+
+class _Way:
+    """The inner loop of one meta-batch as a chain of stretches."""
+
+    def __init__(self, problem: Problem, every: int | None):
+        self.problem, self.solver = problem, problem.solver
+        steps = self.solver.steps
+        every = every or max(1, math.isqrt(steps))
+        self.stretches = [range(first, min(first + every, steps)) for first in range(0, steps, every)]
+
+    def there(self, theta: Params) -> Iterator[Midway]:
+        """The beginning of every stretch, and the end."""
+        phi = self.solver.begin(self.problem.model, self.problem.tasks.support, theta)
+        at = Midway(phi)
+        yield at
+        for steps in self.stretches:
+            at = self._run("stretch of steps", self._step, theta, at, steps)
+            yield at
+
+    def _step(self, theta: Params, at: Midway, support, steps: range) -> Midway:
+        at, _ = _cut(at)
+        return _constant(self.solver.stretch(self.problem.model, support, theta, at, steps, unroll=False))
+
+    def back(self, theta: Params, at: Midway, steps: range, v: list[Tensor]) -> tuple[list[Tensor], Params, Params]:
+        """v times the Jacobians of a stretch: by what it began with, by theta itself, and by learned weights."""
+        return self._run("stretch of steps, backwards", self._turn, theta, at, steps, v)
+
+    def _turn(self, theta: Params, at: Midway, support, steps: range, v: list[Tensor]):
+        theta, learned = leaf(theta), tuple(p for p in self.solver.parameters() if p.requires_grad)
+        at, begin = _cut(at)
+        with torch.enable_grad():
+            end = self.solver.stretch(self.problem.model, support, theta, at, steps, unroll=True)
+        ends = _differentiable(end)
+        ends, v = zip(*((e, u) for e, u in zip(ends, v, strict=True) if e.requires_grad), strict=True)
+        found = torch.autograd.grad(ends, (*begin, *theta, *learned), v, materialize_grads=True)
+        first, last = len(begin), len(begin) + len(theta)
+        return list(found[:first]), found[first:last], found[last:]
+
+    def _run(self, name: str, function, theta: Params, at: Midway, steps: range, *more):
+        # Without transforms all steps are alike, and one compiled stretch serves for all that are as long.
+        steps = steps if self.solver.transforms else range(len(steps))
+        support = self.problem.tasks.support
+
+        def piece(theta, at, support, first, last, *more):
+            return function(theta, at, support, range(first, last), *more)
+
+        return run(name, piece, theta, at, support, steps.start, steps.stop, *more)
+
+    def judged(self, phi: Params) -> Tensor:
+        """The query losses, (B,)."""
+        return run("query", self._judge, phi, self.problem.tasks.query)
+
+    def _judge(self, phi: Params, query) -> Tensor:
+        model = self.problem.model
+        return model.losses(model(phi, query.x), query.y)
+
+    def verdict(self, phi: Params, weights: Tensor) -> Params:
+        """The gradients of the query losses at phi, each times its weight."""
+
+        def gradient(phi: Params, query, weights: Tensor) -> Params:
+            phi = leaf(phi)
+            with torch.enable_grad():
+                losses = self._judge(phi, query)
+            return torch.autograd.grad(losses, phi, weights, materialize_grads=True)
+
+        return run("query, backwards", gradient, phi, self.problem.tasks.query, weights)
+
+
+class _Walk(torch.autograd.Function):
+    """The query losses as a function of theta and of the solver's learned weights; the gradient is the walk back."""
+
+    @staticmethod
+    def forward(ctx, way: _Way, *changing: Tensor) -> Tensor:
+        theta = changing[: len(way.problem.theta)]
+        ctx.way = way
+        ctx.stops = list(way.there(theta))
+        ctx.save_for_backward(*changing)
+        return way.judged(ctx.stops[-1].phi)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, weights: Tensor):
+        way, count = ctx.way, len(ctx.way.problem.theta)
+        theta, learned = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        by_theta, by_learned = tuple(map(torch.zeros_like, theta)), tuple(map(torch.zeros_like, learned))
+        *stops, end = ctx.stops
+        v = list(way.verdict(end.phi, weights))
+        v += [torch.zeros_like(t) for t in _differentiable(end)[len(v) :]]
+        for at, steps in zip(reversed(stops), reversed(way.stretches), strict=True):
+            v, direct, rates = way.back(theta, at, steps, v)
+            by_theta, by_learned = plus(by_theta, 1, direct), plus(by_learned, 1, rates)
+        return None, *plus(by_theta, 1, _at_start(way, theta, v)), *by_learned
+
+
+def _at_start(way: _Way, theta: Params, v: list[Tensor]) -> Params:
+    """v times the Jacobian of phi^0 by theta."""
+    if way.solver.start is None:
+        return tuple(v[: len(theta)])
+    theta = leaf(theta)
+    with torch.enable_grad():
+        phi = way.solver.begin(way.problem.model, way.problem.tasks.support, theta)
+    moved = [(p, u) for p, u in zip(phi, v, strict=False) if p.requires_grad]
+    return torch.autograd.grad([p for p, _ in moved], theta, [u for _, u in moved], materialize_grads=True)
+
+
+def _differentiable(at: Midway) -> list[Tensor]:
+    return [t for t in tree_flatten(at)[0] if isinstance(t, Tensor) and t.is_floating_point()]
+
+
+def _cut(at: Midway) -> tuple[Midway, list[Tensor]]:
+    """The same numbers, to be differentiated afresh, as a whole and as a list."""
+    leaves, spec = tree_flatten(at)
+    fresh = [t.detach().requires_grad_() if isinstance(t, Tensor) and t.is_floating_point() else t for t in leaves]
+    cut = tree_unflatten(fresh, spec)
+    return cut, _differentiable(cut)
+
+
+def _constant(at: Midway) -> Midway:
+    leaves, spec = tree_flatten(at)
+    return tree_unflatten([t.detach() if isinstance(t, Tensor) else t for t in leaves], spec)

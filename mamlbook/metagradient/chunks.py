@@ -1,0 +1,75 @@
+"""A meta-batch in parts: the memory of a few tasks for the meta-gradient of many."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.metagradient.base import MetaGradient
+from mamlbook.metagradient.local import leaf
+from mamlbook.numerics import Params, fan_out, with_gradient
+from mamlbook.pieces import run
+from mamlbook.problem import Problem
+from mamlbook.tasks.base import Tasks
+
+
+class Chunks(nn.Module):
+    """Another meta-gradient, computed for a few tasks at a time: each chunk's graph is gone before the next is made.
+
+    The gradients grad s_b of one chunk after another are kept, B times as many numbers as there are weights, and the
+    surrogates made of them have the same values and gradients as ``metagradient`` would have given all at once.
+
+    With one task at a time a convolution has the weights of one task, which a CPU does much faster.
+
+    Shapes: the result is (B,).
+
+    Raises:
+        ValueError: ``tasks`` is no whole number of at least 1, or ``metagradient`` remembers tasks from one outer step
+            to the next; when called with more than one task at a time, a solver or a meta-gradient with learned
+            weights of its own, whose gradient is known for the chunk only and not for each task.
+    """
+
+    in_pieces = True
+
+    def __init__(self, metagradient: MetaGradient, tasks: int = 1):
+        super().__init__()
+        if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:
+            raise ValueError(f"tasks: expected a whole number of tasks at a time of at least 1, got {tasks!r}")
+        if hasattr(metagradient, "staged"):
+            raise ValueError(
+                f"metagradient: expected one that computes each task from scratch, got {metagradient}, which remembers "
+                "whole meta-batches"
+            )
+        self.metagradient, self.tasks = metagradient, tasks
+
+    def forward(self, problem: Problem) -> Tensor:
+        learned = self._learned(problem)
+        if learned and self.tasks > 1:
+            raise ValueError(
+                "metagradient: expected no learned weights beside theta for chunks of several tasks, got "
+                f"{len(learned)} in the solver or the meta-gradient; use Chunks(..., tasks=1)"
+            )
+
+        def chunk(theta: Params, tasks: Tasks) -> tuple[Tensor, Params]:
+            theta = leaf(theta)
+            with torch.enable_grad():
+                surrogates = self.metagradient(problem._replace(tasks=tasks, theta=theta))
+                changing = (*theta, *self._learned(problem))
+                gradients = torch.autograd.grad(surrogates.sum(), changing, materialize_grads=True)
+            return surrogates.detach(), (*gradients[: len(theta)], *(g[None] for g in gradients[len(theta) :]))
+
+        count = len(problem.tasks.index)
+        parts = [slice(first, first + self.tasks) for first in range(0, count, self.tasks)]
+        results = [
+            run("chunk", chunk, tuple(t[part] for t in problem.theta), problem.tasks.pick(part)) for part in parts
+        ]
+        losses = torch.cat([losses for losses, _ in results])
+        gradients = tuple(torch.cat(of_chunks) for of_chunks in zip(*(g for _, g in results), strict=True))
+        return with_gradient(losses, (*problem.theta, *fan_out(learned, count)), gradients)
+
+    def _learned(self, problem: Problem) -> Params:
+        parts = [part for part in (problem.solver, self.metagradient) if isinstance(part, nn.Module)]
+        return tuple(p for part in parts for p in part.parameters() if p.requires_grad)
+
+    def extra_repr(self) -> str:
+        return f"tasks={self.tasks}"
