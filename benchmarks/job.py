@@ -17,8 +17,7 @@ class Workload:
     method: str  # maml, fomaml or reptile
     steps: int
     tasks: int
-    scaling: bool = False  # whether it is a point on a curve, for contenders that can be asked for all of its points
-    memory: bool = False  # whether the bytes that it takes are measured as well
+    kind: str = "race"  # curve: a point of one over tasks or steps;  memory: its bytes are measured as well
 
     @property
     def convolutional(self) -> bool:

@@ -74,7 +74,7 @@ class Race:
             except Wrong as wrong:
                 rows.append({"contender": name, "wrong": str(wrong)})
         runners = self._timed([runner for runner in runners if runner], missing)
-        bytes_of = self._bytes(runners, missing) if workload.memory else {}
+        bytes_of = self._bytes(runners, missing) if workload.kind == "memory" else {}
         rows = self._rows(runners, bytes_of) + rows
         result = {
             **{key: getattr(workload, key) for key in ("name", "network", "method", "steps", "tasks", "alpha")},

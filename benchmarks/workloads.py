@@ -19,16 +19,16 @@ from mamlbook.tasks.sinusoid import Sinusoids
 WAVES, EPISODES = 25, 16  # tasks of a meta-batch, as in the experiments
 
 
-def _sine(name: str, steps: int, tasks: int = WAVES, method: str = "maml", **options: bool) -> Workload:
+def _sine(name: str, steps: int, tasks: int = WAVES, method: str = "maml", **options: str) -> Workload:
     return Workload(name, "mlp", method, steps, tasks, **options)
 
 
 def _tasks(tasks: int) -> Workload:
-    return _sine(f"tasks-{tasks}", 5, tasks, scaling=True)
+    return _sine(f"tasks-{tasks}", 5, tasks, kind="curve")
 
 
 def _steps(steps: int) -> Workload:
-    return _sine(f"steps-{steps}", steps, scaling=True)
+    return _sine(f"steps-{steps}", steps, kind="curve")
 
 
 _SINE = [_sine(f"sine-{steps}", steps) for steps in (1, 5, 10)]
@@ -45,7 +45,7 @@ GROUPS: dict[str, list[Workload]] = {
     # What lies on both curves is measured once.
     "tasks": [_tasks(1), _tasks(8), _SINE[1], _tasks(128), _tasks(512)],
     "steps": [_SINE[0], _steps(4), _steps(16), _steps(64)],
-    "memory": [_sine(f"memory-{steps}", steps, 512, scaling=True, memory=True) for steps in (1, 4, 16, 64)],
+    "memory": [_sine(f"memory-{steps}", steps, 512, kind="memory") for steps in (1, 4, 16, 64)],
 }
 
 

@@ -19,17 +19,16 @@ EVERY = ("maml", "fomaml", "reptile")
 
 
 class Contender(NamedTuple):
-    """Where a contender is, the methods that it has, and the largest workload that it is asked for.
+    """Where a contender is, the methods that it has, and the kinds and networks of workloads that it is asked for.
 
     ``most`` bounds the inner steps of all tasks together where the network is no convolutional one, so that what
-    handles one task after the other does not take hours; ``scales`` says whether it meets the workloads on scaling
-    and on memory at all, and ``networks`` which networks it is asked for; the ``excuse`` says
-    why not the others, where a reader might expect them.
+    handles one task after the other does not take hours. The ``excuse`` says why it is not asked for other networks,
+    where a reader might expect it.
     """
 
     place: str
     methods: tuple[str, ...] = EVERY
-    scales: bool = False
+    kinds: tuple[str, ...] = ("race",)
     networks: tuple[str, ...] = ("mlp", "conv4-stride", "conv4-max")
     most: int | None = None
     excuse: str = ""
@@ -37,7 +36,7 @@ class Contender(NamedTuple):
     def meets(self, workload: Workload) -> bool:
         small_enough = self.most is None or workload.convolutional or workload.steps * workload.tasks <= self.most
         asked = workload.method in self.methods and workload.network in self.networks
-        return asked and (self.scales or not workload.scaling) and small_enough
+        return asked and workload.kind in self.kinds and small_enough
 
     def excused(self, workload: Workload) -> bool:
         """Whether it could do it, and is not asked for a reason that is said."""
@@ -45,13 +44,15 @@ class Contender(NamedTuple):
 
 
 MLP, CONV4 = ("mlp",), ("conv4-stride", "conv4-max")
+ALL = ("race", "curve", "memory")
 
 CONTENDERS = {
-    "mamlbook": Contender("mamlbook:eager", scales=True),
-    "mamlbook compiled": Contender("mamlbook:compiled", scales=True),
+    "mamlbook": Contender("mamlbook:eager", kinds=ALL),
+    "mamlbook compiled": Contender("mamlbook:compiled", kinds=ALL),
     "mamlbook chunks": Contender("mamlbook:chunks", MAML, networks=CONV4),
-    "mamlbook checkpointed": Contender("mamlbook:checkpointed", MAML, networks=MLP, scales=True),
-    "higher": Contender("higher_loop:prepare", scales=True, most=1600),
+    "mamlbook checkpointed": Contender("mamlbook:checkpointed", MAML, kinds=("memory",)),
+    "mamlbook compiled checkpointed": Contender("mamlbook:compiled_checkpointed", MAML, kinds=("memory",)),
+    "higher": Contender("higher_loop:prepare", kinds=ALL, most=1600),
     "learn2learn": Contender("learn2learn:prepare"),
     "torchopt": Contender("torchopt:loop", MAML),
     "torchopt functional": Contender("torchopt:functional", MAML),
@@ -60,10 +61,10 @@ CONTENDERS = {
     "torch.func compiled": Contender(
         "torch_func:compiled",
         networks=MLP,
-        scales=True,
+        kinds=ALL,
         excuse="not asked: one inner step of conv4 takes it minutes to compile, more steps longer",
     ),
-    "JAX": Contender("jax:prepare", scales=True),
+    "JAX": Contender("jax:prepare", kinds=ALL),
     "JAX im2col": Contender("jax:im2col", MAML, networks=CONV4),
 }
 

@@ -8,7 +8,9 @@ from benchmarks.contenders import Step
 from benchmarks.contenders.common import loss_of, network, tasks_of
 from benchmarks.job import Job
 from mamlbook.algorithms import ALGORITHMS
+from mamlbook.compiled import Compiled
 from mamlbook.learner import MetaLearner
+from mamlbook.metagradient import Checkpointed, Chunks, Exact
 from mamlbook.model import Model
 
 
@@ -23,28 +25,33 @@ def eager(job: Job) -> Step:
 
 
 def chunks(job: Job) -> Step:
-    """The same with one task in a chunk, so that a convolution is an ordinary one."""
-    from mamlbook.metagradient import Chunks, Exact
-
+    """``Chunks(Exact(), 1)``: one task at a time, so that a convolution is an ordinary one."""
     learner = learner_of(job)
-    learner.metagradient = Chunks(Exact(), tasks=1)
+    learner.metagradient = Chunks(Exact(), 1)
     return _called(learner, job)
 
 
 def checkpointed(job: Job) -> Step:
-    """The same with inner steps computed again on the way back instead of being kept."""
-    from mamlbook.metagradient import Checkpointed
-
+    """``Checkpointed()``: inner steps are computed again on the way back instead of being kept."""
     learner = learner_of(job)
     learner.metagradient = Checkpointed()
     return _called(learner, job)
 
 
 def compiled(job: Job) -> Step:
-    """The same learner, traced once and compiled."""
-    from mamlbook.compiled import Compiled
+    """``Compiled(learner)``: traced once and compiled; convolutions on a CPU go one task at a time."""
+    return _run(learner_of(job), job)
 
-    run, tasks = Compiled(learner_of(job)), tasks_of(job)
+
+def compiled_checkpointed(job: Job) -> Step:
+    """``Compiled`` of a learner with ``Checkpointed()``."""
+    learner = learner_of(job)
+    learner.metagradient = Checkpointed()
+    return _run(learner, job)
+
+
+def _run(learner: MetaLearner, job: Job) -> Step:
+    run, tasks = Compiled(learner), tasks_of(job)
 
     def step():
         gradients, losses = run(tasks)
