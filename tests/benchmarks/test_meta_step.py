@@ -160,11 +160,20 @@ def test_rounds_are_as_many_as_fit_but_three():
 
 def test_missing_goes_with_its_workloads():
     old = {
+        "device": "cpu",
+        "limit": {"gflops": 90.0},
         "workloads": [{"name": "a", "rows": 1}, {"name": "b", "rows": 1}],
         "missing": [{"contender": "x", "reason": "no", "workloads": ["a", "b"]}],
     }
-    new = {"workloads": [{"name": "b", "rows": 2}, {"name": "c", "rows": 2}], "missing": []}
+    new = {
+        "device": "cpu",
+        "limit": {"gflops": 80.0},
+        "workloads": [{"name": "b", "rows": 2}, {"name": "c", "rows": 2}],
+        "missing": [],
+    }
     both = merged(old, new)
+    assert both["limit"] == {"gflops": 90.0}
+    assert merged(old, new | {"device": "another"})["limit"] == {"gflops": 80.0}
     assert [(workload["name"], workload["rows"]) for workload in both["workloads"]] == [("a", 1), ("b", 2), ("c", 2)]
     assert both["missing"] == [{"contender": "x", "reason": "no", "workloads": ["a"]}]
     assert merged(None, new) == new
