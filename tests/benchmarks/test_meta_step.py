@@ -195,6 +195,21 @@ def test_groups_and_names_choose_workloads():
     assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
 
 
+def test_who_is_asked_for_what():
+    named = {workload.name: workload for workload in WORKLOADS}
+
+    def asked(workload):
+        return {name for name, contender in CONTENDERS.items() if contender.meets(named[workload])}
+
+    assert asked("sine-5") >= {"mamlbook", "mamlbook compiled", "higher", "learn2learn", "torchopt", "JAX"}
+    assert "higher" in asked("steps-64") - asked("tasks-512")
+    assert "JAX im2col" in asked("conv4-max-5") - asked("sine-5")
+    assert "torchopt" not in asked("reptile-5") | asked("first-order-5") | asked("tasks-8")
+    compiled = CONTENDERS["torch.func compiled"]
+    assert [compiled.excused(named[name]) for name in ("sine-10", "steps-16", "conv4-max-1")] == [False, True, True]
+    assert not any(each.meets(w) and each.excused(w) for each in CONTENDERS.values() for w in WORKLOADS)
+
+
 def test_the_network_of_a_contender_has_the_jobs_weights():
     """PyTorch's own batch norm in its place computes the same as the package's."""
     from benchmarks.contenders.common import network
