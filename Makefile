@@ -12,12 +12,13 @@ NEEDED = import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13)
 	"The book needs Python 3.11, 3.12 or 3.13, and this is " + sys.version.split()[0] + "; set PYTHON=/path/to/python.")
 
 VENV := .venv
+BENCH := .venv-bench
 RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
 PAGES := $(shell find book -name '*.ipynb' -not -path '*/.*' 2>/dev/null)
 JOBS ?= 2 # processes that run the tests
 
-.PHONY: help book test lint format notebooks serve screenshot gpu set-repository clean chromium
+.PHONY: help book test lint format notebooks serve screenshot gpu bench set-repository clean chromium
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -66,12 +67,27 @@ screenshot: book chromium  ## take the picture in the README again
 # A GPU machine has its own torch and perhaps no network, so nothing is installed here: Python as it is found.
 gpu:  ## test and measure on a GPU
 	$(PYTHON) -m pytest -q tests -m gpu
-	$(if $(wildcard benchmarks/__main__.py),$(PYTHON) -m benchmarks --device cuda)
+	$(PYTHON) -m benchmarks.meta_step --device cuda
 	$(PYTHON) -m experiments.omniglot --device cuda --iterations 15000 --tasks 32
+
+# In an environment of its own, beside the other libraries.
+bench: $(BENCH)/.installed  ## time one meta-gradient here and in other libraries
+	$(BENCH)/bin/python -m benchmarks.meta_step
+
+$(BENCH)/.installed: requirements.txt benchmarks/requirements.txt
+	@"$(PYTHON)" -c '$(NEEDED)'
+	@"$(PYTHON)" -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -r benchmarks/requirements.txt
+	@$(BENCH)/bin/python -m pip download -qq --disable-pip-version-check --no-deps --no-binary learn2learn \
+		--dest $(BENCH) learn2learn==0.2.0
+	@tar -xzf $(BENCH)/learn2learn-0.2.0.tar.gz --strip-components 1 \
+		-C "$$($(BENCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		learn2learn-0.2.0/learn2learn
+	@touch $@
 
 set-repository: $(STAMP)  ## make the book its own: make set-repository URL=https://github.com/OWNER/NAME
 	@$(RUN) tools.set_repository "$(URL)"
 
 clean:  ## remove what was built, and the environment
-	rm -rf _build $(VENV) .pytest_cache .ruff_cache *.egg-info
+	rm -rf _build $(VENV) $(BENCH) .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ from mamlbook.figures.field import field
 from mamlbook.figures.fits import fits
 from mamlbook.figures.limits import sensitivity, tracking
 from mamlbook.figures.panels import panels
+from mamlbook.figures.race import race
 from mamlbook.figures.regression import adaptation
 from mamlbook.figures.rows import rows
 from mamlbook.figures.settings import dots, heat
@@ -22,6 +23,7 @@ __all__ = [
     "fits",
     "heat",
     "panels",
+    "race",
     "rows",
     "sensitivity",
     "steps",
