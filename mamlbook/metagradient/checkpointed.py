@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from mamlbook.inner.descent import GradientDescent, Midway
 from mamlbook.numerics import Params, leaf, plus
@@ -73,11 +73,11 @@ class _Way:
     def there(self, theta: Params) -> Iterator[Midway]:
         """The beginning of every stretch, and the end."""
         phi = self.solver.begin(self.problem.model, self.problem.tasks.support, theta)
-        at = Midway(phi)
+        at = _plain(Midway(phi))
         yield at
         for steps in self.stretches:
             self.draws.append(_Draws(phi[0].device))
-            at = self._run("stretch of steps", self._step, theta, at, steps)
+            at = _plain(self._run("stretch of steps", self._step, theta, at, steps))
             yield at
 
     def _step(self, theta: Params, at: Midway, support, steps: range) -> Midway:
@@ -86,6 +86,7 @@ class _Way:
 
     def back(self, theta: Params, at: Midway, steps: range, v: list[Tensor]) -> tuple[list[Tensor], Params, Params]:
         """v times the Jacobians of a stretch: by what it began with, by theta itself, and by learned weights."""
+        v = _plain(v)
         with self.draws[self.stretches.index(steps)].again():
             return self._run("stretch of steps, backwards", self._turn, theta, at, steps, v)
 
@@ -193,6 +194,11 @@ def _cut(at: Midway) -> tuple[Midway, list[Tensor]]:
     fresh = [t.detach().requires_grad_() if isinstance(t, Tensor) and t.is_floating_point() else t for t in leaves]
     cut = tree_unflatten(fresh, spec)
     return cut, _differentiable(cut)
+
+
+def _plain(at):
+    """The same numbers in the order of memory that has no name, so that compiled code of one stretch fits all."""
+    return tree_map(lambda t: t.clone(memory_format=torch.contiguous_format) if isinstance(t, Tensor) else t, at)
 
 
 def _constant(at: Midway) -> Midway:
