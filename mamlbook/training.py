@@ -87,16 +87,13 @@ def fit(
     """Meta-train theta for ``steps`` outer steps of ``tasks`` fresh tasks each.
 
     theta <- theta - beta (outer rule) grad sum_b w_b s_b(theta). ``beta`` may be a function of the step's number.
-
     Every ``every`` steps the losses are read back, checked, and with ``checkpoint`` everything needed to go on is
     written; ``resume=True`` continues from there, bit for bit. ``device=None`` leaves the learner where it is, 'auto'
     takes the GPU if there is one. ``progress=None`` shows a bar in a terminal only.
 
-    ``compiled=True`` runs the meta-step as ``Compiled`` code: the same gradients up to rounding, several times as fast
-    on small networks, after a wait of seconds to minutes at the first step, which the bar tells of.
-
-    A ``group`` from ``mamlbook.processes`` shares every meta-batch among its processes, which all call this alike. Each
-    meta-gradient is that of one process up to rounding. The first writes the checkpoint, where all can read it.
+    ``compiled=True`` runs the meta-step as ``Compiled`` code, after a wait of seconds to minutes at the first step. A
+    ``group`` from ``mamlbook.processes`` shares every meta-batch among its processes, which all call this alike; the
+    first writes the checkpoint, where all can read it. Both give the same meta-gradients up to rounding.
 
     Raises:
         ValueError: a number out of range, an unknown device, or a checkpoint of another configuration.
@@ -110,10 +107,9 @@ def fit(
     run = _Run(learner, optimizer, seed, f"{tasks} tasks, seed {seed}, {distribution!r}", checkpoint, group)
     if resume:
         run.restore()
-    rate = beta if callable(beta) else lambda step: beta
     with run.bar(steps, progress) as bar:
         gradients = run.gradients(compiled, bar)
-        run.advance(steps, every, bar, lambda step: run.step(gradients, distribution, tasks, rate(step)))
+        run.advance(steps, every, bar, lambda rate: run.step(gradients, distribution, tasks, rate), beta)
     return run.history
 
 
@@ -142,7 +138,7 @@ class _Run:
         self.compiler = fast
         return Shared(self.learner, self.group, fast) if self.group.joined else fast or self.learner.gradients
 
-    def advance(self, steps: int, every: int, bar: tqdm, step: Callable[[int], Tensor]) -> None:
+    def advance(self, steps: int, every: int, bar: tqdm, step: Callable[[float], Tensor], beta: Rate) -> None:
         """Go on to ``steps`` meta-steps in all, in blocks that end at multiples of ``every``."""
         done = len(self.history.losses)
         if done > steps:
@@ -156,7 +152,7 @@ class _Run:
             if self.group.joined and done == begun:
                 block = 1  # what several processes cannot do shows in the first step
             started = time.perf_counter()
-            losses = [step(number) for number in range(done, done + block)]
+            losses = [step(beta(number) if callable(beta) else beta) for number in range(done, done + block)]
             self.history.compiling = before + (self.compiler.seconds if self.compiler else 0.0)
             self.record(losses, time.perf_counter() - started)
             done += block

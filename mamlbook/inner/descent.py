@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import higher
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from mamlbook.inner.base import Adapted, at_least_zero, whole
 from mamlbook.inner.transforms import Gradients, Place, Transform
@@ -104,7 +104,8 @@ class GradientDescent(nn.Module):
         now = Adapted(at.phi, at.phi, model, self._objective(model, support))
         for step in steps:
             now = now._replace(phi=self._step(stepper, model, support, theta, now, step))
-        return Midway(now.phi, stepper.state)
+        remembers = any(isinstance(value, Tensor) for value in tree_leaves(stepper.state))
+        return Midway(now.phi, stepper.state if remembers else None)
 
     def begin(self, model: Model, support: Data, theta: Params) -> Params:
         """phi^0 of each task, (B, \\*shape)."""
