@@ -30,6 +30,13 @@ EXECUTIONS = {
     "mamlbook compiled": "all at once, compiled (mamlbook)",
 }
 
+CAPTION = (
+    "Checkpointed is MAML computed twice to save memory, truncated goes back through the last step only, iMAML takes five "
+    "Hessian-vector products. Operations of the matrix products, by formula; bytes alive at the fullest moment, weights "
+    "and examples left out, as counted; times on one thread as the stored benchmark has them, for the nearest of its "
+    "workloads. The limit is the operations over the best rate of a matrix product."
+)
+
 
 def cost_explorer(
     counted: Mapping[str, Any] | None = None,
@@ -61,21 +68,8 @@ def cost_explorer(
         if value not in known[name]:
             raise ValueError(f"{name}: expected one of {', '.join(map(str, known[name]))}, got {value}")
     data["first"] = first
-    last = data["steps"][-1]
-    each = {name: data["peaks"][name][str(width)] for name in NAMES}
-    ends = ", ".join(f"{NAMES[name]} {tasks * peaks[-1] / 1e6:.3g}" for name, peaks in each.items())
-    alt = (
-        f"Megabytes at the fullest moment of a meta-step over 1 to {last} inner steps, {tasks} tasks, width {width}. "
-        f"At {last} steps: {ends}."
-    )
-    if caption is None:
-        caption = (
-            "Checkpointed is MAML computed twice to save memory, truncated goes back through the last step only, iMAML "
-            "takes five Hessian-vector products. Operations of the matrix products, by formula; bytes alive at the "
-            "fullest moment, weights and examples left out, as counted; times on one thread as the stored benchmark "
-            "has them, for the nearest of its workloads. The limit is the operations over the best rate of a matrix "
-            "product."
-        )
+    alt = _alt(data, **first)
+    caption = CAPTION if caption is None else caption
     return widget("cost", data, title=title, alt=alt, fallback=_still(data), caption=caption)
 
 
@@ -98,6 +92,16 @@ def _data(counted: Mapping[str, Any], timed: Mapping[str, Any]) -> dict[str, Any
         "gflops": timed["limit"]["gflops"],
         "workloads": workloads,
     }
+
+
+def _alt(data: dict[str, Any], method: str, steps: int, tasks: int, width: int) -> str:
+    last = data["steps"][-1]
+    ends = {name: tasks * data["peaks"][name][str(width)][-1] / 1e6 for name in NAMES}
+    words = ", ".join(f"{NAMES[name]} {value:.3g}" for name, value in ends.items())
+    return (
+        f"Megabytes at the fullest moment of a meta-step over 1 to {last} inner steps, {tasks} tasks, width {width}. "
+        f"At {last} steps: {words}. {NAMES[method]} with S = {steps} is marked."
+    )
 
 
 def _still(data: dict[str, Any]) -> str:
