@@ -117,8 +117,8 @@ def _curves(run: dict[str, Any], kind: str) -> Tensor:
     return torch.tensor([[nan if v is None else v for v in curves[kind]] for curves in run["error"].values()])
 
 
-def recall_times(name: str = "meta-step", *, folder: Path = RESULTS) -> dict[str, dict[str, float]]:
-    """The milliseconds of every contender in every workload of the stored benchmark, and those at the ``limit``.
+def recall_times(what: str = "milliseconds", *, name: str = "meta-step", folder: Path = RESULTS) -> dict[str, dict]:
+    """A number of every contender in every workload of the stored benchmark, and the milliseconds at the ``limit``.
 
     Raises:
         FileNotFoundError: there is no such result.
@@ -126,7 +126,7 @@ def recall_times(name: str = "meta-step", *, folder: Path = RESULTS) -> dict[str
     stored, times = recall(name, folder=folder), {}
     for workload in stored["workloads"]:
         limit = workload["flops"] / stored["limit"]["gflops"] / 1e6
-        rows = {row["contender"]: row["milliseconds"] for row in workload["rows"] if "milliseconds" in row}
+        rows = {row["contender"]: row[what] for row in workload["rows"] if what in row}
         times[workload["name"]] = {"limit": limit, **rows}
     return times
 

@@ -40,10 +40,12 @@ def test_a_missing_result_names_those_that_exist(tmp_path):
 
 
 def test_times_are_recalled_with_their_limit(tmp_path):
-    rows = [{"contender": "quick", "milliseconds": 2.0}, {"contender": "broken", "wrong": "by far"}]
+    quick = {"contender": "quick", "milliseconds": 2.0, "first_call_seconds": 9.0}
+    rows = [quick, {"contender": "broken", "wrong": "by far"}]
     workload = {"name": "sine", "flops": 1e8, "rows": rows}
     record("race", {"limit": {"gflops": 100.0}, "workloads": [workload]}, folder=tmp_path)
-    assert recall_times("race", folder=tmp_path) == {"sine": {"limit": 1.0, "quick": 2.0}}
+    assert recall_times(name="race", folder=tmp_path) == {"sine": {"limit": 1.0, "quick": 2.0}}
+    assert recall_times("first_call_seconds", name="race", folder=tmp_path)["sine"]["quick"] == 9.0
 
 
 def test_weights_of_another_shape_are_refused(tmp_path):
