@@ -71,7 +71,7 @@ gpu:  ## test and measure on a GPU
 	$(PYTHON) -m experiments.omniglot --device cuda --iterations 15000 --tasks 32
 
 # In an environment of its own, beside the other libraries.
-bench: $(BENCH)/.installed  ## time one meta-gradient here and in other libraries (about twelve minutes)
+bench: $(BENCH)/.installed  ## time one meta-gradient here and in other libraries
 	$(BENCH)/bin/python -m benchmarks.meta_step
 
 $(BENCH)/.installed: requirements.txt benchmarks/requirements.txt

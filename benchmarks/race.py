@@ -43,8 +43,8 @@ class Race:
         data: Path | None = None,
         device: str = "cpu",
         rounds: int = 11,
-        seconds: float = 25.0,
-        patience: float = 400.0,
+        seconds: float = 10.0,
+        patience: float = 120.0,
         say: Any = print,
     ):
         self.contenders, self.logs, self.data, self.device = contenders, logs, data, device
@@ -126,7 +126,8 @@ class Race:
         if name in self.gone:
             raise Missing(self.gone[name])
         if name not in self.workers:
-            self.workers[name] = Worker(self.contenders[name].place, self.logs / f"{name}.log", self.logs / "cache")
+            word = name.replace(" ", "-")  # a compiler's command line has no place for a space
+            self.workers[name] = Worker(self.contenders[name].place, self.logs / f"{word}.log", self.logs / word)
             self._ask(name, "first", job(SMALLEST, device=self.device)[1])
 
     def _checked(self, name: str, wanted: Job, exact: Reference, bound: float) -> tuple[float, float]:

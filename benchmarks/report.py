@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.limit import faster
+
 HEADER = ("contender", "ms", "quartiles", "times ours", "first call, s", "error", "in float64", "MiB")
 
 
@@ -46,7 +48,8 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 def merged(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, Any]:
     """A new result with the workloads of an older one that were not run again, in the older one's order.
 
-    The reasons of who was missing go with the workloads: those of a workload that was run again are the new ones.
+    The reasons of who was missing go with the workloads: those of a workload that was run again are the new ones. On
+    the same device the limit is the better of the two.
     """
     if old is None:
         return dict(new)
@@ -57,7 +60,8 @@ def merged(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, A
     for entry in old["missing"]:
         kept = [name for name in entry["workloads"] if name not in done]
         missing += [{**entry, "workloads": kept}] if kept else []
-    return {**new, "missing": grouped(missing), "workloads": workloads}
+    limit = faster(old["limit"], new["limit"]) if old["device"] == new["device"] else new["limit"]
+    return {**new, "limit": limit, "missing": grouped(missing), "workloads": workloads}
 
 
 def grouped(missing: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -78,9 +80,11 @@ class Worker:
         return self.connection.closed
 
     def close(self) -> None:
+        if self.closed:
+            return
         self.connection.close()
-        if self.process.poll() is None:
-            self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # its compilers as well
         self.process.wait()
 
     def _last_words(self) -> str:

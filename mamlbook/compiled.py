@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+from torch import Tensor
 
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import Chunks
 from mamlbook.numerics import Params
 from mamlbook.pieces import running
 from mamlbook.tasks.base import Tasks, require_tasks
@@ -24,8 +22,7 @@ class Compiled:
     step is compiled faster the next time.
 
     What is compiled is the whole meta-step, or, where the meta-gradient works in pieces (``Chunks``, ``Checkpointed``),
-    each piece. A convolutional network on a CPU is given one task after another: there a convolution with the weights
-    of one task is several times as fast as one with the weights of all.
+    each piece, which takes less memory and less time to compile.
 
     The weights may change between calls; anything else about the learner that changes needs a new ``Compiled``.
 
@@ -35,7 +32,7 @@ class Compiled:
     """
 
     def __init__(self, learner: MetaLearner, announce: Callable[[str], None] | None = None):
-        self.learner = arranged(learner)
+        self.learner = learner
         self._traced = Traced(self.learner, announce)
         self._in_pieces = getattr(self.learner.metagradient, "in_pieces", False)
 
@@ -50,18 +47,3 @@ class Compiled:
             return self._traced.run("meta-step", self.learner.gradients, tasks)
         with running(self._traced.run):
             return self.learner.gradients(tasks)
-
-
-def arranged(learner: MetaLearner) -> MetaLearner:
-    """The same learner, its tasks put together as they are fastest where its weights are.
-
-    For convolutions on a CPU that is one by one; ``python -m benchmarks.execution`` measures it.
-    """
-    plain = not hasattr(learner.metagradient, "in_pieces") and not hasattr(learner.metagradient, "staged")
-    if learner.model.theta[0].is_cpu and plain and _convolves(learner.model.net):
-        return MetaLearner(learner.model, learner.solver, Chunks(learner.metagradient, 1), learner.weighting)
-    return learner
-
-
-def _convolves(net: nn.Module) -> bool:
-    return any(isinstance(part, _ConvNd) for part in net.modules())

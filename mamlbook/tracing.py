@@ -142,7 +142,7 @@ def _compiled(graph: fx.GraphModule, tensors: list[Tensor]) -> Callable:
     graph.recompile()
     options = {
         "fallback_random": True,  # the draws of the uncompiled function
-        "layout_optimization": False,  # channels last costs more than it gains on small images: benchmarks.execution
+        "layout_optimization": False,  # channels last costs more than it gains on images this small
         "triton.cudagraphs": True,
     }
     try:

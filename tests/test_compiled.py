@@ -20,13 +20,11 @@ from mamlbook import (
     mlp,
     tracing,
 )
-from mamlbook.compiled import Compiled, arranged
-from mamlbook.metagradient import MOML, Checkpointed, Chunks
+from mamlbook.compiled import Compiled
+from mamlbook.metagradient import Checkpointed, Chunks
 from mamlbook.tasks.glyphs import glyphs
 from mamlbook.tasks.images import Episodes
 from mamlbook.tracing import NotTraceable
-
-REMEMBERS = ("moml", "robust")
 
 
 def build(name, steps=2):
@@ -170,31 +168,18 @@ def glyph_tasks(tasks=3):
     return Episodes(glyphs(), ways=3).draw(tasks, torch.Generator().manual_seed(0)).to(torch.float64)
 
 
-def test_convolutions_go_one_task_after_another(interpreted):
-    learner, tasks = glyph_learner(), glyph_tasks()
+def test_chunks_of_one_task_have_ungrouped_convolutions(interpreted):
+    learner, tasks = glyph_learner(Chunks(Exact(), 1)), glyph_tasks()
     fast = Compiled(learner)
     gradients, losses = fast(tasks)
-    wanted, wanted_losses = learner.gradients(tasks)
+    wanted, wanted_losses = glyph_learner().gradients(tasks)
     assert relative(gradients, wanted) < 1e-10
     assert gap([losses], [wanted_losses]) < 1e-10
     fast(glyph_tasks(5))  # as many times the same piece
     (chunk,) = interpreted
     convolutions = [n for n in chunk.graph.nodes if n.target is torch.ops.aten.convolution.default]
-    assert all(node.args[8] == 1 for node in convolutions)  # ungrouped
-
-
-@pytest.mark.parametrize(
-    "learner",
-    [
-        maml(sine_model(), 0.03, 1),
-        glyph_learner(Chunks(Exact(), 2)),
-        glyph_learner(Checkpointed()),
-        glyph_learner(MOML(glyph_learner().model, 5, 0.5)),
-    ],
-    ids=["no convolution", "chunks of two", "checkpointed", "remembers"],
-)
-def test_what_is_arranged_already_is_left_alone(learner):
-    assert arranged(learner) is learner
+    assert convolutions
+    assert all(node.args[8] == 1 for node in convolutions)
 
 
 @pytest.mark.parametrize("rows", ["maml", "lslr", "conflict-averse"])

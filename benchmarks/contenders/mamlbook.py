@@ -39,8 +39,15 @@ def checkpointed(job: Job) -> Step:
 
 
 def compiled(job: Job) -> Step:
-    """``Compiled(learner)``: traced once and compiled; convolutions on a CPU go one task at a time."""
+    """``Compiled(learner)``: the whole meta-step traced once and compiled."""
     return _run(learner_of(job), job)
+
+
+def compiled_chunks(job: Job) -> Step:
+    """``Compiled`` of a learner with ``Chunks(Exact(), 1)``: the code of one task, run for each."""
+    learner = learner_of(job)
+    learner.metagradient = Chunks(Exact(), 1)
+    return _run(learner, job)
 
 
 def compiled_checkpointed(job: Job) -> Step:

@@ -49,16 +49,18 @@ def prepare(job: Job) -> Step:
     workload, tasks = job.workload, tasks_of(job)
     loop = workload.convolutional and job.device == "cpu"
     model = _Wrapped(network(job, native=loop))
+    inner = InnerSGD(
+        model.get_fast_weights(),
+        first_order=workload.method != "maml",
+        max_inner_steps=workload.steps,
+        learn_lr=False,
+    ).to(getattr(torch, job.dtype))
+    for rate in inner.parameters():
+        rate.data.fill_(workload.alpha)  # in the job's precision: given as inner_lr it would be rounded to single
     algorithm = (Reptile if workload.method == "reptile" else MAML)(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.0),
-        inner_optimizer=InnerSGD(
-            model.get_fast_weights(),
-            first_order=workload.method != "maml",
-            inner_lr=workload.alpha,
-            max_inner_steps=workload.steps,
-            learn_lr=False,
-        ).to(getattr(torch, job.dtype)),
+        inner_optimizer=inner,
         support_loss_fn=_Loss(loss_of(job)),
         inner_steps=workload.steps,
         chunk_size=workload.tasks,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ class Checkpointed(nn.Module):
     """The query loss, differentiated through the inner loop one stretch of steps at a time, the last one first.
 
     v_S = grad L_b(phi_S),  v_s = (d phi_{s + every} / d phi_s)^T v_{s + every},  grad s_b = v_0.
+
+    Random steps draw on the way back what they drew on the way there.
 
     On the way there the weights are kept at the beginning of each stretch, and no graph. On the way back each stretch
     is walked again with a graph, which is let go before the next. The gradient is MAML's; memory is that of ``every``
@@ -67,6 +70,7 @@ class _Way:
         steps = self.solver.steps
         every = every or max(1, math.isqrt(steps))
         self.stretches = [range(first, min(first + every, steps)) for first in range(0, steps, every)]
+        self.draws: list[_Draws] = []
 
     def there(self, theta: Params) -> Iterator[Midway]:
         """The beginning of every stretch, and the end."""
@@ -74,6 +78,7 @@ class _Way:
         at = Midway(phi)
         yield at
         for steps in self.stretches:
+            self.draws.append(_Draws(phi[0].device))
             at = self._run("stretch of steps", self._step, theta, at, steps)
             yield at
 
@@ -83,7 +88,8 @@ class _Way:
 
     def back(self, theta: Params, at: Midway, steps: range, v: list[Tensor]) -> tuple[list[Tensor], Params, Params]:
         """v times the Jacobians of a stretch: by what it began with, by theta itself, and by learned weights."""
-        return self._run("stretch of steps, backwards", self._turn, theta, at, steps, v)
+        with self.draws[self.stretches.index(steps)].again():
+            return self._run("stretch of steps, backwards", self._turn, theta, at, steps, v)
 
     def _turn(self, theta: Params, at: Midway, support, steps: range, v: list[Tensor]):
         theta, learned = leaf(theta), tuple(p for p in self.solver.parameters() if p.requires_grad)
@@ -124,6 +130,22 @@ class _Way:
             return torch.autograd.grad(losses, phi, weights, materialize_grads=True)
 
         return run("query, backwards", gradient, phi, self.problem.tasks.query, weights)
+
+
+class _Draws:
+    """Where the random generators stand, to draw the same again."""
+
+    def __init__(self, device: torch.device):
+        self.devices = [device] if device.type == "cuda" else []
+        self.states = torch.get_rng_state(), [torch.cuda.get_rng_state(each) for each in self.devices]
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        with torch.random.fork_rng(self.devices):
+            torch.set_rng_state(self.states[0])
+            for device, state in zip(self.devices, self.states[1], strict=True):
+                torch.cuda.set_rng_state(state, device)
+            yield
 
 
 class _Walk(torch.autograd.Function):

@@ -19,8 +19,6 @@ class Chunks(nn.Module):
     The gradients grad s_b of one chunk after another are kept, B times as many numbers as there are weights, and the
     surrogates made of them have the same values and gradients as ``metagradient`` would have given all at once.
 
-    With one task at a time a convolution has the weights of one task, which a CPU does much faster.
-
     Shapes: the result is (B,).
 
     Raises:

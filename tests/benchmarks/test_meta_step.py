@@ -160,11 +160,20 @@ def test_rounds_are_as_many_as_fit_but_three():
 
 def test_missing_goes_with_its_workloads():
     old = {
+        "device": "cpu",
+        "limit": {"gflops": 90.0},
         "workloads": [{"name": "a", "rows": 1}, {"name": "b", "rows": 1}],
         "missing": [{"contender": "x", "reason": "no", "workloads": ["a", "b"]}],
     }
-    new = {"workloads": [{"name": "b", "rows": 2}, {"name": "c", "rows": 2}], "missing": []}
+    new = {
+        "device": "cpu",
+        "limit": {"gflops": 80.0},
+        "workloads": [{"name": "b", "rows": 2}, {"name": "c", "rows": 2}],
+        "missing": [],
+    }
     both = merged(old, new)
+    assert both["limit"] == {"gflops": 90.0}
+    assert merged(old, new | {"device": "another"})["limit"] == {"gflops": 80.0}
     assert [(workload["name"], workload["rows"]) for workload in both["workloads"]] == [("a", 1), ("b", 2), ("c", 2)]
     assert both["missing"] == [{"contender": "x", "reason": "no", "workloads": ["a"]}]
     assert merged(None, new) == new
@@ -184,6 +193,21 @@ def test_unknown_names_are_refused():
 def test_groups_and_names_choose_workloads():
     assert [workload.name for workload in chosen(["reptile", "sine-5", "sine-5"])] == ["reptile-5", "sine-5"]
     assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
+
+
+def test_who_is_asked_for_what():
+    named = {workload.name: workload for workload in WORKLOADS}
+
+    def asked(workload):
+        return {name for name, contender in CONTENDERS.items() if contender.meets(named[workload])}
+
+    assert asked("sine-5") >= {"mamlbook", "mamlbook compiled", "higher", "learn2learn", "torchopt", "JAX"}
+    assert "higher" in asked("steps-64") - asked("tasks-512")
+    assert "JAX im2col" in asked("conv4-max-5") - asked("sine-5")
+    assert "torchopt" not in asked("reptile-5") | asked("first-order-5") | asked("tasks-8")
+    compiled = CONTENDERS["torch.func compiled"]
+    assert [compiled.excused(named[name]) for name in ("sine-10", "steps-16", "conv4-max-1")] == [False, True, True]
+    assert not any(each.meets(w) and each.excused(w) for each in CONTENDERS.values() for w in WORKLOADS)
 
 
 def test_the_network_of_a_contender_has_the_jobs_weights():
