@@ -14,7 +14,13 @@ STEPS, WIDTHS = [1, 2, 5, 16, 64], [10, 40]
 def counted() -> dict:
     """Bytes that look like counted ones, every method at a slope of its own."""
     table = {
-        name: {str(w): {"peak": [w * w * (number + 1) * (4 + s) for s in STEPS]} for w in WIDTHS}
+        name: {
+            str(w): {
+                "peak": [w * w * (number + 1) * (4 + s) for s in STEPS],
+                "operations": [w * w * (number + 1) * s for s in STEPS],
+            }
+            for w in WIDTHS
+        }
         for number, name in enumerate(NAMES)
     }
     return {"steps": STEPS, "counted": table}
@@ -29,7 +35,7 @@ def workload(method: str, steps: int, tasks: int, network: str = "mlp", **times:
 def timed() -> dict:
     workloads = [
         workload("maml", 5, 25, mamlbook_compiled=1.25, mamlbook=12.0, higher=130.0),
-        workload("maml", 64, 25, mamlbook=190.0),
+        workload("maml", 64, 25, mamlbook=190.0, mamlbook_checkpointed=250.0),
         workload("maml", 5, 512, mamlbook_compiled=40.0),
         workload("fomaml", 5, 25, mamlbook=7.0),
         workload("maml", 1, 16, "conv4-max", mamlbook=900.0),
@@ -60,7 +66,10 @@ def test_the_same_arguments_give_the_same_bytes():
     assert data["methods"] == list(NAMES)
     assert len(set(ROLES.values())) == len(ROLES)
     # Of the sine network only, what was wrong left out, the slowest first.
-    assert [len(one["times"]) for one in data["workloads"]] == [3, 1, 1, 1]
+    assert [(one["method"], len(one["times"])) for one in data["workloads"]] == [
+        *(("maml", 3), ("maml", 1), ("checkpointed", 1), ("maml", 1), ("fomaml", 1)),
+    ]
+    assert data["workloads"][2]["flops"] == 25 * counted()["counted"]["checkpointed"]["40"]["operations"][-1]
     assert [who for who, _ in data["workloads"][0]["times"]] == [
         EXECUTIONS[name] for name in ("higher", "mamlbook", "mamlbook compiled")
     ]

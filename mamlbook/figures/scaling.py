@@ -16,6 +16,7 @@ CONTENDERS = {
     "mamlbook": ("random", "all at once (mamlbook)"),
     "JAX": ("reptile", "JAX"),
     "mamlbook compiled": ("maml", "compiled (mamlbook)"),
+    "mamlbook compiled checkpointed": ("imaml", "compiled, checkpointed (mamlbook)"),
 }
 EXECUTIONS = {"one by one": "joint", "all at once": "random", "compiled": "maml"}
 

@@ -43,3 +43,11 @@ def test_times_are_above_the_limit():
         times = {name: row["milliseconds"] for name, row in width["times"].items()}
         assert limit < min(times.values())
         assert times["compiled"] < times["all at once"] < times["one by one"]
+
+
+def test_one_task_after_another_hardly_feels_the_width():
+    widths = recall("cost")["timed"]["widths"]
+    times = [row["times"]["one by one"]["milliseconds"] for row in widths.values()]
+    assert max(times) < 5 * min(times)
+    operations = [row["operations"] for row in widths.values()]
+    assert max(operations) > 200 * min(operations)

@@ -29,6 +29,10 @@ EXECUTIONS = {
     "JAX": "jit, vmap and grad (JAX)",
     "mamlbook compiled": "all at once, compiled (mamlbook)",
 }
+CHECKPOINTED = {
+    "mamlbook checkpointed": "all at once (mamlbook)",
+    "mamlbook compiled checkpointed": "all at once, compiled (mamlbook)",
+}
 
 CAPTION = (
     "Checkpointed is MAML computed twice to save memory, truncated goes back through the last step only, iMAML takes "
@@ -77,10 +81,11 @@ def _data(counted: Mapping[str, Any], timed: Mapping[str, Any]) -> dict[str, Any
     by_method = {name: counted["counted"][name] for name in NAMES}
     workloads = []
     for workload in timed["workloads"]:
-        found = {row["contender"]: row["milliseconds"] for row in workload["rows"] if "milliseconds" in row}
-        times = [[words, found[name]] for name, words in EXECUTIONS.items() if name in found]
-        if workload["network"] == "mlp" and times:
-            workloads.append({key: workload[key] for key in ("method", "steps", "tasks", "flops")} | {"times": times})
+        if workload["network"] == "mlp":
+            workloads += _timed(workload, workload["method"], workload["flops"], EXECUTIONS)
+            if workload["steps"] in counted["steps"]:
+                each = by_method["checkpointed"]["40"]["operations"][counted["steps"].index(workload["steps"])]
+                workloads += _timed(workload, "checkpointed", each * workload["tasks"], CHECKPOINTED)
     return {
         "methods": list(NAMES),
         "names": NAMES,
@@ -92,6 +97,14 @@ def _data(counted: Mapping[str, Any], timed: Mapping[str, Any]) -> dict[str, Any
         "gflops": timed["limit"]["gflops"],
         "workloads": workloads,
     }
+
+
+def _timed(workload: Mapping[str, Any], method: str, flops: int, words: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What the benchmark measured of a method in one workload, if anything."""
+    found = {row["contender"]: row["milliseconds"] for row in workload["rows"] if "milliseconds" in row}
+    times = [[words[name], found[name]] for name in words if name in found]
+    one = {"method": method, "steps": workload["steps"], "tasks": workload["tasks"], "flops": flops, "times": times}
+    return [one] if times else []
 
 
 def _alt(data: dict[str, Any], method: str, steps: int, tasks: int, width: int) -> str:
