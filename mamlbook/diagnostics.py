@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
-from mamlbook.numerics import Params, dot, fan_out
+from mamlbook.numerics import Params, dot, fan_out, leaf
 from mamlbook.problem import Problem
 from mamlbook.tasks.base import Data, Tasks
 
@@ -96,7 +96,7 @@ def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
 
     Shapes: ``v`` and the result are tuples of (B, \\*shape).
     """
-    phi = tuple(p.detach().requires_grad_() for p in fan_out(model.theta, len(data.x)))
+    phi = leaf(fan_out(model.theta, len(data.x)))
     outputs = model(phi, data.x)
     # J^T u is linear in u, so its own gradient along v is J v: two backward passes instead of a forward one.
     u = torch.zeros_like(outputs, requires_grad=True)
@@ -108,7 +108,7 @@ def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
 
 
 def _gradients(model: Model, data: Data, *, differentiable: bool) -> tuple[Params, Params]:
-    phi = tuple(p.detach().requires_grad_() for p in fan_out(model.theta, len(data.x)))
+    phi = leaf(fan_out(model.theta, len(data.x)))
     # The sum over tasks gives each task its own gradient: L_b depends on phi_b alone.
     loss = model.losses(model(phi, data.x), data.y).sum()
     return torch.autograd.grad(loss, phi, create_graph=differentiable, materialize_grads=True), phi

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mamlbook.require import whole
+
 
 class BatchNorm(nn.Module):
     """Batch normalisation by the statistics of the batch at hand, in training and in testing.
@@ -25,8 +27,8 @@ class BatchNorm(nn.Module):
 
     def __init__(self, channels: int, eps: float = 1e-5, first: int | None = None):
         super().__init__()
-        if first is not None and (isinstance(first, bool) or not isinstance(first, int) or first < 1):
-            raise ValueError(f"first: expected a number of examples of at least 1, or None for all, got {first!r}")
+        if first is not None:
+            whole("first", first, 1, "a number of examples", ", or None for all")
         self.gain = nn.Parameter(torch.ones(channels))
         self.offset = nn.Parameter(torch.zeros(channels))
         self.eps, self.first = eps, first

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mamlbook.require import whole
+
 Params = tuple[Tensor, ...]
 """Weights in the order of ``net.parameters()``; adapted weights carry the task axis first."""
 
@@ -35,6 +37,11 @@ def per_task(scale: float | Tensor, like: Tensor) -> float | Tensor:
 def constant(u: Sequence[Tensor]) -> Params:
     """The same numbers without their graph: sg(u)."""
     return tuple(t.detach() for t in u)
+
+
+def leaf(u: Sequence[Tensor]) -> Params:
+    """The same numbers, to be differentiated afresh."""
+    return tuple(t.requires_grad_() for t in constant(u))
 
 
 def gap(u: Sequence[Tensor], v: Sequence[Tensor]) -> float:
@@ -91,8 +98,7 @@ def conjugate_gradient(product: Callable[[Params], Params], b: Params, iteration
 
     References: Hestenes and Stiefel, 1952; stopping at a direction of negative curvature is that of Steihaug, 1983.
     """
-    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-        raise ValueError(f"iterations: expected a whole number of at least 1, got {iterations!r}")
+    whole("iterations", iterations)
     x, r, p = tuple(torch.zeros_like(t) for t in b), b, b
     length = dot(r, r)
     indefinite = torch.zeros_like(length, dtype=torch.bool)

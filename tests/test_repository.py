@@ -159,7 +159,8 @@ def test_no_file_names_a_folder_of_one_machine_or_the_host_of_a_registry():
 
 # Each line may import from the lines above it, and a package from itself.
 LAYERS = [
-    {"layers", "numerics", "pieces", "processes", "sharing"},
+    {"pieces", "processes", "require", "sharing"},
+    {"layers", "numerics"},
     {"networks", "record", "tasks", "tracing"},
     {"model"},
     {"inner"},

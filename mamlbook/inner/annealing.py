@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.inner.transforms import Gradients, Place
+from mamlbook.require import whole
 
 
 class Annealed(nn.Module):
@@ -24,10 +25,8 @@ class Annealed(nn.Module):
 
     def __init__(self, after: int):
         super().__init__()
-        if isinstance(after, bool) or not isinstance(after, int) or after < 0:
-            raise ValueError(f"after: expected a whole number of meta-steps of at least 0, got {after!r}")
         # A plain number, as the choice is made by Python and not on the device; it is part of the state all the same.
-        self.after, self.done = after, 0
+        self.after, self.done = whole("after", after, 0, "a whole number of meta-steps"), 0
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
         if self.phase:

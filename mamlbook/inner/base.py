@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mamlbook.model import Model
 from mamlbook.numerics import Params, constant, plus
+from mamlbook.require import whole
 from mamlbook.tasks.base import Data
 
 ALL = math.inf
@@ -56,23 +57,10 @@ class Solver(Protocol):
         ...
 
 
-def whole(steps: int) -> int:
+def step_count(steps: int) -> int:
     """The number of inner steps, if it is one.
 
     Raises:
         ValueError: it is not a whole number of at least 0.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps: expected a whole number of inner steps of at least 0, got {steps!r}")
-    return steps
-
-
-def at_least_zero(name: str, meaning: str, value: float) -> float:
-    """The number, if it is finite and not negative.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}: expected a finite {meaning} of at least 0, got {value}")
-    return value
+    return whole("steps", steps, 0, "a whole number of inner steps")

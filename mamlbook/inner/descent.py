@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from mamlbook.inner.base import Adapted, at_least_zero, whole
+from mamlbook.inner.base import Adapted, step_count
 from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.model import Model
-from mamlbook.numerics import Params, constant, dot, fan_out, plus
+from mamlbook.numerics import Params, dot, fan_out, leaf, plus
+from mamlbook.require import at_least_zero
 from mamlbook.tasks.base import Data
 
 
@@ -62,7 +63,7 @@ class GradientDescent(nn.Module):
         super().__init__()
         self.alpha = at_least_zero("alpha", "inner rate", alpha)
         self.lam = lam if callable(lam) else at_least_zero("lam", "pull towards theta", lam)
-        self.steps = whole(steps)
+        self.steps = step_count(steps)
         self.transforms = transforms
         self.rule, self.start, self.loss = rule, start, loss
         modules = [change for change in transforms if isinstance(change, nn.Module)]
@@ -82,10 +83,10 @@ class GradientDescent(nn.Module):
         theta = fan_out(model.theta, len(support.x)) if theta is None else theta
         begin = self.begin(model, support, theta)
         at = Adapted(begin, begin, model, self._objective(model, support))
-        steps = self.steps if steps is None else whole(steps)
+        steps = self.steps if steps is None else step_count(steps)
         graph = min(steps, unroll)  # how many steps have one
         if not unroll or graph < steps:
-            at = at._replace(phi=tuple(p.requires_grad_() for p in constant(begin)))
+            at = at._replace(phi=leaf(begin))
         yield at
         stepper = self._stepper(model.theta, unroll=graph == steps)
         for step in range(steps):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,9 +11,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mamlbook.inner.base import Adapted, at_least_zero, whole
+from mamlbook.inner.base import Adapted, step_count
 from mamlbook.model import Model
 from mamlbook.numerics import Params, constant, dot, fan_out, plus
+from mamlbook.require import at_least_zero
 from mamlbook.tasks.base import Data
 
 Weights = Callable[[Tensor], Params]
@@ -117,8 +119,12 @@ def targets(y_hat: Tensor, y: Tensor) -> Tensor:
     return (y[..., None] == torch.arange(y_hat.shape[-1], device=y.device)).to(y_hat.dtype)
 
 
-class _InClosedForm(nn.Module):
+class _InClosedForm(nn.Module, ABC):
     """A solver that has no steps: theta, then the solution."""
+
+    @abstractmethod
+    def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
+        """What the kernel's rows are weighted with, one for each output of each of the ``examples``."""
 
     def __init__(self, kernel: Kernel):
         super().__init__()
@@ -134,7 +140,7 @@ class _InClosedForm(nn.Module):
         self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
     ) -> Iterator[Adapted]:
         """The unadapted start, then the solution, once or, if more ``steps`` are asked for, that often."""
-        steps = 1 if steps is None else whole(steps)
+        steps = 1 if steps is None else step_count(steps)
         theta = fan_out(model.theta, len(support.x)) if theta is None else theta
         predict = partial(self.kernel.predict, model, theta)
         at = Adapted(theta, theta, predict, partial(self._objective, support, predict))
@@ -153,9 +159,6 @@ class _InClosedForm(nn.Module):
     def _objective(self, support: Data, predict: Callable, theta: Params, phi: Params) -> Tensor:
         y_hat = predict(phi, support.x)
         return (targets(y_hat, support.y) - y_hat).square().flatten(1).sum(1) / support.x.shape[1]
-
-    def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
-        raise NotImplementedError
 
 
 class KernelRidge(_InClosedForm):

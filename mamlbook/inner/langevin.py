@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mamlbook.inner.transforms import Gradients, Place
+from mamlbook.require import at_least_zero, positive
 
 
 class Langevin(nn.Module):
@@ -29,11 +30,8 @@ class Langevin(nn.Module):
 
     def __init__(self, alpha: float, temperature: float):
         super().__init__()
-        if not (math.isfinite(alpha) and alpha > 0):
-            raise ValueError(f"alpha: expected the finite inner rate, above 0, got {alpha}")
-        if not (math.isfinite(temperature) and temperature >= 0):
-            raise ValueError(f"temperature: expected a finite temperature of at least 0, got {temperature}")
-        self.alpha, self.temperature = alpha, temperature
+        self.alpha = positive("alpha", "inner rate", alpha)
+        self.temperature = at_least_zero("temperature", "temperature", temperature)
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
         if not self.training:

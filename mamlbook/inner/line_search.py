@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mamlbook.inner.base import at_least_zero
 from mamlbook.inner.transforms import Gradients, Place
 from mamlbook.numerics import dot, per_task
+from mamlbook.require import at_least_zero
 
 
 class LineSearch:

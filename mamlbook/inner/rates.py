@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mamlbook.inner.transforms import Gradients, Place
 from mamlbook.model import Model
+from mamlbook.require import whole
 
 
 class LearnedRates(nn.Module):
@@ -32,9 +33,7 @@ class LearnedRates(nn.Module):
         super().__init__()
         if per not in ("weight", "tensor"):
             raise ValueError(f"per: expected 'weight' or 'tensor', got {per!r}")
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"steps: expected a whole number of inner steps of at least 1, got {steps!r}")
-        self.per, self.steps = per, steps
+        self.per, self.steps = per, whole("steps", steps, 1, "a whole number of inner steps")
         self.rates = nn.ParameterList(self._ones(weight) for weight in model.theta)
 
     def _ones(self, weight: Tensor) -> Tensor:

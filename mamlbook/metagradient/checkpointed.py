@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from mamlbook.inner.descent import GradientDescent, Midway
-from mamlbook.metagradient.local import leaf
-from mamlbook.numerics import Params, plus
+from mamlbook.numerics import Params, leaf, plus
 from mamlbook.pieces import run
 from mamlbook.problem import Problem
+from mamlbook.require import whole
 
 
 class Checkpointed(nn.Module):
@@ -45,11 +45,9 @@ class Checkpointed(nn.Module):
 
     def __init__(self, every: int | None = None):
         super().__init__()
-        if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-            raise ValueError(
-                f"every: expected a whole number of steps of at least 1, or None for sqrt(S), got {every!r}"
-            )
-        self.every = every
+        self.every = (
+            None if every is None else whole("every", every, 1, "a whole number of steps", ", or None for sqrt(S)")
+        )
 
     def forward(self, problem: Problem) -> Tensor:
         solver = problem.solver

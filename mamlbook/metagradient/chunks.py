@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.metagradient.base import MetaGradient
-from mamlbook.metagradient.local import leaf
-from mamlbook.numerics import Params, fan_out, with_gradient
+from mamlbook.numerics import Params, fan_out, leaf, with_gradient
 from mamlbook.pieces import run
 from mamlbook.problem import Problem
+from mamlbook.require import whole
 from mamlbook.tasks.base import Tasks
 
 
@@ -31,14 +31,12 @@ class Chunks(nn.Module):
 
     def __init__(self, metagradient: MetaGradient, tasks: int = 1):
         super().__init__()
-        if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:
-            raise ValueError(f"tasks: expected a whole number of tasks at a time of at least 1, got {tasks!r}")
         if hasattr(metagradient, "staged"):
             raise ValueError(
                 f"metagradient: expected one that computes each task from scratch, got {metagradient}, which remembers "
                 "whole meta-batches"
             )
-        self.metagradient, self.tasks = metagradient, tasks
+        self.metagradient, self.tasks = metagradient, whole("tasks", tasks, 1, "a whole number of tasks at a time")
 
     def forward(self, problem: Problem) -> Tensor:
         learned = self._learned(problem)

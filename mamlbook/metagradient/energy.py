@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mamlbook.inner.base import ALL, at_least_zero
+from mamlbook.inner.base import ALL
 from mamlbook.numerics import Params, dot, gradient_of
 from mamlbook.problem import Problem
+from mamlbook.require import at_least_zero
 
 
 class Energy(nn.Module):

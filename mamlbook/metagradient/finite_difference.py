@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from mamlbook.metagradient.local import inner_gradient, leaf, plain_path, query_gradient
-from mamlbook.numerics import dot, per_task, plus, with_gradient
+from mamlbook.metagradient.local import inner_gradient, plain_path, query_gradient
+from mamlbook.numerics import dot, leaf, per_task, plus, with_gradient
 from mamlbook.problem import Problem
+from mamlbook.require import positive
 
 
 class FiniteDifference(nn.Module):
@@ -32,9 +31,7 @@ class FiniteDifference(nn.Module):
 
     def __init__(self, epsilon: float = 0.01):
         super().__init__()
-        if not (math.isfinite(epsilon) and epsilon > 0):
-            raise ValueError(f"epsilon: expected a finite number above 0, got {epsilon}")
-        self.epsilon = epsilon
+        self.epsilon = positive("epsilon", "number", epsilon)
 
     def forward(self, problem: Problem) -> Tensor:
         *path, last = plain_path(problem)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from mamlbook.inner.base import Adapted
-from mamlbook.metagradient.local import inner_gradient, leaf, query_gradient
-from mamlbook.numerics import Params, Solution, conjugate_gradient, plus, with_gradient
+from mamlbook.metagradient.local import inner_gradient, query_gradient
+from mamlbook.numerics import Params, Solution, conjugate_gradient, leaf, plus, with_gradient
 from mamlbook.problem import Problem
+from mamlbook.require import at_least_zero, positive, whole
 
 METHODS = ("cg", "neumann")
 
@@ -42,15 +41,12 @@ class Implicit(nn.Module):
 
     def __init__(self, iterations: int = 5, method: str = "cg", rate: float | None = None, damping: float = 0.0):
         super().__init__()
-        if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-            raise ValueError(f"iterations: expected a whole number of at least 1, got {iterations!r}")
+        self.iterations = whole("iterations", iterations)
         if method not in METHODS:
             raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
-        if rate is not None and not (math.isfinite(rate) and rate > 0):
-            raise ValueError(f"rate: expected a finite number above 0, or None for the solver's alpha, got {rate}")
-        if not (math.isfinite(damping) and damping >= 0):
-            raise ValueError(f"damping: expected a finite number of at least 0, got {damping}")
-        self.iterations, self.method, self.rate, self.damping = iterations, method, rate, damping
+        self.method = method
+        self.rate = None if rate is None else positive("rate", "number", rate, ", or None for the solver's alpha")
+        self.damping = at_least_zero("damping", "number", damping)
 
     def forward(self, problem: Problem) -> Tensor:
         adapted = problem.solve(unroll=0)

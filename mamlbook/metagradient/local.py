@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mamlbook.inner.base import Adapted
 from mamlbook.inner.descent import GradientDescent
-from mamlbook.numerics import Params, constant
+from mamlbook.numerics import Params, constant, leaf
 from mamlbook.problem import Problem
 
 
@@ -27,11 +27,6 @@ def plain_path(problem: Problem) -> Iterator[Adapted]:
             f"transform or start, got {solver}; MAML's Exact() differentiates any"
         )
     return (adapted._replace(phi=leaf(adapted.phi)) for adapted in problem.path(unroll=0))
-
-
-def leaf(phi: Params) -> Params:
-    """The same numbers, to be differentiated afresh."""
-    return tuple(p.requires_grad_() for p in constant(phi))
 
 
 def inner_gradient(problem: Problem, adapted: Adapted, phi: Params, *, graph: bool) -> Params:

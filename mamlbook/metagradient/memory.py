@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from mamlbook.inner.base import ALL
 from mamlbook.model import Model
-from mamlbook.numerics import Params, constant, gradient_of, per_task, plus, with_gradient
+from mamlbook.numerics import Params, constant, gradient_of, leaf, per_task, plus, with_gradient
 from mamlbook.problem import Problem
+from mamlbook.require import whole
 from mamlbook.tasks.base import Data, known_index
 
 
@@ -45,9 +46,8 @@ class MOML(nn.Module):
 
     def __init__(self, model: Model, tasks: int, rate: float, *, everyone: bool = False):
         super().__init__()
-        if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:
-            raise ValueError(f"tasks: expected the number of tasks of the collection, at least 1, got {tasks!r}")
-        self.tasks, self.rate, self.everyone = tasks, _share(rate), everyone
+        self.tasks = whole("tasks", tasks, 1, "the number of tasks of the collection,")
+        self.rate, self.everyone = _share(rate), everyone
         for place, t in enumerate(model.theta):
             self.register_buffer(f"memory{place}", t.detach().new_zeros(tasks, *t.shape))
         self.register_buffer("met", torch.zeros(tasks, dtype=torch.bool))
@@ -123,19 +123,18 @@ class LocalMOML(nn.Module):
 
     def forward(self, problem: Problem) -> Tensor:
         supports, queries = (_parts(data, self.local_steps) for data in problem.tasks[:2])
-        w = constant(problem.theta)
+        w = leaf(problem.theta)
         u: Params | None = None
         for support, query in zip(supports, queries, strict=True):
-            w = tuple(t.requires_grad_() for t in w)
             local = problem._replace(tasks=problem.tasks._replace(support=support, query=query), theta=w)
             adapted = local.solve(unroll=ALL)
             u = constant(adapted.phi) if u is None else plus(u, self.rate, plus(constant(adapted.phi), -1, u))
             at_memory = adapted._replace(phi=tuple(map(gradient_of, u, adapted.phi)))
             gradient = torch.autograd.grad(local.query(at_memory).sum(), w, materialize_grads=True)
-            w = constant(plus(w, -self.beta, gradient))
+            w = leaf(plus(w, -self.beta, gradient))
         with torch.no_grad():
             losses = problem.query(problem.solve(unroll=0))
-        away = plus(constant(problem.theta), -1, w)
+        away = plus(constant(problem.theta), -1, constant(w))
         return with_gradient(losses, problem.theta, tuple(t / self.beta for t in away))
 
     def extra_repr(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mamlbook.problem import Problem
+from mamlbook.require import whole
 
 
 class Truncated(nn.Module):
@@ -24,9 +25,7 @@ class Truncated(nn.Module):
 
     def __init__(self, last: int = 1):
         super().__init__()
-        if isinstance(last, bool) or not isinstance(last, int) or last < 1:
-            raise ValueError(f"last: expected a whole number of steps of at least 1, got {last!r}")
-        self.last = last
+        self.last = whole("last", last, 1, "a whole number of steps")
 
     def forward(self, problem: Problem) -> Tensor:
         return problem.query(problem.solve(unroll=self.last))

@@ -19,7 +19,8 @@ from matplotlib.transforms import Affine2D
 from torch import Tensor
 from torch.nn import functional
 
-from mamlbook.tasks.images import Pool, require_positive
+from mamlbook.require import whole
+from mamlbook.tasks.images import Pool
 
 TRAINING_SCRIPTS = ("Canadian Syllabics", "Coptic", "Cyrillic", "Greek", "Latin", "Lisu", "Old Italic")
 TEST_SCRIPTS = ("Arabic", "Armenian", "Georgian", "Hebrew", "Lao")
@@ -56,7 +57,7 @@ def glyphs(drawings: int = 20, seed: int = 0) -> Pool:
     Raises:
         ValueError: ``drawings`` is less than 1.
     """
-    require_positive("drawings", drawings)
+    whole("drawings", drawings)
     return _glyphs(drawings, seed)
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from mamlbook.require import whole
 from mamlbook.tasks.base import Data, Tasks, never_again
 
 
@@ -103,7 +104,7 @@ class Episodes:
 
     def __post_init__(self) -> None:
         for name in ("ways", "shots", "queries"):
-            require_positive(name, getattr(self, name))
+            whole(name, getattr(self, name))
         looks = len(self._slices[1])
         drawings, height, width = self.pool.images.shape[1:]
         if self.ways > looks:
@@ -131,7 +132,7 @@ class Episodes:
         Raises:
             ValueError: ``tasks`` is less than 1.
         """
-        require_positive("tasks", tasks)
+        whole("tasks", tasks)
         classes = self._draw_classes(tasks, generator)
         drawings = self.pool.images.shape[1]
         keys = torch.rand(tasks, self.ways, drawings, generator=generator)
@@ -171,8 +172,3 @@ class Episodes:
             f"Episodes(ways={self.ways}, shots={self.shots}, queries={self.queries}, rotate={self.rotate}, "
             f"classes={len(self.pool)})"
         )
-
-
-def require_positive(name: str, number: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {number!r}")

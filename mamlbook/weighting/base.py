@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Protocol
 
 import torch
@@ -32,14 +31,3 @@ class Uniform(nn.Module):
 
     def forward(self, surrogates: Tensor, problem: Problem) -> Tensor:
         return torch.full_like(surrogates, 1 / len(surrogates), requires_grad=False)
-
-
-def positive(name: str, meaning: str, value: float) -> float:
-    """A number that has to be finite and above 0.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: expected a finite {meaning} above 0, got {value}")
-    return value

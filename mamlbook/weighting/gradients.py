@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mamlbook.numerics import Params
 from mamlbook.problem import Problem
-from mamlbook.weighting.base import positive
+from mamlbook.require import at_least_zero, positive
 
 
 class Agreement(nn.Module):
@@ -61,8 +61,7 @@ class ConflictAverse(nn.Module):
 
     def __init__(self, c: float, steps: int = 100):
         super().__init__()
-        if not (math.isfinite(c) and c >= 0):
-            raise ValueError(f"c: expected a finite radius of at least 0, got {c}")
+        at_least_zero("c", "radius", c)
         if steps < 1:
             raise ValueError(f"steps: expected at least 1 step of the small problem, got {steps}")
         self.c, self.steps = c, steps

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from mamlbook.numerics import gradient_of
 from mamlbook.problem import Problem
+from mamlbook.require import positive, whole
 from mamlbook.tasks.base import known_index
-from mamlbook.weighting.base import positive
 
 
 class Softmax(nn.Module):
@@ -112,6 +112,4 @@ class Learned(nn.Module):
 
 
 def _count(tasks: int) -> int:
-    if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:
-        raise ValueError(f"tasks: expected the number of tasks of the collection, at least 1, got {tasks!r}")
-    return tasks
+    return whole("tasks", tasks, 1, "the number of tasks of the collection,")
