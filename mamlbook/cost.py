@@ -29,23 +29,13 @@ def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
     The bytes are those that the graph holds for the outer ``backward()``, the weights and the examples themselves left
     out. Both numbers are exact, and the same on every machine that chooses the same kernels.
     """
-    known = {_storage(t) for t in (*learner.model.theta, *tasks.support, *tasks.query)}
-    holders: list[weakref.ref] = []
-
-    def pack(tensor: Tensor) -> _Holder:
-        # An output that kept its own graph would be a ring, and never be let go.
-        holder = _Holder(tensor.detach())
-        holders.append(weakref.ref(holder))
-        return holder
-
     with operations() as counted:
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda holder: holder.tensor):
+        with holding() as graphs:
             surrogate, _ = learner(tasks)
         # What an inner step saved for itself alone is gone by now.
-        alive = [holder() for holder in holders if holder() is not None]
-        held = {_storage(h.tensor): h.tensor.untyped_storage().nbytes() for h in alive}
+        held = graphs.bytes(*learner.model.theta, *tasks.support, *tasks.query)
         torch.autograd.grad(surrogate, learner.model.theta, materialize_grads=True)
-    return Cost(counted.total, sum(size for storage, size in held.items() if storage not in known))
+    return Cost(counted.total, held)
 
 
 def peak(learner: MetaLearner, tasks: Tasks) -> int:
@@ -84,6 +74,39 @@ class _Alive(TorchDispatchMode):
             self.seen[where] = weakref.ref(storage, gone)
             self.now += size
             self.peak = max(self.peak, self.now)
+
+
+class holding(torch.autograd.graph.saved_tensors_hooks):
+    """Follow what the graphs that are made inside hold, for as long as they hold it.
+
+    >>> x = torch.ones(10, requires_grad=True)
+    >>> with holding() as graphs:
+    ...     y = x.exp().sum()
+    >>> graphs.bytes()
+    40
+    >>> del y
+    >>> graphs.bytes()
+    0
+    """
+
+    def __init__(self) -> None:
+        self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
+        super().__init__(self._pack, lambda holder: holder.tensor)
+
+    def __enter__(self) -> holding:
+        super().__enter__()
+        return self
+
+    def _pack(self, tensor: Tensor) -> _Holder:
+        # An output that kept its own graph would be a ring, and never be let go.
+        holder = _Holder(tensor.detach())
+        self._holders.add(holder)
+        return holder
+
+    def bytes(self, *known: Tensor) -> int:
+        """The bytes that are held now, those of ``known`` tensors left out."""
+        held = {_storage(h.tensor): h.tensor.untyped_storage().nbytes() for h in self._holders}
+        return sum(size for storage, size in held.items() if storage not in set(map(_storage, known)))
 
 
 class _Holder:

@@ -117,6 +117,20 @@ def _curves(run: dict[str, Any], kind: str) -> Tensor:
     return torch.tensor([[nan if v is None else v for v in curves[kind]] for curves in run["error"].values()])
 
 
+def recall_times(what: str = "milliseconds", *, name: str = "meta-step", folder: Path = RESULTS) -> dict[str, dict]:
+    """A number of every contender in every workload of the stored benchmark, and the milliseconds at the ``limit``.
+
+    Raises:
+        FileNotFoundError: there is no such result.
+    """
+    stored, times = recall(name, folder=folder), {}
+    for workload in stored["workloads"]:
+        limit = workload["flops"] / stored["limit"]["gflops"] / 1e6
+        rows = {row["contender"]: row[what] for row in workload["rows"] if what in row}
+        times[workload["name"]] = {"limit": limit, **rows}
+    return times
+
+
 def recall_weights(name: str, *, folder: Path = RESULTS) -> Params:
     """The stored weights of that name, in single precision and in the order of ``net.parameters()``.
 

@@ -9,7 +9,7 @@ from torch.nn.functional import mse_loss
 from battery import model_for, sine_tasks, tasks_for
 from mamlbook import ALGORITHMS, Model, Sinusoids, fomaml, joint, keep, linear, maml, mlp, reptile
 from mamlbook.algorithms import forward_mode
-from mamlbook.cost import cost, peak
+from mamlbook.cost import cost, holding, peak
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
 TASKS, SHOTS, WIDTH = 25, 10, 40
@@ -125,3 +125,16 @@ def test_the_weights_and_the_examples_are_not_counted():
     # One product x theta: what is held is the residual of each task, once.
     held = cost(joint(Model(linear([0.5]), half_squared_error)), bowls).held
     assert 0 < held <= 4 * bowls.support.y.numel() * 8
+
+
+@pytest.mark.parametrize("retain", [False, True])
+def test_a_graph_holds_until_it_is_used_or_let_go(retain):
+    model, tasks = sine_model(), waves()
+    with holding() as graphs:
+        loss, _ = maml(model, 0.01, 2)(tasks)
+    known = (*model.theta, *tasks.support, *tasks.query)
+    assert graphs.bytes(*known) == of(maml, 2).held < graphs.bytes()
+    torch.autograd.grad(loss, model.theta, retain_graph=retain)
+    assert (graphs.bytes() > 0) == retain
+    del loss
+    assert graphs.bytes() == 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamlbook import mlp
-from mamlbook.record import environment, load_theta, recall, recall_weights, record
+from mamlbook.record import environment, load_theta, recall, recall_times, recall_weights, record
 
 
 def test_what_is_recorded_is_recalled(tmp_path):
@@ -37,6 +37,15 @@ def test_a_missing_result_names_those_that_exist(tmp_path):
     record("here", {}, folder=tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no stored result gone.json; there are: here"):
         recall("gone", folder=tmp_path)
+
+
+def test_times_are_recalled_with_their_limit(tmp_path):
+    quick = {"contender": "quick", "milliseconds": 2.0, "first_call_seconds": 9.0}
+    rows = [quick, {"contender": "broken", "wrong": "by far"}]
+    workload = {"name": "sine", "flops": 1e8, "rows": rows}
+    record("race", {"limit": {"gflops": 100.0}, "workloads": [workload]}, folder=tmp_path)
+    assert recall_times(name="race", folder=tmp_path) == {"sine": {"limit": 1.0, "quick": 2.0}}
+    assert recall_times("first_call_seconds", name="race", folder=tmp_path)["sine"]["quick"] == 9.0
 
 
 def test_weights_of_another_shape_are_refused(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from mamlbook.figures.widgets import (
     adaptation_pattern,
     arrows,
+    cost_explorer,
     diagnosis,
     diversity_dial,
     kink,
@@ -15,11 +16,13 @@ from mamlbook.figures.widgets import (
 )
 from shown import assert_fits
 from test_widgets import starts
+from test_widgets_cost import counted, timed
 from test_widgets_diagnosis import failures
 from test_widgets_diversity import measured
 
 FIGURES = {
     "arrows": arrows,
+    "cost": lambda: cost_explorer(counted(), timed()),
     "diagnosis": lambda: diagnosis(failures()),
     "diversity": lambda: diversity_dial(measured()),
     "kink": kink,

@@ -10,6 +10,7 @@ from mamlbook.figures.panels import panels
 from mamlbook.figures.race import race
 from mamlbook.figures.regression import adaptation
 from mamlbook.figures.rows import rows
+from mamlbook.figures.scaling import scaling, widths
 from mamlbook.figures.settings import dots, heat
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "panels",
     "race",
     "rows",
+    "scaling",
     "sensitivity",
     "steps",
     "tracking",
     "trade_off",
     "two_loops",
     "unrolled",
+    "widths",
 ]

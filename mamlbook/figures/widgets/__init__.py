@@ -2,6 +2,7 @@
 
 from mamlbook.figures.widgets.arrows import arrows
 from mamlbook.figures.widgets.base import Widget, widget
+from mamlbook.figures.widgets.cost import cost_explorer
 from mamlbook.figures.widgets.diagnosis import diagnosis
 from mamlbook.figures.widgets.diversity import diversity_dial
 from mamlbook.figures.widgets.kink import kink
@@ -15,6 +16,7 @@ __all__ = [
     "Widget",
     "adaptation_pattern",
     "arrows",
+    "cost_explorer",
     "diagnosis",
     "diversity_dial",
     "kink",
