@@ -111,11 +111,17 @@ def _conv4(pool: bool, convolution: Callable) -> Callable:
             x = x * jax.lax.rsqrt(jnp.square(x).mean((0, 1, 2)) + 1e-5) * gain + offset
             x = jax.nn.relu(x)
             if pool:
-                side = x.shape[1] // 2
-                x = x[:, : 2 * side, : 2 * side].reshape(len(x), side, 2, side, 2, -1).max((2, 4))
+                x = _pooled(x)
         return x.transpose(0, 3, 1, 2).reshape(len(x), -1) @ theta[16].T + theta[17]
 
     return forward
+
+
+def _pooled(x):
+    """The maximum of 2 x 2 pixels, taken by pairs: compiled, the second derivative of ``max`` over axes came as nan."""
+    side = x.shape[1] // 2
+    corners = [x[:, i : 2 * side : 2, j : 2 * side : 2] for i in (0, 1) for j in (0, 1)]
+    return jnp.maximum(jnp.maximum(*corners[:2]), jnp.maximum(*corners[2:]))
 
 
 def _convolved(x, kernel, stride: int):
