@@ -236,8 +236,9 @@ def require_form(result):
     for workload in result["workloads"]:
         assert workload["flops"] > 0
         assert block(workload, result["limit"]["gflops"]).count("\n") == len(workload["rows"]) + 4
-        ratios = {row["contender"]: row["ratio"] for row in workload["rows"]}
-        assert min(value for name, value in ratios.items() if name.startswith("mamlbook")) == 1
+        own = [row for row in workload["rows"] if row["contender"].startswith("mamlbook")]
+        # By the medians; the median of ratios by rounds may see two that are close together the other way round.
+        assert min(own, key=lambda row: row["milliseconds"])["ratio"] == 1
         for row in workload["rows"]:
             low, high = row["quartiles"]
             assert 0 < low <= row["milliseconds"] <= high
