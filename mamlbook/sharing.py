@@ -15,8 +15,8 @@ def share(graph: fx.GraphModule) -> int:
 
     A product of every task with weights that are theta's for all of them is one product of all examples,
     [a_1; ...; a_B] w, and a sum of products over tasks is one product with a longer inner axis,
-    sum_b a_b w_b = [a_1, ..., a_B] [w_1; ...; w_B]. A plain product of such small matrices takes a third of the time of
-    a batched one. Every node needs its value in ``meta["val"]``, strides included.
+    sum_b a_b w_b = [a_1, ..., a_B] [w_1; ...; w_B]. One product is quicker than many small ones. Every node needs its
+    value in ``meta["val"]``, strides included.
     """
     rewriting = _Rewriting(graph.graph)
     for node in list(graph.graph.nodes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
 
 from benchmarks.contenders import Step
 from benchmarks.contenders.common import loss_of, network, tasks_of
@@ -10,68 +10,52 @@ from benchmarks.job import Job
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.compiled import Compiled
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import Checkpointed, Chunks, Exact
+from mamlbook.metagradient import Checkpointed, Chunks, Exact, MetaGradient
 from mamlbook.model import Model
-
-
-def learner_of(job: Job) -> MetaLearner:
-    model = Model(network(job), loss_of(job))
-    return ALGORITHMS[job.workload.method](model, alpha=job.workload.alpha, steps=job.workload.steps)
 
 
 def eager(job: Job) -> Step:
     """``maml(model, alpha, steps)``, ``fomaml`` or ``reptile``, called on the tasks: all of them at once."""
-    return _called(learner_of(job), job)
+    return _step(learner_of(job).gradients, job)
 
 
 def chunks(job: Job) -> Step:
     """``Chunks(Exact(), 1)``: one task at a time, so that a convolution is an ordinary one."""
-    learner = learner_of(job)
-    learner.metagradient = Chunks(Exact(), 1)
-    return _called(learner, job)
+    return _step(learner_of(job, Chunks(Exact(), 1)).gradients, job)
 
 
 def checkpointed(job: Job) -> Step:
     """``Checkpointed()``: inner steps are computed again on the way back instead of being kept."""
-    learner = learner_of(job)
-    learner.metagradient = Checkpointed()
-    return _called(learner, job)
+    return _step(learner_of(job, Checkpointed()).gradients, job)
 
 
 def compiled(job: Job) -> Step:
     """``Compiled(learner)``: the whole meta-step traced once and compiled."""
-    return _run(learner_of(job), job)
+    return _step(Compiled(learner_of(job)), job)
 
 
 def compiled_chunks(job: Job) -> Step:
     """``Compiled`` of a learner with ``Chunks(Exact(), 1)``: the code of one task, run for each."""
-    learner = learner_of(job)
-    learner.metagradient = Chunks(Exact(), 1)
-    return _run(learner, job)
+    return _step(Compiled(learner_of(job, Chunks(Exact(), 1))), job)
 
 
 def compiled_checkpointed(job: Job) -> Step:
     """``Compiled`` of a learner with ``Checkpointed()``."""
-    learner = learner_of(job)
-    learner.metagradient = Checkpointed()
-    return _run(learner, job)
+    return _step(Compiled(learner_of(job, Checkpointed())), job)
 
 
-def _run(learner: MetaLearner, job: Job) -> Step:
-    run, tasks = Compiled(learner), tasks_of(job)
-
-    def step():
-        gradients, losses = run(tasks)
-        return gradients, losses.mean()
-
-    return step
+def learner_of(job: Job, metagradient: MetaGradient | None = None) -> MetaLearner:
+    """The workload's own learner, or the same with another meta-gradient."""
+    model = Model(network(job), loss_of(job))
+    learner = ALGORITHMS[job.workload.method](model, alpha=job.workload.alpha, steps=job.workload.steps)
+    return learner if metagradient is None else MetaLearner(model, learner.solver, metagradient, learner.weighting)
 
 
-def _called(learner: MetaLearner, job: Job) -> Step:
+def _step(gradients: Callable, job: Job) -> Step:
     tasks = tasks_of(job)
 
     def step():
-        surrogate, losses = learner(tasks)
-        return torch.autograd.grad(surrogate, learner.model.theta, materialize_grads=True), losses.mean()
+        found, losses = gradients(tasks)
+        return found, losses.mean()
 
     return step

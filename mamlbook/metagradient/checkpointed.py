@@ -22,12 +22,10 @@ class Checkpointed(nn.Module):
 
     v_S = grad L_b(phi_S),  v_s = (d phi_{s + every} / d phi_s)^T v_{s + every},  grad s_b = v_0.
 
-    Random steps draw on the way back what they drew on the way there.
-
     On the way there the weights are kept at the beginning of each stretch, and no graph. On the way back each stretch
     is walked again with a graph, which is let go before the next. The gradient is MAML's; memory is that of ``every``
     steps and S / every copies of the weights, smallest near ``every`` = sqrt(S), the default; time is one more inner
-    loop, 4S + 1 gradients instead of 3S + 1.
+    loop, 4S + 1 gradients instead of 3S + 1. Random steps draw on the way back what they drew on the way there.
 
     PyTorch's own ``torch.utils.checkpoint`` is of no use here: the inner step's ``grad`` opens what was packed while
     it is being packed.
@@ -197,7 +195,7 @@ def _cut(at: Midway) -> tuple[Midway, list[Tensor]]:
 
 
 def _plain(at):
-    """The same numbers in the order of memory that has no name, so that compiled code of one stretch fits all."""
+    """The same numbers, contiguous in memory, so that the compiled code of one stretch fits all."""
     return tree_map(lambda t: t.clone(memory_format=torch.contiguous_format) if isinstance(t, Tensor) else t, at)
 
 
