@@ -127,7 +127,8 @@ class Race:
             raise Missing(self.gone[name])
         if name not in self.workers:
             word = name.replace(" ", "-")  # a compiler's command line has no place for a space
-            self.workers[name] = Worker(self.contenders[name].place, self.logs / f"{word}.log", self.logs / word)
+            place, one_core = self.contenders[name].place, self.device == "cpu"
+            self.workers[name] = Worker(place, self.logs / f"{word}.log", self.logs / word, one_core=one_core)
             self._ask(name, "first", job(SMALLEST, device=self.device)[1])
 
     def _checked(self, name: str, wanted: Job, exact: Reference, bound: float) -> tuple[float, float]:

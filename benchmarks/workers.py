@@ -35,11 +35,13 @@ class Missing(Exception):
 class Worker:
     """A process that runs one contender. It never computes but while it is asked, and no failure of it goes further.
 
+    With ``one_core`` it and what it starts share one core, the same for all workers.
+
     Raises:
         Missing: from ``ask``, when it has failed, died or taken too long; then it is gone.
     """
 
-    def __init__(self, place: str, errors: Path, cache: Path):
+    def __init__(self, place: str, errors: Path, cache: Path, *, one_core: bool):
         self.connection, theirs = Pipe()
         self.errors = errors
         paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -56,6 +58,9 @@ class Worker:
                 start_new_session=True,  # Ctrl-C is for the controller, which ends the workers itself
             )
         theirs.close()
+        if one_core and hasattr(os, "sched_setaffinity"):
+            # A thread that a library has in spite of ONE_THREAD, as XLA has, then has nowhere to run beside the first.
+            os.sched_setaffinity(self.process.pid, {max(os.sched_getaffinity(0))})
 
     def ask(self, name: str, *arguments: Any, seconds: float) -> Any:
         """The answer of the worker to one request."""

@@ -35,8 +35,9 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         axes = [axis for axis in range(x.ndim) if axis != 1]
-        mean = x[: self.first].mean(axes, keepdim=True)
-        variance = (x[: self.first] - mean).square().mean(axes, keepdim=True)
+        seen = x if self.first is None else x[: self.first]  # a slice of all would cost a copy on the way back
+        mean = seen.mean(axes, keepdim=True)
+        variance = (seen - mean).square().mean(axes, keepdim=True)
         return _normalised(x, mean, variance, self)
 
     def extra_repr(self) -> str:

@@ -21,8 +21,8 @@ def race(result: Mapping[str, Any], names: Sequence[str] | None = None, columns:
     """A panel for each workload of a stored ``meta-step``, a row for each contender, the fastest on top.
 
     The mark is the median over rounds, its bar the quartiles, on a logarithmic axis; beside it, how many times as long
-    as the package's fastest. The dashed line is the limit: the workload's operations over the best rate of a matrix
-    product. ``names`` picks workloads and their order; without it all are drawn.
+    as the package's fastest. The dashed line is the limit: the workload's operations over the best rate that was
+    measured. ``names`` picks workloads and their order; without it all are drawn.
 
     Raises:
         ValueError: a name is none of the stored workloads.

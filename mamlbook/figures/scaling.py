@@ -24,7 +24,7 @@ EXECUTIONS = {"one by one": "joint", "all at once": "random", "compiled": "maml"
 def scaling(result: Mapping[str, Any], names: Sequence[str], over: str) -> Figure:
     """The milliseconds of some workloads of a stored ``meta-step`` over their ``steps`` or ``tasks``.
 
-    Both axes are logarithmic; the dotted line is the limit, operations over the best rate of a matrix product. A
+    Both axes are logarithmic; the dotted line is the limit, operations over the best rate that was measured. A
     contender that did not take part in a workload has no mark there.
 
     Raises:

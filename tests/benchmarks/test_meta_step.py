@@ -1,15 +1,18 @@
 """The benchmark of one meta-gradient: what it checks, what it survives, what it stores."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import meta_step
+from benchmarks import limit, meta_step
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.contenders.mamlbook import eager
 from benchmarks.job import Workload, distance
+from benchmarks.limit import gigaflops
 from benchmarks.race import SINGLE, SINGLE_CONVOLUTIONAL, Race
 from benchmarks.reference import reference
 from benchmarks.report import block, merged, table
@@ -51,6 +54,20 @@ def test_operations_are_counted_on_the_loop():
     counted = reference(job(Workload("", "mlp", "reptile", 1, 1))[1]).operations
     weights = 40 + 1600 + 40
     assert counted == 2 * 10 * (weights + weights + (weights - 40) + weights)
+
+
+@pytest.mark.parametrize("best", [torch.mm, torch.nn.functional.conv2d])
+def test_the_limit_is_the_best_rate_of_all_that_is_tried(monkeypatch, best):
+    def rate(operations, step, device):
+        with FlopCounterMode(display=False) as counter:
+            step()
+        assert operations == counter.get_total_flops()
+        return 2e-9 * operations if step.func is best else 1e-9 * operations / 1e3
+
+    monkeypatch.setattr(limit, "_rate", rate)
+    products, convolutions = (34.4, "products of 2048 x 2048"), (7.4, "convolutions of 128 channels")
+    gflops, of = products if best is torch.mm else convolutions
+    assert gigaflops() == {"gflops": gflops, "of": of}
 
 
 # ---------------------------------------------------------------- the harness, in real processes
@@ -126,13 +143,21 @@ def test_what_goes_wrong_is_said_and_ends_nothing(tmp_path):
 
 def test_who_dies_while_it_is_timed_is_missing(tmp_path):
     with Race({"dies_later": fake("dies_later")}, tmp_path, patience=20.0, say=lambda text: None) as race:
-        worker = race.workers["dies_later"] = Worker(f"{FAKES}:dies_later", tmp_path / "log", tmp_path)
+        worker = race.workers["dies_later"] = Worker(f"{FAKES}:dies_later", tmp_path / "log", tmp_path, one_core=False)
         worker.ask("first", job(Workload("", "mlp", "maml", 1, 1))[1], seconds=20)
         runner, missing = Runner("dies_later", worker, 0.0, 0.0), {}
         assert race._timed([runner], missing) == []
         assert "ended with code 5" in missing["dies_later"]
         with pytest.raises(Missing):
             worker.ask("repeat", 1, seconds=20)
+
+
+@pytest.mark.parametrize("one_core", [True, False])
+def test_a_contender_has_one_core_where_it_is_to_have_one_thread(tmp_path, one_core):
+    worker = Worker(f"{FAKES}:cores", tmp_path / "log", tmp_path, one_core=one_core)
+    answer = worker.ask("first", job(Workload("", "mlp", "maml", 1, 1))[1], seconds=20)
+    worker.close()
+    assert answer["loss"] == (1 if one_core else len(os.sched_getaffinity(0)))
 
 
 def test_memory_is_what_a_step_has_in_use_at_most():
@@ -246,16 +271,12 @@ def require_form(result):
             assert row["contender"] in CONTENDERS
 
 
-# Five steps of a convolutional network take minutes to compile; a run of all workloads measures them as well.
-UNMEASURED = {"conv4-stride-5", "conv4-max-5"}
-
-
 def test_what_is_stored_is_complete_and_right():
     stored = recall("meta-step")
     require_form(stored)
     named = {workload["name"]: workload for workload in stored["workloads"]}
-    assert UNMEASURED | set(named) == {workload.name for workload in WORKLOADS}
-    for workload in (each for each in WORKLOADS if each.name in named):
+    assert set(named) == {workload.name for workload in WORKLOADS}
+    for workload in WORKLOADS:
         kept = named[workload.name]
         assert [kept[key] for key in ("network", "method", "steps", "tasks")] == [
             getattr(workload, key) for key in ("network", "method", "steps", "tasks")

@@ -38,7 +38,7 @@ CAPTION = (
     "Checkpointed is MAML computed twice to save memory, truncated goes back through the last step only, iMAML takes "
     "five Hessian-vector products. Operations of the matrix products, by formula; bytes alive at the fullest moment, "
     "weights and examples left out, as counted; times on one thread as the stored benchmark has them, for the nearest "
-    "of its workloads. The limit is the operations over the best rate of a matrix product."
+    "of its workloads. The limit is the operations over the best rate that was measured."
 )
 
 
