@@ -22,8 +22,8 @@ from benchmarks.limit import faster, gigaflops
 from benchmarks.race import Race
 from benchmarks.report import block, grouped, merged
 from benchmarks.workloads import GROUPS, chosen
-from mamlbook.figures.race import race as picture
-from mamlbook.record import RESULTS, environment, recall, record
+from mamlbook.pages.figures.race_chart import race as picture
+from mamlbook.pages.results import RESULTS, environment, recall, record
 from mamlbook.training import pick_device
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.job import Job
-from mamlbook.cost import operations
+from mamlbook.analysis.costs import OperationCounter
 
 Weights = list[Tensor]
 
@@ -21,7 +21,7 @@ class Reference(NamedTuple):
 
     gradient: tuple[np.ndarray, ...]
     loss: float
-    operations: int
+    OperationCounter: int
 
 
 def reference(job: Job) -> Reference:
@@ -33,7 +33,7 @@ def reference(job: Job) -> Reference:
     theta = [torch.from_numpy(t).requires_grad_() for t in job.theta]
     total, losses = [torch.zeros_like(t) for t in theta], []
     tensors = [torch.from_numpy(t) for t in (*job.support, *job.query)]
-    with operations() as counted:
+    with OperationCounter() as counted:
         for xs, ys, xq, yq in zip(*tensors, strict=True):
             gradient, loss = _of_task(job, theta, (xs, ys), (xq, yq))
             total = [t + g for t, g in zip(total, gradient, strict=True)]

@@ -11,9 +11,9 @@ from torch import nn
 from benchmarks.job import Examples, Job, Workload
 from mamlbook.networks import conv4, mlp
 from mamlbook.tasks.base import Data, TaskDistribution
-from mamlbook.tasks.glyphs import glyphs
+from mamlbook.tasks.glyph_pool import glyphs
 from mamlbook.tasks.images import Episodes
-from mamlbook.tasks.omniglot import omniglot
+from mamlbook.tasks.omniglot_pool import omniglot
 from mamlbook.tasks.sinusoid import Sinusoids
 
 WAVES, EPISODES = 25, 16  # tasks of a meta-batch, as in the experiments

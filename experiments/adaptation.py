@@ -20,13 +20,13 @@ from experiments import arguments
 from experiments.sweeps import numbers
 from mamlbook import Model, Sinusoids, evaluate, fit
 from mamlbook.algorithms import ALGORITHMS
+from mamlbook.analysis.pattern_search import candidates
+from mamlbook.analysis.pattern_search import measure as adapt_by
+from mamlbook.analysis.similarity import change, linear_cka, mean_cca
 from mamlbook.inner import LearnedRates
 from mamlbook.learner import MetaLearner
-from mamlbook.patterns import candidates
-from mamlbook.patterns import measure as adapt_by
-from mamlbook.record import environment, record
-from mamlbook.similarity import change, linear_cka, mean_cca
-from mamlbook.tasks.base import Fixed, TaskDistribution
+from mamlbook.pages.results import environment, record
+from mamlbook.tasks.base import FixedTasks, TaskDistribution
 from mamlbook.tasks.features import OwnFeatures, SharedFeatures
 from mamlbook.training import pick_device
 
@@ -36,7 +36,7 @@ COMPARED_TASKS, COMPARED_POINTS, COMPARED_STEPS = 50, 400, 5
 
 TRAIN = {
     "waves": Sinusoids(),
-    "few waves": Fixed(Sinusoids().draw(FEW, torch.Generator().manual_seed(100))),
+    "few waves": FixedTasks(Sinusoids().draw(FEW, torch.Generator().manual_seed(100))),
     "shared": SharedFeatures(),
     "own": OwnFeatures(),
 }

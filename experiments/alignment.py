@@ -17,9 +17,9 @@ from torch.nn.functional import mse_loss
 
 from experiments import arguments
 from mamlbook import ALGORITHMS, MetaLearner, Model, Sinusoids, fit, mlp
-from mamlbook.diagnostics import agreement, alignment, task_gradients
+from mamlbook.analysis.diagnostics import agreement, alignment, task_gradients
 from mamlbook.numerics import dot
-from mamlbook.record import environment, record
+from mamlbook.pages.results import environment, record
 from mamlbook.training import pick_device
 
 WAVES = Sinusoids(shots=10, queries=10)

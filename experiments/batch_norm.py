@@ -23,9 +23,9 @@ from experiments.side_by_side import meta_train
 from mamlbook import BatchNorm, Exact, GradientDescent, Model, Params, Tasks, mlp
 from mamlbook.inner import Adapted, Solver, SupportFirst
 from mamlbook.layers import FixedNorm
-from mamlbook.record import environment, load_theta, record
+from mamlbook.pages.results import environment, load_theta, record
 from mamlbook.tasks.base import TaskDistribution
-from mamlbook.tasks.glyphs import glyph_split, glyphs
+from mamlbook.tasks.glyph_pool import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes
 from mamlbook.training import pick_device
 

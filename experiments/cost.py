@@ -19,10 +19,10 @@ from benchmarks.limit import gigaflops
 from experiments import arguments
 from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, mlp
 from mamlbook.algorithms import ALGORITHMS
-from mamlbook.compiled import Compiled
-from mamlbook.cost import cost, peak
-from mamlbook.metagradient import Checkpointed, Chunks
-from mamlbook.record import environment, record
+from mamlbook.analysis.costs import cost, peak
+from mamlbook.execution.compiled import Compiled
+from mamlbook.metagradient import Checkpointed, TaskChunks
+from mamlbook.pages.results import environment, record
 from mamlbook.tasks.base import Tasks
 from mamlbook.training import pick_device
 
@@ -80,7 +80,7 @@ def race(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
 def executions(name: str, width: int, steps: int, tasks: Tasks) -> dict[str, Callable[[], object]]:
     """Three ways to compute the same meta-gradient."""
     whole = learner(name, width, steps)
-    alone = MetaLearner(whole.model, whole.solver, Chunks(whole.metagradient, 1), whole.weighting)
+    alone = MetaLearner(whole.model, whole.solver, TaskChunks(whole.metagradient, 1), whole.weighting)
     code = Compiled(whole)
     return {
         "one by one": lambda: alone.gradients(tasks),

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from experiments import arguments
 from mamlbook import MetaLearner, Model, Params, Sinusoids, evaluate, fit, fomaml, joint, maml, mlp
-from mamlbook.diagnostics import gauss_newton_product, hessian_product, task_gradients
+from mamlbook.analysis.diagnostics import gauss_newton_product, hessian_product, task_gradients
 from mamlbook.numerics import dot
-from mamlbook.record import environment, record
+from mamlbook.pages.results import environment, record
 from mamlbook.tasks.base import Data
 from mamlbook.training import pick_device
 

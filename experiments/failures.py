@@ -20,8 +20,8 @@ from experiments.side_by_side import meta_train
 from experiments.stability import digits
 from mamlbook import Exact, FirstOrder, GradientDescent, Model, Sinusoids, evaluate, maml, mlp
 from mamlbook.metagradient import MetaGradient
-from mamlbook.record import environment, record
-from mamlbook.tasks import Fixed
+from mamlbook.pages.results import environment, record
+from mamlbook.tasks import FixedTasks
 from mamlbook.tasks.base import TaskDistribution
 from mamlbook.training import pick_device
 
@@ -46,7 +46,7 @@ class Case(NamedTuple):
     distribution: TaskDistribution = WAVES
 
 
-FOUR = Fixed(WAVES.draw(4, torch.Generator().manual_seed(0)))
+FOUR = FixedTasks(WAVES.draw(4, torch.Generator().manual_seed(0)))
 
 CASES = {
     "nothing is wrong": Case(),

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from experiments import arguments
 from mamlbook import Exact, FirstOrder, GradientDescent, MetaLearner, Model, Sinusoids, evaluate, mlp
-from mamlbook.diagnostics import largest_curvature
+from mamlbook.analysis.diagnostics import largest_curvature
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import Implicit, MetaGradient, Truncated
-from mamlbook.problem import Problem
-from mamlbook.record import environment, load_theta, record
+from mamlbook.pages.results import environment, load_theta, record
 from mamlbook.tasks.base import Tasks
 from mamlbook.training import pick_device
 
@@ -68,8 +68,8 @@ def train(reading: Reading, seeds: int, iterations: int, device: torch.device) -
     generators = [torch.Generator().manual_seed(seed) for seed in range(seeds)]
     for _ in range(iterations):
         theta = tuple(weight.repeat_interleave(TASKS, 0).requires_grad_() for weight in stacked)
-        problem = Problem(models[0], reading.solver(), draw(generators, device), theta)
-        gradients = torch.autograd.grad(reading.metagradient(problem).sum(), theta, materialize_grads=True)
+        batch = MetaBatch(models[0], reading.solver(), draw(generators, device), theta)
+        gradients = torch.autograd.grad(reading.metagradient(batch).sum(), theta, materialize_grads=True)
         for weight, gradient in zip(stacked, gradients, strict=True):
             weight.grad = gradient.unflatten(0, (seeds, TASKS)).mean(1)
         optimizer.step()

@@ -22,13 +22,13 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, fit, weights
+from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, fit, without_norms
+from mamlbook.execution.process_group import Group, ProcessLost, processes
 from mamlbook.inner import keep
 from mamlbook.learner import MetaLearner
-from mamlbook.processes import Group, ProcessLost, processes
-from mamlbook.record import RESULTS, environment, record
+from mamlbook.pages.results import RESULTS, environment, record
 from mamlbook.tasks.images import Episodes, Pool
-from mamlbook.tasks.omniglot import background, evaluation, omniglot, paper_split
+from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
 from mamlbook.training import History, pick_device
 
 STEPS = (0, 1, 3, 5)
@@ -66,7 +66,7 @@ def build(options: argparse.Namespace) -> MetaLearner:
     model = Model(conv4(options.ways, pooling=options.pooling, seed=options.seed), loss=cross_entropy)
     if options.algorithm == "joint":
         return ALGORITHMS["joint"](model, options.alpha)
-    return ALGORITHMS[options.algorithm](model, options.alpha, options.steps, keep(weights))
+    return ALGORITHMS[options.algorithm](model, options.alpha, options.steps, keep(without_norms))
 
 
 def split(pool: Pool, name: str) -> tuple[Pool, Pool]:

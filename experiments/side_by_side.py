@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from mamlbook import Data, Model, Tasks
 from mamlbook.inner.base import Solver
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import MetaGradient
-from mamlbook.problem import Problem
 from mamlbook.tasks.base import TaskDistribution
 
 
@@ -46,7 +46,7 @@ def meta_train(
         weights = zip(*(model.theta for model in models), strict=True)
         theta = tuple(torch.cat([t.expand(tasks, *t.shape) for t in of_seeds]) for of_seeds in weights)
         batch = draw(distribution, tasks, generators).like(theta[0])
-        surrogates = metagradient(Problem(models[0], solver, batch, theta))
+        surrogates = metagradient(MetaBatch(models[0], solver, batch, theta))
         optimizer.param_groups[0]["lr"] = beta(step)
         optimizer.zero_grad()
         (surrogates.sum() / tasks).backward()

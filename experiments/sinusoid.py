@@ -17,8 +17,8 @@ from experiments import arguments
 from mamlbook import Model, Sinusoids, confidence, evaluate, fit, joint, maml, mlp
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
-from mamlbook.record import environment, record
-from mamlbook.tasks.base import SupportOnly, TaskDistribution
+from mamlbook.pages.results import environment, record
+from mamlbook.tasks.base import SupportAsQuery, TaskDistribution
 from mamlbook.training import pick_device
 
 ALPHA, STEPS = 0.01, 10
@@ -42,7 +42,7 @@ RUNS = {
     "joint": Run(lambda model: joint(model, ALPHA), Sinusoids(shots=10, queries=10), 10, 10_000),
     # Does it matter on which points the adapted network is judged? Three steps on five points.
     "new-points": Run(lambda model: maml(model, ALPHA, 3), Sinusoids(shots=5, queries=5), 5, 4_000),
-    "same-points": Run(lambda model: maml(model, ALPHA, 3), SupportOnly(Sinusoids(shots=5, queries=5)), 5, 4_000),
+    "same-points": Run(lambda model: maml(model, ALPHA, 3), SupportAsQuery(Sinusoids(shots=5, queries=5)), 5, 4_000),
 }
 
 
@@ -54,7 +54,7 @@ def curves(learner: MetaLearner, shots: int) -> dict[str, list[float]]:
     """Mean squared error after 0..10 steps on 600 tasks: on 100 new points of the wave, and on the support points."""
     waves = Sinusoids(shots=shots, queries=100)
     measured = {}
-    for name, distribution in (("new", waves), ("support", SupportOnly(waves))):
+    for name, distribution in (("new", waves), ("support", SupportAsQuery(waves))):
         mean, half = confidence(evaluate(learner, distribution, tasks=600, steps=STEPS, seed=1))
         measured[name] = [round(v, 5) for v in mean.tolist()]
         measured[f"{name}_half"] = [round(v, 5) for v in half.tolist()]

@@ -20,10 +20,10 @@ from tqdm import tqdm
 from experiments import arguments
 from experiments.side_by_side import meta_train
 from mamlbook import Exact, GradientDescent, Model, Sinusoids, evaluate, maml, mlp
-from mamlbook.inner import Annealed, LearnedRates
+from mamlbook.inner import DerivativeAnnealing, LearnedRates
 from mamlbook.inner.transforms import Gradients, Place
-from mamlbook.metagradient import MultiStep
-from mamlbook.record import environment, record
+from mamlbook.metagradient import MultiStepLoss
+from mamlbook.pages.results import environment, record
 from mamlbook.training import pick_device
 
 ALPHA, STEPS, SHOTS, TASKS, BETA, LAST_BETA, ITERATIONS, SEEDS = 0.01, 5, 10, 25, 1e-3, 1e-5, 1_000, 5
@@ -71,11 +71,13 @@ def train(parts: Parts, seeds: int, iterations: int, device: torch.device) -> tu
     """Meta-train all seeds side by side: their models, their rates, and the query loss of each step, (seeds, n)."""
     models = [Model(mlp(1, 40, 40, 1, seed=seed), mse_loss).to(device) for seed in range(seeds)]
     rates = [LearnedRates(model, "tensor", STEPS) for model in models] if parts.rates else []
-    transforms = ([Annealed(iterations // 4)] if parts.first_order else []) + ([SideBySide(rates)] if rates else [])
+    transforms = ([DerivativeAnnealing(iterations // 4)] if parts.first_order else []) + (
+        [SideBySide(rates)] if rates else []
+    )
     losses = meta_train(
         models,
         GradientDescent(parts.alpha, STEPS, *transforms),
-        MultiStep(anneal=max(1, iterations // 2)) if parts.multi_step else Exact(),
+        MultiStepLoss(anneal=max(1, iterations // 2)) if parts.multi_step else Exact(),
         Sinusoids(shots=SHOTS),
         iterations=iterations,
         tasks=TASKS,

@@ -37,8 +37,8 @@ from mamlbook import (
     reptile,
 )
 from mamlbook.algorithms import PARTS
-from mamlbook.diagnostics import largest_curvature
-from mamlbook.record import environment, record
+from mamlbook.analysis.diagnostics import largest_curvature
+from mamlbook.pages.results import environment, record
 from mamlbook.tasks import WaveCollection
 from mamlbook.training import NonFiniteLoss, pick_device
 

@@ -17,11 +17,18 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from experiments import arguments
-from mamlbook import GradientDescent, MetaLearner, Model, Uniform, fit, mlp
-from mamlbook.record import environment, record
+from mamlbook import GradientDescent, MetaLearner, Model, UniformWeights, fit, mlp
+from mamlbook.pages.results import environment, record
 from mamlbook.tasks import WaveCollection
 from mamlbook.training import pick_device
-from mamlbook.weighting import Agreement, ConflictAverse, Learned, Robust, Softmax, Weighting
+from mamlbook.weighting import (
+    AgreementWeights,
+    ConflictAverseWeights,
+    LearnedWeights,
+    RobustWeights,
+    SoftmaxWeights,
+    Weighting,
+)
 
 ITERATIONS, SEEDS = 1_000, 5
 ALPHA, BETA, STEPS, SHOTS = 0.01, 1e-3, 1, 10
@@ -29,12 +36,12 @@ TEST_DRAWS, TEST_POINTS = 40, 100
 AMPLITUDES = (1.0, 1.5, 2.0, 2.5, -4.0)
 PHASES = tuple(j * math.pi / 10 for j in range(5))
 WEIGHTINGS: dict[str, Callable[[int], Weighting]] = {
-    "mean": lambda tasks: Uniform(),
-    "softmax": lambda tasks: Softmax(1.0),
-    "min-max": lambda tasks: Robust(tasks, 0.01),
-    "learned": lambda tasks: Learned(tasks),
-    "agreement": lambda tasks: Agreement(0.1),
-    "conflict-averse": lambda tasks: ConflictAverse(0.5),
+    "mean": lambda tasks: UniformWeights(),
+    "softmax": lambda tasks: SoftmaxWeights(1.0),
+    "min-max": lambda tasks: RobustWeights(tasks, 0.01),
+    "learned": lambda tasks: LearnedWeights(tasks),
+    "agreement": lambda tasks: AgreementWeights(0.1),
+    "conflict-averse": lambda tasks: ConflictAverseWeights(0.5),
 }
 
 

@@ -11,17 +11,17 @@ first), alpha inner rate, beta outer rate, S inner steps, B tasks, K shots, N wa
 
 from mamlbook.algorithms import ALGORITHMS, fomaml, joint, maml, reptile
 from mamlbook.evaluation import accuracy, confidence, evaluate
-from mamlbook.inner import ALL, Adapted, GradientDescent, body, head, keep, weights
+from mamlbook.inner import ALL, Adapted, GradientDescent, body, head, keep, without_norms
 from mamlbook.layers import BatchNorm
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import Exact, FirstOrder, Reptile
 from mamlbook.model import Model
 from mamlbook.networks import conv4, linear, mlp
-from mamlbook.numerics import Params, gap
+from mamlbook.numerics import Params, distance
 from mamlbook.tasks.base import Data, TaskDistribution, Tasks
 from mamlbook.tasks.sinusoid import Sinusoids
 from mamlbook.training import History, fit
-from mamlbook.weighting import Uniform
+from mamlbook.weighting import UniformWeights
 
 __all__ = [
     "ALGORITHMS",
@@ -40,15 +40,15 @@ __all__ = [
     "Sinusoids",
     "TaskDistribution",
     "Tasks",
-    "Uniform",
+    "UniformWeights",
     "accuracy",
     "body",
     "confidence",
     "conv4",
+    "distance",
     "evaluate",
     "fit",
     "fomaml",
-    "gap",
     "head",
     "joint",
     "keep",
@@ -56,5 +56,5 @@ __all__ = [
     "maml",
     "mlp",
     "reptile",
-    "weights",
+    "without_norms",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mamlbook.require import whole
+from mamlbook.checks import whole_number
 
 
 class BatchNorm(nn.Module):
@@ -28,7 +28,7 @@ class BatchNorm(nn.Module):
     def __init__(self, channels: int, eps: float = 1e-5, first: int | None = None):
         super().__init__()
         if first is not None:
-            whole("first", first, 1, "a number of examples", ", or None for all")
+            whole_number("first", first, 1, "a number of examples", ", or None for all")
         self.gain = nn.Parameter(torch.ones(channels))
         self.offset = nn.Parameter(torch.zeros(channels))
         self.eps, self.first = eps, first

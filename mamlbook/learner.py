@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.inner.base import Adapted, Solver
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
 from mamlbook.numerics import Params
-from mamlbook.problem import Problem
 from mamlbook.tasks.base import Data, Tasks, require_tasks
-from mamlbook.weighting import Uniform, Weighting
+from mamlbook.weighting import UniformWeights, Weighting
 
 
 class MetaLearner(nn.Module):
@@ -37,13 +37,13 @@ class MetaLearner(nn.Module):
         self.model = model
         self.solver = solver
         self.metagradient = Exact() if metagradient is None else metagradient
-        self.weighting = Uniform() if weighting is None else weighting
+        self.weighting = UniformWeights() if weighting is None else weighting
 
     def forward(self, tasks: Tasks) -> tuple[Tensor, Tensor]:
         require_tasks(tasks)
-        problem = Problem.of(self.model, self.solver, tasks)
-        surrogates = self.metagradient(problem)
-        weights = self.weighting(surrogates, problem)
+        batch = MetaBatch.of(self.model, self.solver, tasks)
+        surrogates = self.metagradient(batch)
+        weights = self.weighting(surrogates, batch)
         return (weights * surrogates).sum(), surrogates.detach()
 
     def adapt(self, support: Data, steps: int | None = None) -> Adapted:

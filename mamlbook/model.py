@@ -85,7 +85,7 @@ class Model(nn.Module):
         theta = tuple(self.net[:-1].parameters())
         return _call(self._body, theta, phi[: len(theta)], x)
 
-    def along(self, phi: Params, x: Tensor, v: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+    def jvp(self, phi: Params, x: Tensor, v: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
         """The predictions and how fast they change along v: f(phi, x) and (d f / d phi) v, both (B, K, ...).
 
         Where v is None, the tensor stays as it is.

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mamlbook.require import whole
+from mamlbook.checks import whole_number
 
 Params = tuple[Tensor, ...]
 """Weights in the order of ``net.parameters()``; adapted weights carry the task axis first."""
 
 
-def fan_out(theta: Params, tasks: int) -> Params:
+def expand_over_tasks(theta: Params, tasks: int) -> Params:
     """One copy of theta per task, without copying memory: (\\*shape) to (B, \\*shape)."""
     return tuple(t.expand(tasks, *t.shape) for t in theta)
 
@@ -24,7 +24,7 @@ def dot(u: Sequence[Tensor], v: Sequence[Tensor]) -> Tensor:
     return torch.stack([(a * b).flatten(1).sum(1) for a, b in zip(u, v, strict=True)]).sum(0)
 
 
-def plus(u: Sequence[Tensor], scale: float | Tensor, v: Sequence[Tensor]) -> Params:
+def add_scaled(u: Sequence[Tensor], scale: float | Tensor, v: Sequence[Tensor]) -> Params:
     """u + scale v, tensor by tensor; ``scale`` is a number, or one number per task, (B,)."""
     return tuple(a + per_task(scale, b) * b for a, b in zip(u, v, strict=True))
 
@@ -34,17 +34,17 @@ def per_task(scale: float | Tensor, like: Tensor) -> float | Tensor:
     return scale.view(-1, *[1] * (like.ndim - 1)) if isinstance(scale, Tensor) and scale.ndim else scale
 
 
-def constant(u: Sequence[Tensor]) -> Params:
+def detached(u: Sequence[Tensor]) -> Params:
     """The same numbers without their graph: sg(u)."""
     return tuple(t.detach() for t in u)
 
 
-def leaf(u: Sequence[Tensor]) -> Params:
+def as_leaves(u: Sequence[Tensor]) -> Params:
     """The same numbers, to be differentiated afresh."""
-    return tuple(t.requires_grad_() for t in constant(u))
+    return tuple(t.requires_grad_() for t in detached(u))
 
 
-def gap(u: Sequence[Tensor], v: Sequence[Tensor]) -> float:
+def distance(u: Sequence[Tensor], v: Sequence[Tensor]) -> float:
     """The largest absolute difference between two tuples of the same shapes."""
     return max((a - b).abs().max().item() for a, b in zip(u, v, strict=True))
 
@@ -59,7 +59,7 @@ def with_gradient(value: Tensor, theta: Params, gradient: Sequence[Tensor]) -> T
 
     Shapes: theta and ``gradient`` are tuples of (B, \\*shape).
     """
-    return _Given.apply(value.detach(), len(theta), *theta, *constant(gradient))
+    return _Given.apply(value.detach(), len(theta), *theta, *detached(gradient))
 
 
 class _Given(torch.autograd.Function):
@@ -98,7 +98,7 @@ def conjugate_gradient(product: Callable[[Params], Params], b: Params, iteration
 
     References: Hestenes and Stiefel, 1952; stopping at a direction of negative curvature is that of Steihaug, 1983.
     """
-    whole("iterations", iterations)
+    whole_number("iterations", iterations)
     x, r, p = tuple(torch.zeros_like(t) for t in b), b, b
     length = dot(r, r)
     indefinite = torch.zeros_like(length, dtype=torch.bool)
@@ -108,7 +108,7 @@ def conjugate_gradient(product: Callable[[Params], Params], b: Params, iteration
         indefinite = indefinite | (moving & (curvature <= 0))
         moving = moving & ~indefinite
         step = torch.where(moving, length / torch.where(moving, curvature, 1.0), 0.0)
-        x, r = plus(x, step, p), plus(r, -step, turned)
+        x, r = add_scaled(x, step, p), add_scaled(r, -step, turned)
         before, length = length, dot(r, r)
-        p = plus(r, torch.where(moving, length / torch.where(moving, before, 1.0), 0.0), p)
+        p = add_scaled(r, torch.where(moving, length / torch.where(moving, before, 1.0), 0.0), p)
     return Solution(x, indefinite)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mamlbook.compiled import Compiled
-from mamlbook.distributed import Shared, require_same
+from mamlbook.execution.compiled import Compiled
+from mamlbook.execution.distributed import DistributedMetaGradient, require_same
+from mamlbook.execution.process_group import Group
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
-from mamlbook.processes import Group
 from mamlbook.tasks.base import TaskDistribution, Tasks
 
 Rate = float | Callable[[int], float]
@@ -92,8 +92,8 @@ def fit(
     takes the GPU if there is one. ``progress=None`` shows a bar in a terminal only.
 
     ``compiled=True`` runs the meta-step as ``Compiled`` code, after a wait of seconds to minutes at the first step. A
-    ``group`` from ``mamlbook.processes`` shares every meta-batch among its processes, which all call this alike; the
-    first writes the checkpoint, where all can read it. Both give the same meta-gradients up to rounding.
+    ``group`` from ``mamlbook.execution.processes`` shares every meta-batch among its processes, which all call this
+    alike; the first writes the checkpoint, where all can read it. Both give the same meta-gradients up to rounding.
 
     Raises:
         ValueError: a number out of range, an unknown device, or a checkpoint of another configuration.
@@ -136,7 +136,11 @@ class _Run:
         """The way in which this run comes to its meta-gradients."""
         fast = Compiled(self.learner, announce=bar.set_description_str) if compiled else None
         self.compiler = fast
-        return Shared(self.learner, self.group, fast) if self.group.joined else fast or self.learner.gradients
+        return (
+            DistributedMetaGradient(self.learner, self.group, fast)
+            if self.group.joined
+            else fast or self.learner.gradients
+        )
 
     def advance(self, steps: int, every: int, bar: tqdm, step: Callable[[float], Tensor], beta: Rate) -> None:
         """Go on to ``steps`` meta-steps in all, in blocks that end at multiples of ``every``."""

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
 from mamlbook import ALGORITHMS, Data, Model, Sinusoids, Tasks, mlp
-from mamlbook.tasks.base import Fixed, never_again
+from mamlbook.tasks.base import FixedTasks, never_again
 
 
 def sine_model(seed=0, activation=torch.nn.Tanh):
@@ -52,7 +52,7 @@ def distribution_for(name):
     waves = Sinusoids(shots=10)
     if needs == "collection":
         tasks = waves.draw(25, torch.Generator().manual_seed(5))
-        return Fixed(tasks._replace(index=torch.arange(25)))
+        return FixedTasks(tasks._replace(index=torch.arange(25)))
     return waves
 
 

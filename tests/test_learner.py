@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from battery import sine_model, sine_tasks
-from mamlbook import ALL, GradientDescent, MetaLearner, Model, Sinusoids, evaluate, fit, gap, maml, mlp
-from mamlbook.problem import Problem
+from mamlbook import ALL, GradientDescent, MetaLearner, Model, Sinusoids, distance, evaluate, fit, maml, mlp
+from mamlbook.meta_batch import MetaBatch
 
 
 class Counting(nn.Module):
@@ -15,8 +15,8 @@ class Counting(nn.Module):
         super().__init__()
         self.register_buffer("taken", torch.tensor(0))
 
-    def forward(self, problem):
-        return problem.query(problem.solve(unroll=ALL))
+    def forward(self, batch):
+        return batch.query(batch.solve(unroll=ALL))
 
     def advance(self):
         self.taken += 1
@@ -31,19 +31,19 @@ class Noise(nn.Module):
 
 def test_every_task_has_its_own_gradient():
     model, tasks = sine_model(), sine_tasks()
-    problem = Problem.of(model, GradientDescent(0.05, 2), tasks)
-    gradients = problem.gradients(problem.query(problem.solve(unroll=ALL)))
+    batch = MetaBatch.of(model, GradientDescent(0.05, 2), tasks)
+    gradients = batch.gradients(batch.query(batch.solve(unroll=ALL)))
     for b in range(5):
         alone = maml(model, 0.05, 2).meta_gradient(tasks.pick([b]))
-        assert gap([g[b] for g in gradients], alone) < 1e-12
+        assert distance([g[b] for g in gradients], alone) < 1e-12
 
 
 def test_a_problem_can_be_solved_from_other_weights():
     model, other, tasks = sine_model(), sine_model(seed=1), sine_tasks()
     theta = tuple(t.expand(5, *t.shape) for t in other.theta)
-    here = Problem.of(model, GradientDescent(0.05, 2), tasks).solve(unroll=0, theta=theta)
-    assert gap(here.phi, GradientDescent(0.05, 2)(other, tasks.support, unroll=0).phi) == 0
-    assert gap(here.start, theta) == 0
+    here = MetaBatch.of(model, GradientDescent(0.05, 2), tasks).solve(unroll=0, theta=theta)
+    assert distance(here.phi, GradientDescent(0.05, 2)(other, tasks.support, unroll=0).phi) == 0
+    assert distance(here.start, theta) == 0
 
 
 def test_what_remembers_advances_with_the_outer_step_and_only_then():
@@ -59,8 +59,8 @@ def test_what_remembers_advances_with_the_outer_step_and_only_then():
 def test_what_is_random_in_training_is_off_in_testing():
     model, tasks = sine_model(), sine_tasks()
     learner = MetaLearner(model, GradientDescent(0.05, 2, Noise()))
-    assert gap(learner.meta_gradient(tasks), learner.meta_gradient(tasks)) > 0
-    assert gap(learner.adapt(tasks.support).phi, maml(model, 0.05, 2).adapt(tasks.support).phi) == 0
+    assert distance(learner.meta_gradient(tasks), learner.meta_gradient(tasks)) > 0
+    assert distance(learner.adapt(tasks.support).phi, maml(model, 0.05, 2).adapt(tasks.support).phi) == 0
     still = evaluate(learner, Sinusoids(), tasks=5, steps=2)
     assert torch.equal(still, evaluate(maml(model, 0.05, 2), Sinusoids(), tasks=5, steps=2))
     assert learner.training

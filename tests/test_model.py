@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from mamlbook import Data, Model, Sinusoids, Tasks, maml, mlp
-from mamlbook.numerics import fan_out
+from mamlbook.numerics import expand_over_tasks
 
 
 def tensors_alive():
@@ -36,10 +36,10 @@ def test_each_task_is_predicted_by_its_own_weights():
 def test_memory_is_flat_over_a_thousand_forward_calls():
     model = Model(mlp(1, 40, 40, 1), mse_loss)
     x = torch.rand(5, 10, 1)
-    model(fan_out(model.theta, 5), x)
+    model(expand_over_tasks(model.theta, 5), x)
     before = tensors_alive()
     for _ in range(1000):
-        model(fan_out(model.theta, 5), x)
+        model(expand_over_tasks(model.theta, 5), x)
     assert tensors_alive() <= before
     assert len(model._stateless._fast_params) == 1
 
@@ -65,8 +65,8 @@ def test_no_graph_stays_alive_after_a_call():
 def test_the_network_recovers_after_an_error_inside_it():
     model = Model(mlp(1, 4, 1), mse_loss)
     with pytest.raises(RuntimeError):
-        model(fan_out(model.theta, 2), torch.rand(2, 3, 7))
-    assert model(fan_out(model.theta, 2), torch.rand(2, 3, 1)).shape == (2, 3, 1)
+        model(expand_over_tasks(model.theta, 2), torch.rand(2, 3, 7))
+    assert model(expand_over_tasks(model.theta, 2), torch.rand(2, 3, 1)).shape == (2, 3, 1)
 
 
 @pytest.mark.parametrize("twin", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"])
@@ -74,21 +74,21 @@ def test_a_copy_is_independent(twin):
     model = Model(mlp(1, 4, 1), mse_loss)
     other = twin(model)
     x = torch.rand(2, 3, 1)
-    before = other(fan_out(other.theta, 2), x)
+    before = other(expand_over_tasks(other.theta, 2), x)
     with torch.no_grad():
         for t in model.theta:
             t.zero_()
-    torch.testing.assert_close(other(fan_out(other.theta, 2), x), before)
+    torch.testing.assert_close(other(expand_over_tasks(other.theta, 2), x), before)
 
 
 def test_precision_and_training_mode_reach_the_stateless_twin():
     model = Model(nn.Sequential(nn.Linear(1, 4), nn.Dropout(0.5), nn.Linear(4, 1)), mse_loss).double()
     x = torch.rand(2, 3, 1, dtype=torch.float64)
     model.eval()
-    first, second = (model(fan_out(model.theta, 2), x) for _ in range(2))
+    first, second = (model(expand_over_tasks(model.theta, 2), x) for _ in range(2))
     assert torch.equal(first, second)
     model.train()
-    first, second = (model(fan_out(model.theta, 2), x) for _ in range(2))
+    first, second = (model(expand_over_tasks(model.theta, 2), x) for _ in range(2))
     assert not torch.equal(first, second)
 
 
@@ -103,7 +103,7 @@ def test_buffers_follow_the_network():
             return self.scale * self.linear(x)
 
     model = Model(Scaled(), mse_loss).double()
-    assert model(fan_out(model.theta, 1), torch.rand(1, 2, 1, dtype=torch.float64)).dtype == torch.float64
+    assert model(expand_over_tasks(model.theta, 1), torch.rand(1, 2, 1, dtype=torch.float64)).dtype == torch.float64
 
 
 def test_running_statistics_are_refused():
@@ -207,7 +207,7 @@ def test_the_slope_of_the_predictions_along_a_direction():
     phi = tuple(t.expand(2, *t.shape) for t in model.theta)
     v = tuple(torch.randn(2, *t.shape, dtype=torch.float64) for t in model.theta)
     x = torch.randn(2, 4, 1, dtype=torch.float64)
-    y_hat, slope = model.along(phi, x, v)
+    y_hat, slope = model.jvp(phi, x, v)
     ends = [model(tuple(p + sign * 1e-6 * d for p, d in zip(phi, v, strict=True)), x) for sign in (1, -1)]
     torch.testing.assert_close(y_hat, model(phi, x))
     torch.testing.assert_close(slope, (ends[0] - ends[1]) / 2e-6, rtol=1e-7, atol=1e-9)

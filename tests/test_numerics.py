@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mamlbook.numerics import conjugate_gradient, gap
+from mamlbook.numerics import conjugate_gradient, distance
 
 
 def matrices(eigenvalues, seed=0):
@@ -50,7 +50,7 @@ def test_it_is_exact_after_as_many_iterations_as_there_are_eigenvalues():
     torch.testing.assert_close(
         flat(conjugate_gradient(product(a), b, 2).x), torch.linalg.solve(a, vector), rtol=0, atol=1e-12
     )
-    assert gap([flat(conjugate_gradient(product(a), b, 1).x)], [torch.linalg.solve(a, vector)]) > 1e-3
+    assert distance([flat(conjugate_gradient(product(a), b, 1).x)], [torch.linalg.solve(a, vector)]) > 1e-3
 
 
 def test_more_iterations_than_needed_do_no_harm():
@@ -89,7 +89,7 @@ def test_a_batch_equals_its_tasks_one_by_one():
     together = conjugate_gradient(product(a), b, 4)
     for task in range(3):
         alone = conjugate_gradient(product(a[task : task + 1]), tuple(part[task : task + 1] for part in b), 4)
-        assert gap([flat(alone.x)[0]], [flat(together.x)[task]]) < 1e-13
+        assert distance([flat(alone.x)[0]], [flat(together.x)[task]]) < 1e-13
         assert alone.indefinite[0] == together.indefinite[task]
 
 

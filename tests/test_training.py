@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 from mamlbook import Model, Sinusoids, fit, linear, maml, mlp
-from mamlbook.processes import Group
+from mamlbook.execution.process_group import Group
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 from mamlbook.training import History, NonFiniteLoss, pick_device
 

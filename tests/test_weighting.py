@@ -6,7 +6,14 @@ import torch
 from battery import sine_model, sine_tasks
 from mamlbook import GradientDescent, MetaLearner, fit
 from mamlbook.tasks import WaveCollection
-from mamlbook.weighting import Agreement, ConflictAverse, Learned, Robust, Softmax, Uniform
+from mamlbook.weighting import (
+    AgreementWeights,
+    ConflictAverseWeights,
+    LearnedWeights,
+    RobustWeights,
+    SoftmaxWeights,
+    UniformWeights,
+)
 from mamlbook.weighting.gradients import conflict_averse
 
 
@@ -29,7 +36,7 @@ def weights_of(weighting, tasks):
 
 
 def test_a_drawn_part_of_the_collection_counts_as_much_as_it_is_rare():
-    weighting = Robust(20, rate=0.1).double()
+    weighting = RobustWeights(20, rate=0.1).double()
     tasks = numbered(5, [3, 0, 19, 7, 8])
     torch.testing.assert_close(weights_of(weighting, tasks), torch.full((5,), 0.2, dtype=torch.float64))
     with torch.no_grad():
@@ -38,7 +45,7 @@ def test_a_drawn_part_of_the_collection_counts_as_much_as_it_is_rare():
 
 
 def test_the_other_player_moves_once_for_each_outer_step_and_by_the_losses():
-    weighting = Robust(20, rate=0.1).double()
+    weighting = RobustWeights(20, rate=0.1).double()
     learner, tasks = learner_with(weighting), numbered(5, [3, 0, 19, 7, 8])
     learner.advance()  # nothing has been seen yet
     assert weighting.p.unique().numel() == 1
@@ -53,7 +60,7 @@ def test_the_other_player_moves_once_for_each_outer_step_and_by_the_losses():
 
 def test_learned_weights_go_to_one_over_the_loss():
     """Joint training of nothing but s, theta held: after many steps w_i L_i is 1."""
-    learner = learner_with(Learned(5))
+    learner = learner_with(LearnedWeights(5))
     tasks = numbered()
     losses = learner(tasks)[1]
     optimizer = torch.optim.Adam([learner.weighting.s], lr=0.05)
@@ -67,17 +74,17 @@ def test_learned_weights_go_to_one_over_the_loss():
 
 
 def test_the_outer_loop_learns_the_noise_levels():
-    learner = learner_with(Learned(25)).float()
+    learner = learner_with(LearnedWeights(25)).float()
     fit(learner, WaveCollection(), steps=5, tasks=10, progress=False)
     assert (learner.weighting.s != 0).any()
 
 
 def test_a_perfect_task_does_no_harm():
     """A loss of exactly 0 pulls its noise level down without bound, one finite step at a time."""
-    weighting = Learned(2)
+    weighting = LearnedWeights(2)
     surrogates = torch.tensor([0.0, 2.0], requires_grad=True)
-    problem = type("P", (), {"tasks": numbered(2)})
-    (weighting(surrogates, problem) * surrogates).sum().backward()
+    batch = type("P", (), {"tasks": numbered(2)})
+    (weighting(surrogates, batch) * surrogates).sum().backward()
     assert torch.isfinite(weighting.s.grad).all()
     assert torch.isfinite(surrogates.grad).all()
 
@@ -113,13 +120,13 @@ def test_the_scale_of_the_gradients_does_not_matter():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Softmax(0), "temperature: expected"),
-        (lambda: Agreement(-1), "temperature: expected"),
-        (lambda: Robust(5, 0), "rate: expected"),
-        (lambda: Robust(0, 1), "tasks: expected"),
-        (lambda: Learned(2.5), "tasks: expected"),
-        (lambda: ConflictAverse(-0.1), "c: expected"),
-        (lambda: ConflictAverse(0.1, steps=0), "steps: expected"),
+        (lambda: SoftmaxWeights(0), "temperature: expected"),
+        (lambda: AgreementWeights(-1), "temperature: expected"),
+        (lambda: RobustWeights(5, 0), "rate: expected"),
+        (lambda: RobustWeights(0, 1), "tasks: expected"),
+        (lambda: LearnedWeights(2.5), "tasks: expected"),
+        (lambda: ConflictAverseWeights(-0.1), "c: expected"),
+        (lambda: ConflictAverseWeights(0.1, steps=0), "steps: expected"),
     ],
 )
 def test_errors(build, message):
@@ -127,7 +134,7 @@ def test_errors(build, message):
         build()
 
 
-@pytest.mark.parametrize("weighting", [Robust(5, 0.1), Learned(5)])
+@pytest.mark.parametrize("weighting", [RobustWeights(5, 0.1), LearnedWeights(5)])
 @pytest.mark.parametrize("numbers", [[-1, -1], [0, 5]])
 def test_tasks_without_a_number_are_refused(weighting, numbers):
     with pytest.raises(RuntimeError, match="finite collection"):
@@ -135,7 +142,17 @@ def test_tasks_without_a_number_are_refused(weighting, numbers):
 
 
 def test_they_print():
-    shown = [repr(w) for w in (Softmax(2), Robust(5, 0.1), Learned(5), Agreement(0.5), ConflictAverse(0.4), Uniform())]
+    shown = [
+        repr(w)
+        for w in (
+            SoftmaxWeights(2),
+            RobustWeights(5, 0.1),
+            LearnedWeights(5),
+            AgreementWeights(0.5),
+            ConflictAverseWeights(0.4),
+            UniformWeights(),
+        )
+    ]
     assert shown == [
         "Softmax(temperature=2)",
         "Robust(tasks=5, rate=0.1)",

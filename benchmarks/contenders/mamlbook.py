@@ -8,9 +8,9 @@ from benchmarks.contenders import Step
 from benchmarks.contenders.common import loss_of, network, tasks_of
 from benchmarks.job import Job
 from mamlbook.algorithms import ALGORITHMS
-from mamlbook.compiled import Compiled
+from mamlbook.execution.compiled import Compiled
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import Checkpointed, Chunks, Exact, MetaGradient
+from mamlbook.metagradient import Checkpointed, Exact, MetaGradient, TaskChunks
 from mamlbook.model import Model
 
 
@@ -20,8 +20,8 @@ def eager(job: Job) -> Step:
 
 
 def chunks(job: Job) -> Step:
-    """``Chunks(Exact(), 1)``: one task at a time, so that a convolution is an ordinary one."""
-    return _step(learner_of(job, Chunks(Exact(), 1)).gradients, job)
+    """``TaskChunks(Exact(), 1)``: one task at a time, so that a convolution is an ordinary one."""
+    return _step(learner_of(job, TaskChunks(Exact(), 1)).gradients, job)
 
 
 def checkpointed(job: Job) -> Step:
@@ -35,8 +35,8 @@ def compiled(job: Job) -> Step:
 
 
 def compiled_chunks(job: Job) -> Step:
-    """``Compiled`` of a learner with ``Chunks(Exact(), 1)``: the code of one task, run for each."""
-    return _step(Compiled(learner_of(job, Chunks(Exact(), 1))), job)
+    """``Compiled`` of a learner with ``TaskChunks(Exact(), 1)``: the code of one task, run for each."""
+    return _step(Compiled(learner_of(job, TaskChunks(Exact(), 1))), job)
 
 
 def compiled_checkpointed(job: Job) -> Step:

@@ -14,6 +14,7 @@ from mamlbook.algorithms.closed_form import (
 )
 from mamlbook.algorithms.gradient import fomaml, joint, maml, reptile
 from mamlbook.algorithms.implicit import finite_difference, forward_mode, imaml, imaml_neumann, truncated
+from mamlbook.algorithms.linear_model import ClosedForm
 from mamlbook.algorithms.outer_loops import (
     amfs_weights,
     conflict_averse,
@@ -44,6 +45,7 @@ __all__ = [
     "ALGORITHMS",
     "PARTS",
     "Algorithm",
+    "ClosedForm",
     "amfs_weights",
     "anil",
     "annealed",

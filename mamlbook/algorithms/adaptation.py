@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mamlbook.algorithms.base import Algorithm
-from mamlbook.inner import DropGrad, GradientDescent, LearnedRates, Pattern, body, context, head, keep, reset_context
+from mamlbook.inner import (
+    DropGrad,
+    GradientDescent,
+    LambdaPattern,
+    LearnedRates,
+    body,
+    context,
+    head,
+    keep,
+    reset_context,
+)
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import Exact
 from mamlbook.model import Model
@@ -42,11 +52,11 @@ def lambda_pattern(
     phi_l^{k+1} = phi_l^k - alpha Lambda_{kl} g_l^k.
 
     The default, for networks of three layers, adapts everything once and then the head alone.
-    ``mamlbook.patterns.search`` finds the cheapest pattern for a learner.
+    ``mamlbook.analysis.pattern_search.search`` finds the cheapest pattern for a learner.
 
     References: [Khabarlak, 2022](https://arxiv.org/abs/2206.05930).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps, Pattern(model, *rows)), Exact())
+    return MetaLearner(model, GradientDescent(alpha, steps, LambdaPattern(model, *rows)), Exact())
 
 
 def meta_sgd(model: Model, alpha: float = 0.01, steps: int = 1) -> MetaLearner:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.inner import (
-    Features,
+    FeatureKernel,
     GradientDescent,
     KernelFlow,
     KernelRidge,
     LineSearch,
-    MinimumNorm,
-    Residuals,
-    Squared,
-    Tangent,
+    MinimumNormHead,
+    ResidualLoss,
+    SquaredParameter,
+    TangentKernel,
     head,
     keep,
     prototypes,
 )
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import Energy, Exact
+from mamlbook.metagradient import Exact, GradientEnergy
 from mamlbook.model import Model
 
 
@@ -31,7 +31,7 @@ def kernel_ridge(model: Model, lam: float = 0.01) -> MetaLearner:
     names neither kernel nor regulariser; the documented relative is R2-D2,
     [Bertinetto et al., 2019](https://arxiv.org/abs/1805.08136).
     """
-    return MetaLearner(model, KernelRidge(Features(), lam), Exact())
+    return MetaLearner(model, KernelRidge(FeatureKernel(), lam), Exact())
 
 
 def ntk_ridge(model: Model, lam: float = 0.01) -> MetaLearner:
@@ -41,7 +41,7 @@ def ntk_ridge(model: Model, lam: float = 0.01) -> MetaLearner:
 
     References: [Zhou et al., 2021](https://arxiv.org/abs/2102.03909).
     """
-    return MetaLearner(model, KernelRidge(Tangent(), lam), Exact())
+    return MetaLearner(model, KernelRidge(TangentKernel(), lam), Exact())
 
 
 def meta_rkhs_2(model: Model, time: float = 10.0) -> MetaLearner:
@@ -51,7 +51,7 @@ def meta_rkhs_2(model: Model, time: float = 10.0) -> MetaLearner:
 
     References: [Zhou et al., 2021](https://arxiv.org/abs/2102.03909).
     """
-    return MetaLearner(model, KernelFlow(Tangent(), time), Exact())
+    return MetaLearner(model, KernelFlow(TangentKernel(), time), Exact())
 
 
 def meta_rkhs_1(model: Model, alpha: float = 0.01, reward: float = 1e-5) -> MetaLearner:
@@ -64,7 +64,7 @@ def meta_rkhs_1(model: Model, alpha: float = 0.01, reward: float = 1e-5) -> Meta
 
     References: [Zhou et al., 2021](https://arxiv.org/abs/2102.03909).
     """
-    return MetaLearner(model, GradientDescent(alpha, 0), Energy(reward))
+    return MetaLearner(model, GradientDescent(alpha, 0), GradientEnergy(reward))
 
 
 def line_search(model: Model, steps: int = 1, damping: float = 0.0) -> MetaLearner:
@@ -89,7 +89,13 @@ def fiml(model: Model, steps: int = 5, damping: float = 0.05, pull: float = 0.1)
     References: [Tripathi et al., 2020](https://arxiv.org/abs/2010.00511) and its code.
     """
     inner = GradientDescent(
-        1.0, steps, keep(head), LineSearch(damping), lam=Squared(pull), start=MinimumNorm(), loss=Residuals()
+        1.0,
+        steps,
+        keep(head),
+        LineSearch(damping),
+        lam=SquaredParameter(pull),
+        start=MinimumNormHead(),
+        loss=ResidualLoss(),
     )
     return MetaLearner(model, inner, Exact())
 

@@ -10,7 +10,7 @@ from torch import nn
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.inner import GradientDescent
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import FiniteDifference, Forward, Implicit, Truncated
+from mamlbook.metagradient import FiniteDifference, ForwardMode, Implicit, Truncated
 from mamlbook.model import Model
 from mamlbook.networks import mlp
 
@@ -79,7 +79,7 @@ def forward_mode(model: Model, alpha: float = 0.01, steps: int = 1) -> MetaLearn
 
     References: [Franceschi et al., 2017](https://arxiv.org/abs/1703.01785).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps), Forward())
+    return MetaLearner(model, GradientDescent(alpha, steps), ForwardMode())
 
 
 def finite_difference(model: Model, alpha: float = 0.01, steps: int = 1, epsilon: float = 0.01) -> MetaLearner:

@@ -7,7 +7,7 @@ from mamlbook.inner import GradientDescent
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import MOML, Exact, LocalMOML
 from mamlbook.model import Model
-from mamlbook.weighting import Agreement, ConflictAverse, Learned, Robust, Softmax
+from mamlbook.weighting import AgreementWeights, ConflictAverseWeights, LearnedWeights, RobustWeights, SoftmaxWeights
 
 
 def softmax_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperature: float = 5.0) -> MetaLearner:
@@ -15,7 +15,7 @@ def softmax_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperatu
 
     grad = sum_b w_b (d phi_b / d theta)^T grad L_b(phi_b),  w = softmax_b(L_b(phi_b) / T).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), Softmax(temperature))
+    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), SoftmaxWeights(temperature))
 
 
 def robust(model: Model, alpha: float = 0.01, steps: int = 1, tasks: int = 25, rate: float = 0.001) -> MetaLearner:
@@ -25,7 +25,7 @@ def robust(model: Model, alpha: float = 0.01, steps: int = 1, tasks: int = 25, r
 
     References: [Collins et al., 2020](https://arxiv.org/abs/2002.04766).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), Robust(tasks, rate))
+    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), RobustWeights(tasks, rate))
 
 
 def learned_weights(model: Model, alpha: float = 0.01, steps: int = 1, tasks: int = 25) -> MetaLearner:
@@ -35,7 +35,7 @@ def learned_weights(model: Model, alpha: float = 0.01, steps: int = 1, tasks: in
 
     References: [Kendall et al., 2018](https://arxiv.org/abs/1705.07115) for the weights.
     """
-    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), Learned(tasks))
+    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), LearnedWeights(tasks))
 
 
 def amfs_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperature: float = 1.0) -> MetaLearner:
@@ -45,7 +45,7 @@ def amfs_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperature:
 
     References: [Park and Kang, 2024](https://arxiv.org/abs/2411.00404).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), Agreement(temperature))
+    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), AgreementWeights(temperature))
 
 
 def conflict_averse(model: Model, alpha: float = 0.01, steps: int = 1, c: float = 0.5) -> MetaLearner:
@@ -55,7 +55,7 @@ def conflict_averse(model: Model, alpha: float = 0.01, steps: int = 1, c: float 
 
     References: [Liu et al., 2021](https://arxiv.org/abs/2110.14048).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), ConflictAverse(c))
+    return MetaLearner(model, GradientDescent(alpha, steps), Exact(), ConflictAverseWeights(c))
 
 
 def moml(model: Model, alpha: float = 0.01, steps: int = 1, tasks: int = 25, rate: float = 0.8) -> MetaLearner:

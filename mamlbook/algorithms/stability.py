@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.algorithms.gradient import maml
-from mamlbook.inner import Annealed, GradientDescent, LearnedRates, Transform
+from mamlbook.inner import DerivativeAnnealing, GradientDescent, LearnedRates, Transform
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import MultiStep
+from mamlbook.metagradient import MultiStepLoss
 from mamlbook.model import Model
 
 
@@ -19,7 +19,7 @@ def multi_step_loss(
 
     References: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502), section 4.
     """
-    return MetaLearner(model, GradientDescent(alpha, steps, *transforms), MultiStep(anneal, floor))
+    return MetaLearner(model, GradientDescent(alpha, steps, *transforms), MultiStepLoss(anneal, floor))
 
 
 def annealed(
@@ -29,7 +29,7 @@ def annealed(
 
     References: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502), section 4.
     """
-    return maml(model, alpha, steps, Annealed(after), *transforms)
+    return maml(model, alpha, steps, DerivativeAnnealing(after), *transforms)
 
 
 def maml_plus_plus(
@@ -50,7 +50,9 @@ def maml_plus_plus(
     References: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502).
     """
     rates = LearnedRates(model, "tensor", steps)
-    return multi_step_loss(model, alpha, steps, Annealed(after), *transforms, rates, anneal=anneal, floor=floor)
+    return multi_step_loss(
+        model, alpha, steps, DerivativeAnnealing(after), *transforms, rates, anneal=anneal, floor=floor
+    )
 
 
 ROWS: dict[str, Algorithm] = {

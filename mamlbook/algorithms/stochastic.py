@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mamlbook.algorithms.base import Algorithm
-from mamlbook.inner import GradientDescent, Langevin
+from mamlbook.inner import GradientDescent, LangevinNoise
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import EvoGrad, Evolution, Pathwise, Score
+from mamlbook.metagradient import EvoGrad, EvolutionStrategies, PathwiseGradient, ScoreFunction
 from mamlbook.model import Model
 
 
@@ -19,8 +19,8 @@ def sgld(
 
     References: [Kim and Hospedales, 2025](https://arxiv.org/abs/2410.10417).
     """
-    solver = GradientDescent(alpha, steps, Langevin(alpha, temperature), lam=lam)
-    return MetaLearner(model, solver, Pathwise(last))
+    solver = GradientDescent(alpha, steps, LangevinNoise(alpha, temperature), lam=lam)
+    return MetaLearner(model, solver, PathwiseGradient(last))
 
 
 def sgld_score(
@@ -37,8 +37,8 @@ def sgld_score(
 
     References: [Kim and Hospedales, 2025](https://arxiv.org/abs/2410.10417).
     """
-    solver = GradientDescent(alpha, steps, Langevin(alpha, temperature), lam=lam)
-    return MetaLearner(model, solver, Score(lam, temperature, paths))
+    solver = GradientDescent(alpha, steps, LangevinNoise(alpha, temperature), lam=lam)
+    return MetaLearner(model, solver, ScoreFunction(lam, temperature, paths))
 
 
 def evograd(
@@ -69,7 +69,7 @@ def es_maml(
 
     References: [Song et al., 2020](https://arxiv.org/abs/1910.01215).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps), Evolution(pairs, sigma, orthogonal=orthogonal))
+    return MetaLearner(model, GradientDescent(alpha, steps), EvolutionStrategies(pairs, sigma, orthogonal=orthogonal))
 
 
 ROWS: dict[str, Algorithm] = {

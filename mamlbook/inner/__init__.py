@@ -1,41 +1,41 @@
 """How a task is solved: theta, support -> phi."""
 
-from mamlbook.inner.annealing import Annealed
+from mamlbook.inner.annealing import DerivativeAnnealing
 from mamlbook.inner.base import ALL, Adapted, Solver
-from mamlbook.inner.beside import SupportFirst
-from mamlbook.inner.context import context, reset_context
+from mamlbook.inner.context_vector import context, reset_context
 from mamlbook.inner.descent import GradientDescent
-from mamlbook.inner.few_iteration import Residuals, Squared
-from mamlbook.inner.heads import MinimumNorm, prototypes
-from mamlbook.inner.kernel import Features, Kernel, KernelFlow, KernelRidge, Tangent, jacobian
-from mamlbook.inner.langevin import Langevin
+from mamlbook.inner.few_iteration import ResidualLoss, SquaredParameter
+from mamlbook.inner.heads import MinimumNormHead, prototypes
+from mamlbook.inner.kernel import FeatureKernel, Kernel, KernelFlow, KernelRidge, TangentKernel, jacobian
+from mamlbook.inner.langevin import LangevinNoise
 from mamlbook.inner.line_search import LineSearch
 from mamlbook.inner.noise import DropGrad
-from mamlbook.inner.pattern import Pattern, layers
+from mamlbook.inner.pattern import LambdaPattern, layers
 from mamlbook.inner.rates import LearnedRates
-from mamlbook.inner.transforms import Place, Transform, body, head, keep, weights
+from mamlbook.inner.support_first import SupportFirst
+from mamlbook.inner.transforms import Place, Transform, body, head, keep, without_norms
 
 __all__ = [
     "ALL",
     "Adapted",
-    "Annealed",
+    "DerivativeAnnealing",
     "DropGrad",
-    "Features",
+    "FeatureKernel",
     "GradientDescent",
     "Kernel",
     "KernelFlow",
     "KernelRidge",
-    "Langevin",
+    "LambdaPattern",
+    "LangevinNoise",
     "LearnedRates",
     "LineSearch",
-    "MinimumNorm",
-    "Pattern",
+    "MinimumNormHead",
     "Place",
-    "Residuals",
+    "ResidualLoss",
     "Solver",
-    "Squared",
+    "SquaredParameter",
     "SupportFirst",
-    "Tangent",
+    "TangentKernel",
     "Transform",
     "body",
     "context",
@@ -45,5 +45,5 @@ __all__ = [
     "layers",
     "prototypes",
     "reset_context",
-    "weights",
+    "without_norms",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import whole_number
 from mamlbook.inner.transforms import Gradients, Place
-from mamlbook.require import whole
 
 
-class Annealed(nn.Module):
+class DerivativeAnnealing(nn.Module):
     """First order for the first ``after`` meta-steps, and what it costs; second order from then on.
 
     T(g) = sg(g) until then, T(g) = g afterwards;  sg stops gradients.
@@ -26,7 +26,7 @@ class Annealed(nn.Module):
     def __init__(self, after: int):
         super().__init__()
         # A plain number, as the choice is made by Python and not on the device; it is part of the state all the same.
-        self.after, self.done = whole("after", after, 0, "a whole number of meta-steps"), 0
+        self.after, self.done = whole_number("after", after, 0, "a whole number of meta-steps"), 0
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
         if self.phase:

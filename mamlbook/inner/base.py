@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from mamlbook.checks import whole_number
 from mamlbook.model import Model
-from mamlbook.numerics import Params, constant, plus
-from mamlbook.require import whole
+from mamlbook.numerics import Params, add_scaled, detached
 from mamlbook.tasks.base import Data
 
 ALL = math.inf
@@ -29,13 +29,13 @@ class Adapted(NamedTuple):
     predict: Callable[[Params, Tensor], Tensor]
     inner: Callable[[Params, Params], Tensor]
 
-    def straight(self) -> Adapted:
+    def straight_through(self) -> Adapted:
         """The same solution as if the way to it were a constant: phi = start + sg(phi - start).
 
         It is the displacement that is held constant, not phi: a constant phi would have no gradient at all.
         """
-        way = plus(constant(self.phi), -1, constant(self.start))
-        return self._replace(phi=plus(self.start, 1, way))
+        way = add_scaled(detached(self.phi), -1, detached(self.start))
+        return self._replace(phi=add_scaled(self.start, 1, way))
 
 
 class Solver(Protocol):
@@ -63,4 +63,4 @@ def step_count(steps: int) -> int:
     Raises:
         ValueError: it is not a whole number of at least 0.
     """
-    return whole("steps", steps, 0, "a whole number of inner steps")
+    return whole_number("steps", steps, 0, "a whole number of inner steps")

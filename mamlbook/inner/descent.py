@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from mamlbook.checks import non_negative
 from mamlbook.inner.base import Adapted, step_count
 from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.model import Model
-from mamlbook.numerics import Params, dot, fan_out, leaf, plus
-from mamlbook.require import at_least_zero
+from mamlbook.numerics import Params, add_scaled, as_leaves, dot, expand_over_tasks
 from mamlbook.tasks.base import Data
 
 
-class Midway(NamedTuple):
+class InnerState(NamedTuple):
     """A point of an inner loop from which it can go on: the weights, (B, \\*shape), and the rule's own memory."""
 
     phi: Params
@@ -61,8 +61,8 @@ class GradientDescent(nn.Module):
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         super().__init__()
-        self.alpha = at_least_zero("alpha", "inner rate", alpha)
-        self.lam = lam if callable(lam) else at_least_zero("lam", "pull towards theta", lam)
+        self.alpha = non_negative("alpha", "inner rate", alpha)
+        self.lam = lam if callable(lam) else non_negative("lam", "pull towards theta", lam)
         self.steps = step_count(steps)
         self.transforms = transforms
         self.rule, self.start, self.loss = rule, start, loss
@@ -80,24 +80,26 @@ class GradientDescent(nn.Module):
         self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
     ) -> Iterator[Adapted]:
         """The solutions after 0, 1, ..., S steps; those of the last ``unroll`` steps are functions of theta."""
-        theta = fan_out(model.theta, len(support.x)) if theta is None else theta
+        theta = expand_over_tasks(model.theta, len(support.x)) if theta is None else theta
         begin = self.begin(model, support, theta)
         at = Adapted(begin, begin, model, self._objective(model, support))
         steps = self.steps if steps is None else step_count(steps)
         graph = min(steps, unroll)  # how many steps have one
         if not unroll or graph < steps:
-            at = at._replace(phi=leaf(begin))
+            at = at._replace(phi=as_leaves(begin))
         yield at
         stepper = self._stepper(model.theta, unroll=graph == steps)
         for step in range(steps):
             if 0 < step == steps - graph:
-                at, before = at.straight(), stepper
+                at, before = at.straight_through(), stepper
                 stepper = self._stepper(model.theta, unroll=True)
                 stepper.state = before.state
             at = at._replace(phi=self._step(stepper, model, support, theta, at, step))
             yield at
 
-    def stretch(self, model: Model, support: Data, theta: Params, at: Midway, steps: range, *, unroll: bool) -> Midway:
+    def segment(
+        self, model: Model, support: Data, theta: Params, at: InnerState, steps: range, *, unroll: bool
+    ) -> InnerState:
         """The steps of these numbers, from where they begin to where they end."""
         stepper = self._stepper(model.theta, unroll=unroll)
         if at.memory is not None:
@@ -106,7 +108,7 @@ class GradientDescent(nn.Module):
         for step in steps:
             now = now._replace(phi=self._step(stepper, model, support, theta, now, step))
         remembers = any(isinstance(value, Tensor) for value in tree_leaves(stepper.state))
-        return Midway(now.phi, stepper.state if remembers else None)
+        return InnerState(now.phi, stepper.state if remembers else None)
 
     def begin(self, model: Model, support: Data, theta: Params) -> Params:
         """phi^0 of each task, (B, \\*shape)."""
@@ -123,7 +125,7 @@ class GradientDescent(nn.Module):
             losses = loss(model(phi, support.x), support.y)
             if not self.lam:
                 return losses
-            away = plus(phi, -1, theta)
+            away = add_scaled(phi, -1, theta)
             return losses + self._pull() / 2 * dot(away, away)
 
         return inner
@@ -156,7 +158,7 @@ class GradientDescent(nn.Module):
         return gradients
 
     def _curvature(self, model: Model, support: Data, phi: Params, v: Gradients) -> Tensor:
-        y_hat, slope = model.along(phi, support.x, v)
+        y_hat, slope = model.jvp(phi, support.x, v)
         loss = model.losses if self.loss is None else self.loss
         # The second derivative, at t = 0, of the objective of the predictions y_hat + t slope.
         t = torch.zeros(len(y_hat), dtype=y_hat.dtype, device=y_hat.device, requires_grad=True)

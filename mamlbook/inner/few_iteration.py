@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mamlbook.inner.kernel import targets
 
 
-class Residuals(nn.Module):
+class ResidualLoss(nn.Module):
     """Half the sum of squares of residuals whose targets, weights and shapes the outer loop learns: (B, K, C) to (B,).
 
     r = v rho_a(s (t - y_hat)),  rho_a(z) = (1 - a) / 2 |z| + (1 + a) / 2 z,  L = ||r||^2 / 2,
@@ -44,7 +44,7 @@ class Residuals(nn.Module):
         return residual.square().flatten(1).sum(1) / 2
 
 
-class Squared(nn.Module):
+class SquaredParameter(nn.Module):
     """The square of a number that the outer loop learns, which cannot become negative."""
 
     def __init__(self, root: float):

@@ -31,7 +31,7 @@ def prototypes(model: Model, support: Data, theta: Params) -> Params:
     return with_head(theta, torch.cat([2 * means, -means.square().sum(-1, keepdim=True)], -1))
 
 
-class MinimumNorm(nn.Module):
+class MinimumNormHead(nn.Module):
     """The shortest head that gives each class's mean f the score t_plus and the mean b of all others t_minus.
 
     w = ((t_plus <b, b> - t_minus <f, b>) f - (t_plus <f, b> - t_minus <f, f>) b) / (<f, f> <b, b> - <f, b>^2).

@@ -11,10 +11,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import non_negative
 from mamlbook.inner.base import Adapted, step_count
 from mamlbook.model import Model
-from mamlbook.numerics import Params, constant, dot, fan_out, plus
-from mamlbook.require import at_least_zero
+from mamlbook.numerics import Params, add_scaled, detached, dot, expand_over_tasks
 from mamlbook.tasks.base import Data
 
 Weights = Callable[[Tensor], Params]
@@ -36,7 +36,7 @@ class Kernel(Protocol):
         ...
 
 
-class Features:
+class FeatureKernel:
     """The linear kernel on what the last layer sees: k(x, x') = <h_theta(x), h_theta(x')> + 1.
 
     All outputs share it. Without a bias in the head there is no 1. What it adds to f_theta is a new head, so that the
@@ -61,7 +61,7 @@ class Features:
         return "Features()"
 
 
-class Tangent:
+class TangentKernel:
     """The neural tangent kernel of theta: k(x, x')_{cc'} = <grad f_c(x), grad f_c'(x')> over all weights.
 
     It is a kernel between pairs of example and output. Predictions are those of the network linearised at theta,
@@ -76,7 +76,7 @@ class Tangent:
         return flat @ flat.mT, partial(self._weights, rows)
 
     def predict(self, model: Model, theta: Params, phi: Params, x: Tensor) -> Tensor:
-        y_hat, way = model.along(theta, x, plus(phi, -1, theta))
+        y_hat, way = model.jvp(theta, x, add_scaled(phi, -1, theta))
         return y_hat + way
 
     @staticmethod
@@ -141,13 +141,13 @@ class _InClosedForm(nn.Module, ABC):
     ) -> Iterator[Adapted]:
         """The unadapted start, then the solution, once or, if more ``steps`` are asked for, that often."""
         steps = 1 if steps is None else step_count(steps)
-        theta = fan_out(model.theta, len(support.x)) if theta is None else theta
+        theta = expand_over_tasks(model.theta, len(support.x)) if theta is None else theta
         predict = partial(self.kernel.predict, model, theta)
         at = Adapted(theta, theta, predict, partial(self._objective, support, predict))
-        yield at if unroll else at._replace(phi=constant(theta))
+        yield at if unroll else at._replace(phi=detached(theta))
         if steps:
-            phi = plus(theta, 1, self._way(model, support, theta if unroll else constant(theta)))
-            at = at._replace(phi=phi if unroll else constant(phi))
+            phi = add_scaled(theta, 1, self._way(model, support, theta if unroll else detached(theta)))
+            at = at._replace(phi=phi if unroll else detached(phi))
         yield from [at] * steps
 
     def _way(self, model: Model, support: Data, theta: Params) -> Params:
@@ -181,14 +181,14 @@ class KernelRidge(_InClosedForm):
 
     def __init__(self, kernel: Kernel, lam: float):
         super().__init__(kernel)
-        self.lam = at_least_zero("lam", "ridge", lam)
+        self.lam = non_negative("lam", "ridge", lam)
 
     def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
         ridge = self.lam * examples * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
         return torch.cholesky_solve(residual, torch.linalg.cholesky(gram + ridge))
 
     def _objective(self, support: Data, predict: Callable, theta: Params, phi: Params) -> Tensor:
-        away = plus(phi, -1, theta)
+        away = add_scaled(phi, -1, theta)
         return super()._objective(support, predict, theta, phi) + self.lam * dot(away, away)
 
     def extra_repr(self) -> str:
@@ -212,7 +212,7 @@ class KernelFlow(_InClosedForm):
 
     def __init__(self, kernel: Kernel, time: float):
         super().__init__(kernel)
-        self.time = at_least_zero("time", "time", time)
+        self.time = non_negative("time", "time", time)
 
     def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
         n, outputs = residual.shape[1:]

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import nn
 
+from mamlbook.checks import non_negative, positive
 from mamlbook.inner.transforms import Gradients, Place
-from mamlbook.require import at_least_zero, positive
 
 
-class Langevin(nn.Module):
+class LangevinNoise(nn.Module):
     """Stochastic gradient Langevin dynamics: every step of rate alpha is shaken by Gaussian noise.
 
     phi <- phi - alpha grad F(phi) + sqrt(2 alpha T) xi,  xi ~ N(0, I);  here as a map on the gradient,
@@ -31,7 +31,7 @@ class Langevin(nn.Module):
     def __init__(self, alpha: float, temperature: float):
         super().__init__()
         self.alpha = positive("alpha", "inner rate", alpha)
-        self.temperature = at_least_zero("temperature", "temperature", temperature)
+        self.temperature = non_negative("temperature", "temperature", temperature)
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
         if not self.training:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mamlbook.checks import non_negative
 from mamlbook.inner.transforms import Gradients, Place
 from mamlbook.numerics import dot, per_task
-from mamlbook.require import at_least_zero
 
 
 class LineSearch:
@@ -24,7 +24,7 @@ class LineSearch:
     """
 
     def __init__(self, damping: float = 0.0):
-        self.damping = at_least_zero("damping", "damping", damping)
+        self.damping = non_negative("damping", "damping", damping)
 
     def __call__(self, gradients: Gradients, place: Place) -> Gradients:
         present = [g for g in gradients if g is not None]

@@ -16,7 +16,7 @@ def layers(model: Model) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(layer_of, model.names)))
 
 
-class Pattern:
+class LambdaPattern:
     """A Lambda pattern: a mask over inner steps and layers. A reconstruction from the abstract.
 
     phi_l^{k+1} = phi_l^k - alpha Lambda_{kl} g_l^k,  Lambda in {0, 1}^{steps x layers}.

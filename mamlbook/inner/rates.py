@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import whole_number
 from mamlbook.inner.transforms import Gradients, Place
 from mamlbook.model import Model
-from mamlbook.require import whole
 
 
 class LearnedRates(nn.Module):
@@ -33,7 +33,7 @@ class LearnedRates(nn.Module):
         super().__init__()
         if per not in ("weight", "tensor"):
             raise ValueError(f"per: expected 'weight' or 'tensor', got {per!r}")
-        self.per, self.steps = per, whole("steps", steps, 1, "a whole number of inner steps")
+        self.per, self.steps = per, whole_number("steps", steps, 1, "a whole number of inner steps")
         self.rates = nn.ParameterList(self._ones(weight) for weight in model.theta)
 
     def _ones(self, weight: Tensor) -> Tensor:

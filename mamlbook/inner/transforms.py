@@ -56,7 +56,7 @@ class keep:
         return f"keep({getattr(self.accepts, '__name__', self.accepts)})"
 
 
-def weights(name: str) -> bool:
+def without_norms(name: str) -> bool:
     """Everything but the gain and offset of batch norm: what the MAML paper adapts on Omniglot."""
     return not name.endswith((".gain", ".offset"))
 

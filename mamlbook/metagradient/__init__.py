@@ -2,36 +2,36 @@
 
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.checkpointed import Checkpointed
-from mamlbook.metagradient.chunks import Chunks
-from mamlbook.metagradient.energy import Energy
-from mamlbook.metagradient.evolution import EvoGrad, Evolution
+from mamlbook.metagradient.chunks import TaskChunks
+from mamlbook.metagradient.energy import GradientEnergy
+from mamlbook.metagradient.evolution import EvoGrad, EvolutionStrategies
 from mamlbook.metagradient.exact import Exact
 from mamlbook.metagradient.finite_difference import FiniteDifference
 from mamlbook.metagradient.first_order import FirstOrder, Reptile
-from mamlbook.metagradient.forward import Forward
+from mamlbook.metagradient.forward import ForwardMode
 from mamlbook.metagradient.implicit import Implicit
-from mamlbook.metagradient.langevin import Pathwise, Score
+from mamlbook.metagradient.langevin import PathwiseGradient, ScoreFunction
 from mamlbook.metagradient.memory import MOML, LocalMOML
-from mamlbook.metagradient.multi_step import MultiStep
+from mamlbook.metagradient.multi_step import MultiStepLoss
 from mamlbook.metagradient.truncated import Truncated
 
 __all__ = [
     "MOML",
     "Checkpointed",
-    "Chunks",
-    "Energy",
     "EvoGrad",
-    "Evolution",
+    "EvolutionStrategies",
     "Exact",
     "FiniteDifference",
     "FirstOrder",
-    "Forward",
+    "ForwardMode",
+    "GradientEnergy",
     "Implicit",
     "LocalMOML",
     "MetaGradient",
-    "MultiStep",
-    "Pathwise",
+    "MultiStepLoss",
+    "PathwiseGradient",
     "Reptile",
-    "Score",
+    "ScoreFunction",
+    "TaskChunks",
     "Truncated",
 ]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from mamlbook.problem import Problem
+from mamlbook.meta_batch import MetaBatch
 
 
 class MetaGradient(Protocol):
@@ -16,4 +16,4 @@ class MetaGradient(Protocol):
     and in nothing else. Computing it changes nothing; one that remembers may have ``advance()``, see ``MetaLearner``.
     """
 
-    def __call__(self, problem: Problem) -> Tensor: ...
+    def __call__(self, batch: MetaBatch) -> Tensor: ...

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from mamlbook.inner.descent import GradientDescent, Midway
-from mamlbook.numerics import Params, leaf, plus
-from mamlbook.pieces import run
-from mamlbook.problem import Problem
-from mamlbook.require import whole
+from mamlbook.checks import whole_number
+from mamlbook.inner.descent import GradientDescent, InnerState
+from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.regions import run_region
+from mamlbook.numerics import Params, add_scaled, as_leaves
 
 
 class Checkpointed(nn.Module):
@@ -39,20 +39,22 @@ class Checkpointed(nn.Module):
     [Chen et al., 2016](https://arxiv.org/abs/1604.06174).
     """
 
-    in_pieces = True
+    by_region = True
 
     def __init__(self, every: int | None = None):
         super().__init__()
         self.every = (
-            None if every is None else whole("every", every, 1, "a whole number of steps", ", or None for sqrt(S)")
+            None
+            if every is None
+            else whole_number("every", every, 1, "a whole number of steps", ", or None for sqrt(S)")
         )
 
-    def forward(self, problem: Problem) -> Tensor:
-        solver = problem.solver
+    def forward(self, batch: MetaBatch) -> Tensor:
+        solver = batch.solver
         if not isinstance(solver, GradientDescent):
             raise ValueError(f"solver: expected GradientDescent, whose steps can be walked again, got {solver}")
         learned = tuple(p for p in solver.parameters() if p.requires_grad)
-        return _Walk.apply(_Way(problem, self.every), *problem.theta, *learned)
+        return _Walk.apply(_Way(batch, self.every), *batch.theta, *learned)
 
     def extra_repr(self) -> str:
         return "" if self.every is None else f"every={self.every}"
@@ -61,72 +63,72 @@ class Checkpointed(nn.Module):
 class _Way:
     """The inner loop of one meta-batch as a chain of stretches."""
 
-    def __init__(self, problem: Problem, every: int | None):
-        self.problem, self.solver = problem, problem.solver
+    def __init__(self, batch: MetaBatch, every: int | None):
+        self.batch, self.solver = batch, batch.solver
         steps = self.solver.steps
         every = every or max(1, math.isqrt(steps))
         self.stretches = [range(first, min(first + every, steps)) for first in range(0, steps, every)]
         self.draws: list[_Draws] = []
 
-    def there(self, theta: Params) -> Iterator[Midway]:
+    def there(self, theta: Params) -> Iterator[InnerState]:
         """The beginning of every stretch, and the end."""
-        phi = self.solver.begin(self.problem.model, self.problem.tasks.support, theta)
-        at = _plain(Midway(phi))
+        phi = self.solver.begin(self.batch.model, self.batch.tasks.support, theta)
+        at = _plain(InnerState(phi))
         yield at
         for steps in self.stretches:
             self.draws.append(_Draws(phi[0].device))
             at = _plain(self._run("stretch of steps", self._step, theta, at, steps))
             yield at
 
-    def _step(self, theta: Params, at: Midway, support, steps: range) -> Midway:
+    def _step(self, theta: Params, at: InnerState, support, steps: range) -> InnerState:
         at, _ = _cut(at)
-        return _constant(self.solver.stretch(self.problem.model, support, theta, at, steps, unroll=False))
+        return _constant(self.solver.segment(self.batch.model, support, theta, at, steps, unroll=False))
 
-    def back(self, theta: Params, at: Midway, steps: range, v: list[Tensor]) -> tuple[list[Tensor], Params, Params]:
+    def back(self, theta: Params, at: InnerState, steps: range, v: list[Tensor]) -> tuple[list[Tensor], Params, Params]:
         """v times the Jacobians of a stretch: by what it began with, by theta itself, and by learned weights."""
         v = _plain(v)
         with self.draws[self.stretches.index(steps)].again():
             return self._run("stretch of steps, backwards", self._turn, theta, at, steps, v)
 
-    def _turn(self, theta: Params, at: Midway, support, steps: range, v: list[Tensor]):
-        theta, learned = leaf(theta), tuple(p for p in self.solver.parameters() if p.requires_grad)
+    def _turn(self, theta: Params, at: InnerState, support, steps: range, v: list[Tensor]):
+        theta, learned = as_leaves(theta), tuple(p for p in self.solver.parameters() if p.requires_grad)
         at, begin = _cut(at)
         with torch.enable_grad():
-            end = self.solver.stretch(self.problem.model, support, theta, at, steps, unroll=True)
+            end = self.solver.segment(self.batch.model, support, theta, at, steps, unroll=True)
         ends = _differentiable(end)
         ends, v = zip(*((e, u) for e, u in zip(ends, v, strict=True) if e.requires_grad), strict=True)
         found = torch.autograd.grad(ends, (*begin, *theta, *learned), v, materialize_grads=True)
         first, last = len(begin), len(begin) + len(theta)
         return list(found[:first]), found[first:last], found[last:]
 
-    def _run(self, name: str, function, theta: Params, at: Midway, steps: range, *more):
+    def _run(self, name: str, function, theta: Params, at: InnerState, steps: range, *more):
         # Without transforms all steps are alike, and one compiled stretch serves for all that are as long.
         steps = steps if self.solver.transforms else range(len(steps))
-        support = self.problem.tasks.support
+        support = self.batch.tasks.support
 
         def piece(theta, at, support, first, last, *more):
             return function(theta, at, support, range(first, last), *more)
 
-        return run(name, piece, theta, at, support, steps.start, steps.stop, *more)
+        return run_region(name, piece, theta, at, support, steps.start, steps.stop, *more)
 
     def judged(self, phi: Params) -> Tensor:
         """The query losses, (B,)."""
-        return run("query", self._judge, phi, self.problem.tasks.query)
+        return run_region("query", self._judge, phi, self.batch.tasks.query)
 
     def _judge(self, phi: Params, query) -> Tensor:
-        model = self.problem.model
+        model = self.batch.model
         return model.losses(model(phi, query.x), query.y)
 
     def verdict(self, phi: Params, weights: Tensor) -> Params:
         """The gradients of the query losses at phi, each times its weight."""
 
         def gradient(phi: Params, query, weights: Tensor) -> Params:
-            phi = leaf(phi)
+            phi = as_leaves(phi)
             with torch.enable_grad():
                 losses = self._judge(phi, query)
             return torch.autograd.grad(losses, phi, weights, materialize_grads=True)
 
-        return run("query, backwards", gradient, phi, self.problem.tasks.query, weights)
+        return run_region("query, backwards", gradient, phi, self.batch.tasks.query, weights)
 
 
 class _Draws:
@@ -150,7 +152,7 @@ class _Walk(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, way: _Way, *changing: Tensor) -> Tensor:
-        theta = changing[: len(way.problem.theta)]
+        theta = changing[: len(way.batch.theta)]
         ctx.way = way
         ctx.stops = list(way.there(theta))
         ctx.save_for_backward(*changing)
@@ -159,7 +161,7 @@ class _Walk(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, weights: Tensor):
-        way, count = ctx.way, len(ctx.way.problem.theta)
+        way, count = ctx.way, len(ctx.way.batch.theta)
         theta, learned = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
         by_theta, by_learned = tuple(map(torch.zeros_like, theta)), tuple(map(torch.zeros_like, learned))
         *stops, end = ctx.stops
@@ -167,26 +169,26 @@ class _Walk(torch.autograd.Function):
         v += [torch.zeros_like(t) for t in _differentiable(end)[len(v) :]]
         for at, steps in zip(reversed(stops), reversed(way.stretches), strict=True):
             v, direct, rates = way.back(theta, at, steps, v)
-            by_theta, by_learned = plus(by_theta, 1, direct), plus(by_learned, 1, rates)
-        return None, *plus(by_theta, 1, _at_start(way, theta, v)), *by_learned
+            by_theta, by_learned = add_scaled(by_theta, 1, direct), add_scaled(by_learned, 1, rates)
+        return None, *add_scaled(by_theta, 1, _at_start(way, theta, v)), *by_learned
 
 
 def _at_start(way: _Way, theta: Params, v: list[Tensor]) -> Params:
     """v times the Jacobian of phi^0 by theta."""
     if way.solver.start is None:
         return tuple(v[: len(theta)])
-    theta = leaf(theta)
+    theta = as_leaves(theta)
     with torch.enable_grad():
-        phi = way.solver.begin(way.problem.model, way.problem.tasks.support, theta)
+        phi = way.solver.begin(way.batch.model, way.batch.tasks.support, theta)
     moved = [(p, u) for p, u in zip(phi, v, strict=False) if p.requires_grad]
     return torch.autograd.grad([p for p, _ in moved], theta, [u for _, u in moved], materialize_grads=True)
 
 
-def _differentiable(at: Midway) -> list[Tensor]:
+def _differentiable(at: InnerState) -> list[Tensor]:
     return [t for t in tree_flatten(at)[0] if isinstance(t, Tensor) and t.is_floating_point()]
 
 
-def _cut(at: Midway) -> tuple[Midway, list[Tensor]]:
+def _cut(at: InnerState) -> tuple[InnerState, list[Tensor]]:
     """The same numbers, to be differentiated afresh, as a whole and as a list."""
     leaves, spec = tree_flatten(at)
     fresh = [t.detach().requires_grad_() if isinstance(t, Tensor) and t.is_floating_point() else t for t in leaves]
@@ -199,6 +201,6 @@ def _plain(at):
     return tree_map(lambda t: t.clone(memory_format=torch.contiguous_format) if isinstance(t, Tensor) else t, at)
 
 
-def _constant(at: Midway) -> Midway:
+def _constant(at: InnerState) -> InnerState:
     leaves, spec = tree_flatten(at)
     return tree_unflatten([t.detach() if isinstance(t, Tensor) else t for t in leaves], spec)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import whole_number
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.base import MetaGradient
-from mamlbook.numerics import Params, fan_out, leaf, with_gradient
-from mamlbook.pieces import run
-from mamlbook.problem import Problem
-from mamlbook.require import whole
+from mamlbook.metagradient.regions import run_region
+from mamlbook.numerics import Params, as_leaves, expand_over_tasks, with_gradient
 from mamlbook.tasks.base import Tasks
 
 
-class Chunks(nn.Module):
+class TaskChunks(nn.Module):
     """Another meta-gradient, computed for a few tasks at a time: each chunk's graph is gone before the next is made.
 
     The gradients grad s_b of one chunk after another are kept, B times as many numbers as there are weights, and the
@@ -27,7 +27,7 @@ class Chunks(nn.Module):
             weights of its own, whose gradient is known for the chunk only and not for each task.
     """
 
-    in_pieces = True
+    by_region = True
 
     def __init__(self, metagradient: MetaGradient, tasks: int = 1):
         super().__init__()
@@ -36,10 +36,13 @@ class Chunks(nn.Module):
                 f"metagradient: expected one that computes each task from scratch, got {metagradient}, which remembers "
                 "whole meta-batches"
             )
-        self.metagradient, self.tasks = metagradient, whole("tasks", tasks, 1, "a whole number of tasks at a time")
+        self.metagradient, self.tasks = (
+            metagradient,
+            whole_number("tasks", tasks, 1, "a whole number of tasks at a time"),
+        )
 
-    def forward(self, problem: Problem) -> Tensor:
-        learned = self._learned(problem)
+    def forward(self, batch: MetaBatch) -> Tensor:
+        learned = self._learned(batch)
         if learned and self.tasks > 1:
             raise ValueError(
                 "metagradient: expected no learned weights beside theta for chunks of several tasks, got "
@@ -47,24 +50,24 @@ class Chunks(nn.Module):
             )
 
         def chunk(theta: Params, tasks: Tasks) -> tuple[Tensor, Params]:
-            theta = leaf(theta)
+            theta = as_leaves(theta)
             with torch.enable_grad():
-                surrogates = self.metagradient(problem._replace(tasks=tasks, theta=theta))
-                changing = (*theta, *self._learned(problem))
+                surrogates = self.metagradient(batch._replace(tasks=tasks, theta=theta))
+                changing = (*theta, *self._learned(batch))
                 gradients = torch.autograd.grad(surrogates.sum(), changing, materialize_grads=True)
             return surrogates.detach(), (*gradients[: len(theta)], *(g[None] for g in gradients[len(theta) :]))
 
-        count = len(problem.tasks.index)
+        count = len(batch.tasks.index)
         parts = [slice(first, first + self.tasks) for first in range(0, count, self.tasks)]
         results = [
-            run("chunk", chunk, tuple(t[part] for t in problem.theta), problem.tasks.pick(part)) for part in parts
+            run_region("chunk", chunk, tuple(t[part] for t in batch.theta), batch.tasks.pick(part)) for part in parts
         ]
         losses = torch.cat([losses for losses, _ in results])
         gradients = tuple(torch.cat(of_chunks) for of_chunks in zip(*(g for _, g in results), strict=True))
-        return with_gradient(losses, (*problem.theta, *fan_out(learned, count)), gradients)
+        return with_gradient(losses, (*batch.theta, *expand_over_tasks(learned, count)), gradients)
 
-    def _learned(self, problem: Problem) -> Params:
-        parts = [part for part in (problem.solver, self.metagradient) if isinstance(part, nn.Module)]
+    def _learned(self, batch: MetaBatch) -> Params:
+        parts = [part for part in (batch.solver, self.metagradient) if isinstance(part, nn.Module)]
         return tuple(p for part in parts for p in part.parameters() if p.requires_grad)
 
     def extra_repr(self) -> str:

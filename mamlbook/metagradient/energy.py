@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import non_negative
 from mamlbook.inner.base import ALL
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.numerics import Params, dot, gradient_of
-from mamlbook.problem import Problem
-from mamlbook.require import at_least_zero
 
 
-class Energy(nn.Module):
+class GradientEnergy(nn.Module):
     """The loss at theta less alpha times the square of its gradient, both on the query set.
 
     grad s_b = grad (L_b - alpha ||grad L_b||^2) = (I - 2 alpha H_b) grad L_b,  all at theta.
@@ -30,19 +30,19 @@ class Energy(nn.Module):
 
     def __init__(self, alpha: float, two_samples: bool = False):
         super().__init__()
-        self.alpha = at_least_zero("alpha", "inner rate", alpha)
+        self.alpha = non_negative("alpha", "inner rate", alpha)
         self.two_samples = two_samples
 
-    def forward(self, problem: Problem) -> Tensor:
-        return gradient_of(*self.energies(problem))
+    def forward(self, batch: MetaBatch) -> Tensor:
+        return gradient_of(*self.energies(batch))
 
-    def energies(self, problem: Problem) -> tuple[Tensor, Tensor]:
+    def energies(self, batch: MetaBatch) -> tuple[Tensor, Tensor]:
         """The query losses at theta, and the same less what is rewarded, both (B,)."""
-        start = next(iter(problem.path(unroll=ALL)))
-        losses = problem.query(start)
-        query = other = _gradient(losses, problem.theta)
+        start = next(iter(batch.path(unroll=ALL)))
+        losses = batch.query(start)
+        query = other = _gradient(losses, batch.theta)
         if self.two_samples:
-            other = _gradient(start.inner(problem.theta, start.phi), problem.theta)
+            other = _gradient(start.inner(batch.theta, start.phi), batch.theta)
         return losses, losses - self.alpha * dot(other, query)
 
     def extra_repr(self) -> str:

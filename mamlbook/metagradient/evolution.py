@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.sampling import repeated, spread
-from mamlbook.numerics import constant, per_task, with_gradient
-from mamlbook.problem import Problem
+from mamlbook.numerics import detached, per_task, with_gradient
 
 
 class EvoGrad(nn.Module):
@@ -40,10 +40,10 @@ class EvoGrad(nn.Module):
             )
         self.candidates, self.sigma, self.temperature = candidates, sigma, temperature
 
-    def forward(self, problem: Problem) -> Tensor:
-        adapted = problem.solve(unroll=0)
-        many = repeated(problem, self.candidates)
-        centre = (p.repeat(self.candidates, *[1] * (p.ndim - 1)) for p in constant(adapted.phi))
+    def forward(self, batch: MetaBatch) -> Tensor:
+        adapted = batch.solve(unroll=0)
+        many = repeated(batch, self.candidates)
+        centre = (p.repeat(self.candidates, *[1] * (p.ndim - 1)) for p in detached(adapted.phi))
         candidates = tuple(p + self.sigma * torch.randn_like(p).sign() for p in centre)
         scores = spread(next(many.path(unroll=0)).inner(many.theta, candidates), self.candidates)
         if not scores.requires_grad:
@@ -53,13 +53,13 @@ class EvoGrad(nn.Module):
             )
         v = torch.softmax(-scores / self.temperature, 0)
         mixed = tuple(spread(per_task(v.flatten(), p) * p, self.candidates).sum(0) for p in candidates)
-        return problem.query(adapted._replace(phi=mixed))
+        return batch.query(adapted._replace(phi=mixed))
 
     def extra_repr(self) -> str:
         return f"candidates={self.candidates}, sigma={self.sigma:g}, temperature={self.temperature:g}"
 
 
-class Evolution(nn.Module):
+class EvolutionStrategies(nn.Module):
     """Evolution strategies: theta is moved at random to both sides, and the losses there say which side is better.
 
     grad s_b = 1 / (2 n sigma) sum_k (L_b(phi(theta + sigma e_k)) - L_b(phi(theta - sigma e_k))) e_k,  k = 1..n.
@@ -85,11 +85,11 @@ class Evolution(nn.Module):
             raise ValueError(f"sigma: expected a width above 0, got {sigma}")
         self.pairs, self.sigma, self.orthogonal = pairs, sigma, orthogonal
 
-    def forward(self, problem: Problem) -> Tensor:
-        both = repeated(problem, 2 * self.pairs)
-        directions = self._directions(both.theta, len(problem.tasks.index))
+    def forward(self, batch: MetaBatch) -> Tensor:
+        both = repeated(batch, 2 * self.pairs)
+        directions = self._directions(both.theta, len(batch.tasks.index))
         with torch.no_grad():
-            losses = problem.query(problem.solve(unroll=0))
+            losses = batch.query(batch.solve(unroll=0))
             moved = tuple(
                 t + self.sigma * torch.cat([e, -e]).flatten(0, 1) for t, e in zip(both.theta, directions, strict=True)
             )
@@ -99,7 +99,7 @@ class Evolution(nn.Module):
                 (per_task(slopes.flatten(), e[0]) * e.flatten(0, 1)).unflatten(0, slopes.shape).sum(0)
                 for e in directions
             ]
-        return with_gradient(losses, problem.theta, gradient)
+        return with_gradient(losses, batch.theta, gradient)
 
     def _directions(self, theta: tuple[Tensor, ...], count: int) -> list[Tensor]:
         """For each weight the directions of every pair and task: (n, B, \\*shape)."""

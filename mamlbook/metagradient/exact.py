@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mamlbook.inner.base import ALL
-from mamlbook.problem import Problem
+from mamlbook.meta_batch import MetaBatch
 
 
 class Exact(nn.Module):
@@ -18,5 +18,5 @@ class Exact(nn.Module):
     References: [Finn et al., 2017](https://arxiv.org/abs/1703.03400), algorithm 1.
     """
 
-    def forward(self, problem: Problem) -> Tensor:
-        return problem.query(problem.solve(unroll=ALL))
+    def forward(self, batch: MetaBatch) -> Tensor:
+        return batch.query(batch.solve(unroll=ALL))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import positive
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.local import inner_gradient, plain_path, query_gradient
-from mamlbook.numerics import dot, leaf, per_task, plus, with_gradient
-from mamlbook.problem import Problem
-from mamlbook.require import positive
+from mamlbook.numerics import add_scaled, as_leaves, dot, per_task, with_gradient
 
 
 class FiniteDifference(nn.Module):
@@ -33,24 +33,24 @@ class FiniteDifference(nn.Module):
         super().__init__()
         self.epsilon = positive("epsilon", "number", epsilon)
 
-    def forward(self, problem: Problem) -> Tensor:
-        *path, last = plain_path(problem)
-        alpha, lam = problem.solver.alpha, problem.solver.lam
-        losses, v = query_gradient(problem, last)
+    def forward(self, batch: MetaBatch) -> Tensor:
+        *path, last = plain_path(batch)
+        alpha, lam = batch.solver.alpha, batch.solver.lam
+        losses, v = query_gradient(batch, last)
         total = tuple(torch.zeros_like(part) for part in v)
         for adapted in reversed(path):
-            total = plus(total, alpha * lam, v)  # theta enters each step once more, through the pull
+            total = add_scaled(total, alpha * lam, v)  # theta enters each step once more, through the pull
             length = dot(v, v).sqrt()
             small = torch.where(length > 0, self.epsilon / torch.where(length > 0, length, 1.0), 1.0)
             ahead, behind = (
-                inner_gradient(problem, adapted, leaf(plus(adapted.phi, sign * small, v)), graph=False)
+                inner_gradient(batch, adapted, as_leaves(add_scaled(adapted.phi, sign * small, v)), graph=False)
                 for sign in (1, -1)
             )
             v = tuple(
                 part - alpha * (a - b) / (2 * per_task(small, part))
                 for part, a, b in zip(v, ahead, behind, strict=True)
             )
-        return with_gradient(losses, problem.theta, plus(total, 1, v))
+        return with_gradient(losses, batch.theta, add_scaled(total, 1, v))
 
     def extra_repr(self) -> str:
         return f"epsilon={self.epsilon:g}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mamlbook.numerics import plus, with_gradient
-from mamlbook.problem import Problem
+from mamlbook.meta_batch import MetaBatch
+from mamlbook.numerics import add_scaled, with_gradient
 
 
 class FirstOrder(nn.Module):
@@ -19,8 +19,8 @@ class FirstOrder(nn.Module):
     References: [Finn et al., 2017](https://arxiv.org/abs/1703.03400), section 5.2, "first order approximation".
     """
 
-    def forward(self, problem: Problem) -> Tensor:
-        return problem.query(problem.solve(unroll=0).straight())
+    def forward(self, batch: MetaBatch) -> Tensor:
+        return batch.query(batch.solve(unroll=0).straight_through())
 
 
 class Reptile(nn.Module):
@@ -36,8 +36,8 @@ class Reptile(nn.Module):
     References: [Nichol et al., 2018](https://arxiv.org/abs/1803.02999), algorithm 2.
     """
 
-    def forward(self, problem: Problem) -> Tensor:
-        adapted = problem.solve(unroll=0)
+    def forward(self, batch: MetaBatch) -> Tensor:
+        adapted = batch.solve(unroll=0)
         with torch.no_grad():
-            losses = problem.query(adapted)
-        return with_gradient(losses, problem.theta, plus(problem.theta, -1, adapted.phi))
+            losses = batch.query(adapted)
+        return with_gradient(losses, batch.theta, add_scaled(batch.theta, -1, adapted.phi))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.local import inner_gradient, plain_path, query_gradient
-from mamlbook.numerics import Params, plus, with_gradient
-from mamlbook.problem import Problem
+from mamlbook.numerics import Params, add_scaled, with_gradient
 
 
-class Forward(nn.Module):
+class ForwardMode(nn.Module):
     """MAML's gradient from the whole Jacobian Z = d phi / d theta, computed beside the steps and not after them.
 
     Z_0 = I,  Z_{s+1} = (I - alpha (H_s + lam I)) Z_s + alpha lam I,  grad s_b = Z_S^T grad L_b(phi_S).
@@ -26,20 +26,20 @@ class Forward(nn.Module):
     References: [Franceschi et al., 2017](https://arxiv.org/abs/1703.01785).
     """
 
-    def forward(self, problem: Problem) -> Tensor:
-        path = plain_path(problem)
-        alpha, lam = problem.solver.alpha, problem.solver.lam
-        start = columns = _identity(problem.theta)
+    def forward(self, batch: MetaBatch) -> Tensor:
+        path = plain_path(batch)
+        alpha, lam = batch.solver.alpha, batch.solver.lam
+        start = columns = _identity(batch.theta)
         adapted = next(path)
         for following in path:
-            gradient = inner_gradient(problem, adapted, adapted.phi, graph=True)
+            gradient = inner_gradient(batch, adapted, adapted.phi, graph=True)
             turned = torch.autograd.grad(gradient, adapted.phi, columns, is_grads_batched=True, materialize_grads=True)
-            columns, adapted = plus(plus(columns, -alpha, turned), alpha * lam, start), following
-        losses, q = query_gradient(problem, adapted)
+            columns, adapted = add_scaled(add_scaled(columns, -alpha, turned), alpha * lam, start), following
+        losses, q = query_gradient(batch, adapted)
         entries = sum((z * part).flatten(2).sum(2) for z, part in zip(columns, q, strict=True))  # (P, B)
         pieces = entries.mT.split([part[0].numel() for part in q], dim=1)
         gradient = tuple(piece.reshape(part.shape) for piece, part in zip(pieces, q, strict=True))
-        return with_gradient(losses, problem.theta, gradient)
+        return with_gradient(losses, batch.theta, gradient)
 
 
 def _identity(theta: Params) -> Params:

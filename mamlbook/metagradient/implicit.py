@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import non_negative, positive, whole_number
 from mamlbook.inner.base import Adapted
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.local import inner_gradient, query_gradient
-from mamlbook.numerics import Params, Solution, conjugate_gradient, leaf, plus, with_gradient
-from mamlbook.problem import Problem
-from mamlbook.require import at_least_zero, positive, whole
+from mamlbook.numerics import Params, Solution, add_scaled, as_leaves, conjugate_gradient, with_gradient
 
 METHODS = ("cg", "neumann")
 
@@ -41,39 +41,39 @@ class Implicit(nn.Module):
 
     def __init__(self, iterations: int = 5, method: str = "cg", rate: float | None = None, damping: float = 0.0):
         super().__init__()
-        self.iterations = whole("iterations", iterations)
+        self.iterations = whole_number("iterations", iterations)
         if method not in METHODS:
             raise ValueError(f"method: expected one of {METHODS}, got {method!r}")
         self.method = method
         self.rate = None if rate is None else positive("rate", "number", rate, ", or None for the solver's alpha")
-        self.damping = at_least_zero("damping", "number", damping)
+        self.damping = non_negative("damping", "number", damping)
 
-    def forward(self, problem: Problem) -> Tensor:
-        adapted = problem.solve(unroll=0)
-        losses, q = query_gradient(problem, adapted)
-        return with_gradient(losses, problem.theta, self.solve(problem, adapted, q).x)
+    def forward(self, batch: MetaBatch) -> Tensor:
+        adapted = batch.solve(unroll=0)
+        losses, q = query_gradient(batch, adapted)
+        return with_gradient(losses, batch.theta, self.solve(batch, adapted, q).x)
 
-    def solve(self, problem: Problem, adapted: Adapted, q: Params) -> Solution:
+    def solve(self, batch: MetaBatch, adapted: Adapted, q: Params) -> Solution:
         """v of ((1 + damping) I + H_b / lam) v = q at ``adapted.phi``, and for "cg" which tasks met a curvature <= 0.
 
         Shapes: ``q`` and v are tuples of (B, \\*shape).
         """
-        lam = _pull(problem.solver)
-        phi = leaf(adapted.phi)
-        gradient = inner_gradient(problem, adapted, phi, graph=True)
+        lam = _pull(batch.solver)
+        phi = as_leaves(adapted.phi)
+        gradient = inner_gradient(batch, adapted, phi, graph=True)
 
         def product(v: Params) -> Params:  # the Hessian of the pulled objective has lam on its diagonal already
             turned = torch.autograd.grad(gradient, phi, v, retain_graph=True, materialize_grads=True)
-            return plus(turned, lam * self.damping, v)
+            return add_scaled(turned, lam * self.damping, v)
 
         right = tuple(lam * part for part in q)
         if self.method == "cg":
             return conjugate_gradient(product, right, self.iterations)
-        rate = self._rate(problem.solver)
+        rate = self._rate(batch.solver)
         term = total = tuple(rate * part for part in right)
         for _ in range(self.iterations):
-            term = plus(term, -rate, product(term))
-            total = plus(total, 1, term)
+            term = add_scaled(term, -rate, product(term))
+            total = add_scaled(total, 1, term)
         return Solution(total, torch.zeros(len(q[0]), dtype=torch.bool, device=q[0].device))
 
     def _rate(self, solver) -> float:

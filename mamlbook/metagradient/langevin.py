@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.inner.base import ALL
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.sampling import repeated, spread
 from mamlbook.numerics import per_task, with_gradient
-from mamlbook.problem import Problem
 
 
-class Pathwise(nn.Module):
+class PathwiseGradient(nn.Module):
     """The query loss of the last solutions on a noisy path, differentiated along the path with its noise held fixed.
 
     s_b = mean over the last M steps (all, if fewer) of L_b(phi_b^s),  grad s_b = mean_s Z_s^T grad L_b(phi_b^s),  where
@@ -36,23 +36,23 @@ class Pathwise(nn.Module):
             raise ValueError(f"last: expected at least 1 of the last solutions to average over, got {last}")
         self.last = last
 
-    def forward(self, problem: Problem) -> Tensor:
-        path = list(problem.path(unroll=ALL))
+    def forward(self, batch: MetaBatch) -> Tensor:
+        path = list(batch.path(unroll=ALL))
         solutions = path[1:] or path  # the unadapted start is no draw
-        return torch.stack([problem.query(adapted) for adapted in solutions[-self.last :]]).mean(0)
+        return torch.stack([batch.query(adapted) for adapted in solutions[-self.last :]]).mean(0)
 
     def extra_repr(self) -> str:
         return f"last={self.last}"
 
 
-class Score(nn.Module):
+class ScoreFunction(nn.Module):
     """The covariance of query loss and solution, over independent noisy paths of each task.
 
     grad E[L_b] = lam / T Cov(L_b(phi_b), phi_b)  if phi_b is drawn from the density proportional to
     exp(-(L_support(phi) + lam / 2 ||phi - theta||^2) / T).
 
     Nothing is differentiated at the solution, not even the query loss. The covariance is that of ``paths`` paths, which
-    must be long enough to forget their start; then it is unbiased. A reconstruction, as ``Pathwise`` is.
+    must be long enough to forget their start; then it is unbiased. A reconstruction, as ``PathwiseGradient`` is.
 
     Shapes: the result is (B,).
 
@@ -73,8 +73,8 @@ class Score(nn.Module):
             )
         self.lam, self.temperature, self.paths = lam, temperature, paths
 
-    def forward(self, problem: Problem) -> Tensor:
-        many = repeated(problem, self.paths)
+    def forward(self, batch: MetaBatch) -> Tensor:
+        many = repeated(batch, self.paths)
         with torch.no_grad():
             adapted = many.solve(unroll=0)
             losses = spread(many.query(adapted), self.paths)
@@ -83,7 +83,7 @@ class Score(nn.Module):
             covariance = [
                 (per_task(scale * away.flatten(), phi) * phi).unflatten(0, away.shape).sum(0) for phi in adapted.phi
             ]
-        return with_gradient(losses.mean(0), problem.theta, covariance)
+        return with_gradient(losses.mean(0), batch.theta, covariance)
 
     def extra_repr(self) -> str:
         return f"lam={self.lam:g}, temperature={self.temperature:g}, paths={self.paths}"

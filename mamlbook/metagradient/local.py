@@ -9,36 +9,36 @@ from torch import Tensor
 
 from mamlbook.inner.base import Adapted
 from mamlbook.inner.descent import GradientDescent
-from mamlbook.numerics import Params, constant, leaf
-from mamlbook.problem import Problem
+from mamlbook.meta_batch import MetaBatch
+from mamlbook.numerics import Params, as_leaves, detached
 
 
-def plain_path(problem: Problem) -> Iterator[Adapted]:
+def plain_path(batch: MetaBatch) -> Iterator[Adapted]:
     """The solutions after 0, 1, ..., S steps phi <- phi - alpha (grad L_b(phi) + lam (phi - theta)), as constants.
 
     Raises:
         ValueError: the solver takes other steps than these.
     """
-    solver = problem.solver
+    solver = batch.solver
     ordinary = isinstance(solver, GradientDescent) and solver.rule is torch.optim.SGD
     if not ordinary or solver.transforms or solver.start is not None:
         raise ValueError(
             "solver: expected plain gradient steps from theta, GradientDescent(alpha, steps) with no other rule, "
             f"transform or start, got {solver}; MAML's Exact() differentiates any"
         )
-    return (adapted._replace(phi=leaf(adapted.phi)) for adapted in problem.path(unroll=0))
+    return (adapted._replace(phi=as_leaves(adapted.phi)) for adapted in batch.path(unroll=0))
 
 
-def inner_gradient(problem: Problem, adapted: Adapted, phi: Params, *, graph: bool) -> Params:
+def inner_gradient(batch: MetaBatch, adapted: Adapted, phi: Params, *, graph: bool) -> Params:
     """grad F_b(phi) of the inner objective, the pull included: a tuple of (B, \\*shape)."""
     with torch.enable_grad():
-        inner = adapted.inner(constant(problem.theta), phi).sum()
+        inner = adapted.inner(detached(batch.theta), phi).sum()
         return torch.autograd.grad(inner, phi, create_graph=graph, materialize_grads=True)
 
 
-def query_gradient(problem: Problem, adapted: Adapted) -> tuple[Tensor, Params]:
+def query_gradient(batch: MetaBatch, adapted: Adapted) -> tuple[Tensor, Params]:
     """The query losses, (B,), and their gradients at phi, a tuple of (B, \\*shape)."""
     with torch.enable_grad():
-        phi = leaf(adapted.phi)
-        losses = problem.query(adapted._replace(phi=phi))
+        phi = as_leaves(adapted.phi)
+        losses = batch.query(adapted._replace(phi=phi))
         return losses, torch.autograd.grad(losses.sum(), phi, materialize_grads=True)

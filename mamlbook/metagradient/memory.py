@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import whole_number
 from mamlbook.inner.base import ALL
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.model import Model
-from mamlbook.numerics import Params, constant, gradient_of, leaf, per_task, plus, with_gradient
-from mamlbook.problem import Problem
-from mamlbook.require import whole
+from mamlbook.numerics import Params, add_scaled, as_leaves, detached, gradient_of, per_task, with_gradient
 from mamlbook.tasks.base import Data, known_index
 
 
@@ -46,7 +46,7 @@ class MOML(nn.Module):
 
     def __init__(self, model: Model, tasks: int, rate: float, *, everyone: bool = False):
         super().__init__()
-        self.tasks = whole("tasks", tasks, 1, "the number of tasks of the collection,")
+        self.tasks = whole_number("tasks", tasks, 1, "the number of tasks of the collection,")
         self.rate, self.everyone = _share(rate), everyone
         for place, t in enumerate(model.theta):
             self.register_buffer(f"memory{place}", t.detach().new_zeros(tasks, *t.shape))
@@ -58,24 +58,24 @@ class MOML(nn.Module):
         """u_i of every task, a tuple of (T, \\*shape)."""
         return tuple(self.get_buffer(f"memory{place}") for place in range(len(list(self.buffers())) - 1))
 
-    def forward(self, problem: Problem) -> Tensor:
-        index = known_index(problem.tasks, self.tasks)
-        adapted = problem.solve(unroll=ALL)
-        theta = constant(problem.theta)
-        solved = constant(adapted.phi)
+    def forward(self, batch: MetaBatch) -> Tensor:
+        index = known_index(batch.tasks, self.tasks)
+        adapted = batch.solve(unroll=ALL)
+        theta = detached(batch.theta)
+        solved = detached(adapted.phi)
         if self.everyone:
             reach = self.tasks / len(index)
-            solved = plus(theta, reach, plus(solved, -1, theta))
+            solved = add_scaled(theta, reach, add_scaled(solved, -1, theta))
         remembered = tuple(u[index].to(p) for u, p in zip(self.memory, solved, strict=True))
-        averaged = plus(remembered, self.rate, plus(solved, -1, remembered))
+        averaged = add_scaled(remembered, self.rate, add_scaled(solved, -1, remembered))
         first = self.met[index]
-        u = tuple(torch.where(per_task(first, p), a, p) for a, p in zip(averaged, constant(adapted.phi), strict=True))
+        u = tuple(torch.where(per_task(first, p), a, p) for a, p in zip(averaged, detached(adapted.phi), strict=True))
         # A copy: the outer step, which comes before advance(), changes the weights in place.
-        self.staged = Staged(index, u, tuple(t.detach().clone() for t in problem.model.theta))
+        self.staged = Staged(index, u, tuple(t.detach().clone() for t in batch.model.theta))
         with torch.no_grad():
-            losses = problem.query(adapted)
+            losses = batch.query(adapted)
         at_memory = adapted._replace(phi=tuple(map(gradient_of, u, adapted.phi)))
-        return gradient_of(losses, problem.query(at_memory))
+        return gradient_of(losses, batch.query(at_memory))
 
     def advance(self) -> None:
         """The drawn tasks' solutions enter the memory."""
@@ -121,21 +121,25 @@ class LocalMOML(nn.Module):
             raise ValueError(f"beta: expected a local outer rate above 0, got {beta}")
         self.local_steps, self.beta, self.rate = local_steps, beta, _share(rate)
 
-    def forward(self, problem: Problem) -> Tensor:
-        supports, queries = (_parts(data, self.local_steps) for data in problem.tasks[:2])
-        w = leaf(problem.theta)
+    def forward(self, batch: MetaBatch) -> Tensor:
+        supports, queries = (_parts(data, self.local_steps) for data in batch.tasks[:2])
+        w = as_leaves(batch.theta)
         u: Params | None = None
         for support, query in zip(supports, queries, strict=True):
-            local = problem._replace(tasks=problem.tasks._replace(support=support, query=query), theta=w)
+            local = batch._replace(tasks=batch.tasks._replace(support=support, query=query), theta=w)
             adapted = local.solve(unroll=ALL)
-            u = constant(adapted.phi) if u is None else plus(u, self.rate, plus(constant(adapted.phi), -1, u))
+            u = (
+                detached(adapted.phi)
+                if u is None
+                else add_scaled(u, self.rate, add_scaled(detached(adapted.phi), -1, u))
+            )
             at_memory = adapted._replace(phi=tuple(map(gradient_of, u, adapted.phi)))
             gradient = torch.autograd.grad(local.query(at_memory).sum(), w, materialize_grads=True)
-            w = leaf(plus(w, -self.beta, gradient))
+            w = as_leaves(add_scaled(w, -self.beta, gradient))
         with torch.no_grad():
-            losses = problem.query(problem.solve(unroll=0))
-        away = plus(constant(problem.theta), -1, constant(w))
-        return with_gradient(losses, problem.theta, tuple(t / self.beta for t in away))
+            losses = batch.query(batch.solve(unroll=0))
+        away = add_scaled(detached(batch.theta), -1, detached(w))
+        return with_gradient(losses, batch.theta, tuple(t / self.beta for t in away))
 
     def extra_repr(self) -> str:
         return f"local_steps={self.local_steps}, beta={self.beta:g}, rate={self.rate:g}"

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.inner.base import ALL
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.numerics import gradient_of
-from mamlbook.problem import Problem
 
 
-class MultiStep(nn.Module):
+class MultiStepLoss(nn.Module):
     """The query losses along the path, each with its weight: steps other than the last are told what they are for.
 
     grad s_b = sum_{k=1..S} v_k (d phi_b^k / d theta)^T grad L_b(phi_b^k),
@@ -44,11 +44,11 @@ class MultiStep(nn.Module):
         earlier = (1 - self.done.double() / self.anneal).clamp(min=self.floor) / steps
         return torch.cat([earlier.expand(steps - 1), 1 - (steps - 1) * earlier[None]])
 
-    def forward(self, problem: Problem) -> Tensor:
-        _, *path = problem.path(unroll=ALL)
+    def forward(self, batch: MetaBatch) -> Tensor:
+        _, *path = batch.path(unroll=ALL)
         if not path:
             raise ValueError("steps: expected at least 1 inner step for a loss along the path, got 0")
-        losses = torch.stack([problem.query(adapted) for adapted in path])
+        losses = torch.stack([batch.query(adapted) for adapted in path])
         return gradient_of(losses[-1], self.weights(len(path)).to(losses) @ losses)
 
     def advance(self) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mamlbook.problem import Problem
+from mamlbook.meta_batch import MetaBatch
 
 
-def repeated(problem: Problem, copies: int) -> Problem:
+def repeated(batch: MetaBatch, copies: int) -> MetaBatch:
     """Every task several times, the copies one whole batch after the other."""
-    count = len(problem.tasks.index)
-    tasks = problem.tasks.pick(torch.arange(count).repeat(copies))
-    theta = tuple(t.repeat(copies, *[1] * (t.ndim - 1)) for t in problem.theta)
-    return problem._replace(tasks=tasks, theta=theta)
+    count = len(batch.tasks.index)
+    tasks = batch.tasks.pick(torch.arange(count).repeat(copies))
+    theta = tuple(t.repeat(copies, *[1] * (t.ndim - 1)) for t in batch.theta)
+    return batch._replace(tasks=tasks, theta=theta)
 
 
 def spread(values: Tensor, copies: int) -> Tensor:

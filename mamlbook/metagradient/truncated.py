@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mamlbook.problem import Problem
-from mamlbook.require import whole
+from mamlbook.checks import whole_number
+from mamlbook.meta_batch import MetaBatch
 
 
 class Truncated(nn.Module):
@@ -25,10 +25,10 @@ class Truncated(nn.Module):
 
     def __init__(self, last: int = 1):
         super().__init__()
-        self.last = whole("last", last, 1, "a whole number of steps")
+        self.last = whole_number("last", last, 1, "a whole number of steps")
 
-    def forward(self, problem: Problem) -> Tensor:
-        return problem.query(problem.solve(unroll=self.last))
+    def forward(self, batch: MetaBatch) -> Tensor:
+        return batch.query(batch.solve(unroll=self.last))
 
     def extra_repr(self) -> str:
         return f"last={self.last}"

@@ -1,20 +1,19 @@
 """Where learning problems come from."""
 
-from mamlbook.tasks.base import Data, Fixed, SupportOnly, TaskDistribution, Tasks, never_again, require_tasks
+from mamlbook.tasks.base import Data, FixedTasks, SupportAsQuery, TaskDistribution, Tasks, never_again, require_tasks
 from mamlbook.tasks.collection import WaveCollection
-from mamlbook.tasks.families import Drifting, Lines, Mixture, Signs, SquareWaves
-from mamlbook.tasks.glyphs import glyph_split, glyphs
+from mamlbook.tasks.families import DriftingTasks, Lines, Mixture, Signs, SquareWaves
+from mamlbook.tasks.glyph_pool import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes, Pool
-from mamlbook.tasks.omniglot import background, evaluation, omniglot, paper_split
-from mamlbook.tasks.quadratic import ClosedForm, LinearRegression, Quadratics, half_squared_error
+from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
+from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
 from mamlbook.tasks.sinusoid import Sinusoids
 
 __all__ = [
-    "ClosedForm",
     "Data",
-    "Drifting",
+    "DriftingTasks",
     "Episodes",
-    "Fixed",
+    "FixedTasks",
     "LinearRegression",
     "Lines",
     "Mixture",
@@ -23,7 +22,7 @@ __all__ = [
     "Signs",
     "Sinusoids",
     "SquareWaves",
-    "SupportOnly",
+    "SupportAsQuery",
     "TaskDistribution",
     "Tasks",
     "WaveCollection",

@@ -61,7 +61,7 @@ class TaskDistribution(Protocol):
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks: ...
 
 
-class Fixed:
+class FixedTasks:
     """The same tasks at every draw, however many are asked for: a collection small enough to be memorised."""
 
     def __init__(self, tasks: Tasks):
@@ -74,7 +74,7 @@ class Fixed:
         return f"Fixed({len(self.tasks.index)} tasks)"
 
 
-class SupportOnly:
+class SupportAsQuery:
     """Another distribution's tasks with the support set as the query set: judged on what was just learnt.
 
     The mistake that the query set exists to prevent, as an object, so that it can be measured.

@@ -145,7 +145,7 @@ class Mixture:
         return f"Mixture({', '.join(parts)})"
 
 
-class Drifting:
+class DriftingTasks:
     """A distribution that changes while meta-training runs: the tasks of draw t = 1, 2, ... come from at(t).
 
     ``drawn`` counts the draws so far and ``now`` is the distribution of the last one, on which a start that has been

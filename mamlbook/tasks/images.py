@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mamlbook.require import whole
+from mamlbook.checks import whole_number
 from mamlbook.tasks.base import Data, Tasks, never_again
 
 
@@ -104,7 +104,7 @@ class Episodes:
 
     def __post_init__(self) -> None:
         for name in ("ways", "shots", "queries"):
-            whole(name, getattr(self, name))
+            whole_number(name, getattr(self, name))
         looks = len(self._slices[1])
         drawings, height, width = self.pool.images.shape[1:]
         if self.ways > looks:
@@ -132,7 +132,7 @@ class Episodes:
         Raises:
             ValueError: ``tasks`` is less than 1.
         """
-        whole("tasks", tasks)
+        whole_number("tasks", tasks)
         classes = self._draw_classes(tasks, generator)
         drawings = self.pool.images.shape[1]
         keys = torch.rand(tasks, self.ways, drawings, generator=generator)

@@ -1,7 +1,15 @@
 """How the tasks of a meta-batch are combined: sum_b w_b s_b."""
 
-from mamlbook.weighting.base import Uniform, Weighting
-from mamlbook.weighting.gradients import Agreement, ConflictAverse
-from mamlbook.weighting.losses import Learned, Robust, Softmax
+from mamlbook.weighting.base import UniformWeights, Weighting
+from mamlbook.weighting.gradients import AgreementWeights, ConflictAverseWeights
+from mamlbook.weighting.losses import LearnedWeights, RobustWeights, SoftmaxWeights
 
-__all__ = ["Agreement", "ConflictAverse", "Learned", "Robust", "Softmax", "Uniform", "Weighting"]
+__all__ = [
+    "AgreementWeights",
+    "ConflictAverseWeights",
+    "LearnedWeights",
+    "RobustWeights",
+    "SoftmaxWeights",
+    "UniformWeights",
+    "Weighting",
+]

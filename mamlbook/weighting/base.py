@@ -7,21 +7,21 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mamlbook.problem import Problem
+from mamlbook.meta_batch import MetaBatch
 
 
 class Weighting(Protocol):
-    """w = weighting(surrogates, problem): one weight per task, (B,).
+    """w = weighting(surrogates, batch): one weight per task, (B,).
 
-    ``surrogates.detach()`` are the query losses, ``problem.gradients(surrogates)`` each task's own meta-gradient, and
-    ``problem.tasks.index`` says which task it is. Computing weights changes nothing; a weighting that remembers may
+    ``surrogates.detach()`` are the query losses, ``batch.gradients(surrogates)`` each task's own meta-gradient, and
+    ``batch.tasks.index`` says which task it is. Computing weights changes nothing; a weighting that remembers may
     have ``advance()``, see ``MetaLearner``.
     """
 
-    def __call__(self, surrogates: Tensor, problem: Problem) -> Tensor: ...
+    def __call__(self, surrogates: Tensor, batch: MetaBatch) -> Tensor: ...
 
 
-class Uniform(nn.Module):
+class UniformWeights(nn.Module):
     """The mean over tasks: w_b = 1/B.
 
     A mean and not a sum, so that the outer rate beta keeps its meaning when the meta-batch grows.
@@ -29,5 +29,5 @@ class Uniform(nn.Module):
     Shapes: (B,) to (B,).
     """
 
-    def forward(self, surrogates: Tensor, problem: Problem) -> Tensor:
+    def forward(self, surrogates: Tensor, batch: MetaBatch) -> Tensor:
         return torch.full_like(surrogates, 1 / len(surrogates), requires_grad=False)

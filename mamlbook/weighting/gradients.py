@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import non_negative, positive
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.numerics import Params
-from mamlbook.problem import Problem
-from mamlbook.require import at_least_zero, positive
 
 
-class Agreement(nn.Module):
+class AgreementWeights(nn.Module):
     """A task counts more the better its meta-gradient agrees with the mean of all.
 
     w_b = softmax_b(cos(g_b, mean_c g_c) / T), held constant, where g_b is task b's own meta-gradient.
@@ -32,8 +32,8 @@ class Agreement(nn.Module):
         super().__init__()
         self.temperature = positive("temperature", "temperature of the softmax", temperature)
 
-    def forward(self, surrogates: Tensor, problem: Problem) -> Tensor:
-        gradients = _rows(problem.gradients(surrogates))
+    def forward(self, surrogates: Tensor, batch: MetaBatch) -> Tensor:
+        gradients = _rows(batch.gradients(surrogates))
         cosines = torch.cosine_similarity(gradients, gradients.mean(0, keepdim=True), dim=1)
         return torch.softmax(cosines / self.temperature, 0)
 
@@ -41,7 +41,7 @@ class Agreement(nn.Module):
         return f"temperature={self.temperature:g}"
 
 
-class ConflictAverse(nn.Module):
+class ConflictAverseWeights(nn.Module):
     """The step near the mean that helps the task which it helps least.
 
     d = argmax_d min_b <g_b, d>  subject to  ||d - g_0|| <= c ||g_0||,  g_0 = mean_b g_b.
@@ -61,13 +61,13 @@ class ConflictAverse(nn.Module):
 
     def __init__(self, c: float, steps: int = 100):
         super().__init__()
-        at_least_zero("c", "radius", c)
+        non_negative("c", "radius", c)
         if steps < 1:
             raise ValueError(f"steps: expected at least 1 step of the small problem, got {steps}")
         self.c, self.steps = c, steps
 
-    def forward(self, surrogates: Tensor, problem: Problem) -> Tensor:
-        gradients = _rows(problem.gradients(surrogates))
+    def forward(self, surrogates: Tensor, batch: MetaBatch) -> Tensor:
+        gradients = _rows(batch.gradients(surrogates))
         weights = conflict_averse(gradients @ gradients.T, self.c, self.steps)
         return weights.to(surrogates)
 
@@ -76,7 +76,7 @@ class ConflictAverse(nn.Module):
 
 
 def conflict_averse(gram: Tensor, c: float, steps: int = 100) -> Tensor:
-    """The weights of ``ConflictAverse`` from the inner products <g_b, g_c>, (B, B) to (B,)."""
+    """The weights of ``ConflictAverseWeights`` from the inner products <g_b, g_c>, (B, B) to (B,)."""
     size = len(gram)
     gram = gram / gram.diagonal().mean().clamp(min=torch.finfo(gram.dtype).tiny)  # the weights are free of the scale
     with_mean = gram.mean(1)

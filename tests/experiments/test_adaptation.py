@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments import adaptation
-from mamlbook.record import recall
+from mamlbook.pages.results import recall
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from torch.nn.functional import cross_entropy
 
 from experiments import batch_norm as experiment
 from experiments.batch_norm import MODES, network, statistics, with_statistics
-from mamlbook import BatchNorm, Data, GradientDescent, Model, Tasks, gap
-from mamlbook.numerics import fan_out
-from mamlbook.record import recall
+from mamlbook import BatchNorm, Data, GradientDescent, Model, Tasks, distance
+from mamlbook.numerics import expand_over_tasks
+from mamlbook.pages.results import recall
 
 
 def pictures(tasks=2, seed=0):
@@ -24,10 +24,10 @@ def pictures(tasks=2, seed=0):
 
 def test_statistics_are_those_of_the_first_layer_by_hand():
     model, tasks = Model(network(BatchNorm), cross_entropy), pictures()
-    found = statistics(model, fan_out(model.theta, 2), tasks.query.x)
+    found = statistics(model, expand_over_tasks(model.theta, 2), tasks.query.x)
     with torch.no_grad():
         inner = model.net[:3](tasks.query.x.flatten(0, 1)).unflatten(0, (2, -1))
-    assert gap(found[0], [inner.mean(1).mean(0), inner.var(1).mean(0)]) < 1e-6
+    assert distance(found[0], [inner.mean(1).mean(0), inner.var(1).mean(0)]) < 1e-6
     assert len(found) == 2
     assert not any(module._forward_pre_hooks for module in model.net.modules())
 
@@ -36,8 +36,8 @@ def test_a_network_with_kept_statistics_has_the_weights_and_the_statistics():
     model = Model(network(BatchNorm, seed=3), cross_entropy)
     kept = [(torch.full((64,), 0.5), torch.full((64,), 2.0))] * 2
     fixed = with_statistics(model.theta, kept)
-    assert gap(fixed.theta, model.theta) == 0
-    assert gap([fixed.net.norm1.mean, fixed.net.norm2.variance], [kept[0][0], kept[0][1]]) == 0
+    assert distance(fixed.theta, model.theta) == 0
+    assert distance([fixed.net.norm1.mean, fixed.net.norm2.variance], [kept[0][0], kept[0][1]]) == 0
 
 
 @pytest.mark.parametrize(("name", "alike"), [(name, name != "the batch's") for name in MODES])
@@ -46,14 +46,17 @@ def test_only_the_batchs_own_statistics_depend_on_its_composition(name, alike):
     adapted = experiment.solver_of(MODES[name])(model, tasks.support, unroll=0)
     together = adapted.predict(adapted.phi, tasks.query.x)
     alone = torch.cat([adapted.predict(adapted.phi, x) for x in tasks.query.x.split(1, 1)], 1)
-    assert (gap([together], [alone]) < 1e-4) == alike
+    assert (distance([together], [alone]) < 1e-4) == alike
 
 
 def test_kept_statistics_of_the_support_set_itself_adapt_as_that_set_does_for_the_first_prediction():
     model, tasks = Model(network(BatchNorm), cross_entropy), pictures(1)
     adapted = experiment.adapted_with_kept(model, Known(tasks), tasks, by_step=True)
     assert [p.shape for p in adapted.phi] == [(1, *t.shape) for t in model.theta]
-    assert gap(adapted.phi, GradientDescent(experiment.ALPHA, experiment.STEPS)(model, tasks.support, unroll=0).phi) > 0
+    assert (
+        distance(adapted.phi, GradientDescent(experiment.ALPHA, experiment.STEPS)(model, tasks.support, unroll=0).phi)
+        > 0
+    )
 
 
 class Known:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments import closed_form as experiment
-from mamlbook.record import recall
+from mamlbook.pages.results import recall
 
 CPU = torch.device("cpu")
 

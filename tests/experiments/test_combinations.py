@@ -6,9 +6,9 @@ from torch.nn.functional import mse_loss
 
 from experiments import combinations as experiment
 from experiments.combinations import Combination, inner_gradients, mini_batches
-from mamlbook import Model, Tasks, fomaml, gap, joint, mlp, reptile
-from mamlbook.numerics import fan_out
-from mamlbook.record import recall, recall_sweep
+from mamlbook import Model, Tasks, distance, fomaml, joint, mlp, reptile
+from mamlbook.numerics import expand_over_tasks
+from mamlbook.pages.results import recall, recall_sweep
 
 CPU = torch.device("cpu")
 
@@ -28,13 +28,13 @@ def mean(gradient):
 
 def test_the_combinations_are_the_algorithms_of_the_package():
     model, (one, two) = small(), batches(2)
-    first, second = inner_gradients(model, fan_out(model.theta, experiment.TASKS), [one, two], alpha=0.1)
+    first, second = inner_gradients(model, expand_over_tasks(model.theta, experiment.TASKS), [one, two], alpha=0.1)
     tasks = Tasks(one, two, torch.full((experiment.TASKS,), -1))
-    assert gap(mean(first), joint(model).meta_gradient(tasks._replace(query=one))) < 1e-12
-    assert gap(mean(second), fomaml(model, 0.1, 1).meta_gradient(tasks)) < 1e-12
-    repeated = inner_gradients(model, fan_out(model.theta, experiment.TASKS), [one, one], alpha=0.1)
+    assert distance(mean(first), joint(model).meta_gradient(tasks._replace(query=one))) < 1e-12
+    assert distance(mean(second), fomaml(model, 0.1, 1).meta_gradient(tasks)) < 1e-12
+    repeated = inner_gradients(model, expand_over_tasks(model.theta, experiment.TASKS), [one, one], alpha=0.1)
     way = [0.1 * (a + b).mean(0) for a, b in zip(*repeated, strict=True)]
-    assert gap(way, reptile(model, 0.1, 2).meta_gradient(tasks)) < 1e-12
+    assert distance(way, reptile(model, 0.1, 2).meta_gradient(tasks)) < 1e-12
 
 
 def test_mini_batches_are_new_points_of_the_same_waves_or_the_same_points():
@@ -48,8 +48,8 @@ def test_mini_batches_are_new_points_of_the_same_waves_or_the_same_points():
 def test_seeds_side_by_side_are_seeds_alone():
     together = experiment.train(Combination((1, 2)), seeds=2, iterations=3, device=CPU)
     alone = experiment.train(Combination((1, 2)), seeds=1, iterations=3, device=CPU)
-    assert gap(together[0].theta, alone[0].theta) < 1e-6
-    assert gap(together[1].theta, alone[0].theta) > 1e-2
+    assert distance(together[0].theta, alone[0].theta) < 1e-6
+    assert distance(together[1].theta, alone[0].theta) > 1e-2
 
 
 def test_the_command_records_every_combination_and_seed(tmp_path, monkeypatch, capsys):

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from experiments import cost as experiment
-from mamlbook.cost import cost, peak
-from mamlbook.record import recall
+from mamlbook.analysis.costs import cost, peak
+from mamlbook.pages.results import recall
 
 
 def test_the_command_counts_and_times(tmp_path, capsys, monkeypatch):

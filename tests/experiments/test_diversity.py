@@ -8,7 +8,7 @@ import torch
 
 from experiments import diversity
 from mamlbook import Sinusoids
-from mamlbook.record import recall, recall_dial
+from mamlbook.pages.results import recall, recall_dial
 
 CPU = torch.device("cpu")
 

@@ -8,9 +8,9 @@ import torch
 from experiments import failures as experiment
 from experiments.failures import CASES, measure, summed
 from mamlbook import FirstOrder
-from mamlbook.figures.widgets import diagnosis
-from mamlbook.figures.widgets.diagnosis import HEALTHY, TEXTS
-from mamlbook.record import recall
+from mamlbook.pages.figures.widgets import failure_diagnosis
+from mamlbook.pages.figures.widgets.diagnosis import HEALTHY, TEXTS
+from mamlbook.pages.results import recall
 from shown import payload
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def test_the_command_records_every_case(tmp_path, monkeypatch, capsys):
     for case in stored["cases"].values():
         assert torch.tensor(case["loss"]).shape == (2, 1)
         assert len(case["error"]) == 2
-    assert payload(diagnosis(stored).html)["iterations"] == 5
+    assert payload(failure_diagnosis(stored).html)["iterations"] == 5
 
 
 @pytest.mark.parametrize("name", [HEALTHY, "one task per meta-step"])

@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import mse_loss
 
 from experiments import implicit as experiment
-from mamlbook import MetaLearner, Model, gap, mlp
-from mamlbook.record import recall, recall_sweep
+from mamlbook import MetaLearner, Model, distance, mlp
+from mamlbook.pages.results import recall, recall_sweep
 
 CPU = torch.device("cpu")
 
@@ -32,8 +32,8 @@ def test_seeds_side_by_side_are_seeds_alone():
     reading = experiment.READINGS["first order"]
     together = experiment.train(reading, seeds=2, iterations=3, device=CPU)
     alone = experiment.train(reading, seeds=1, iterations=3, device=CPU)
-    assert gap(together[0].theta, alone[0].theta) < 1e-5
-    assert gap(together[1].theta, alone[0].theta) > 1e-2
+    assert distance(together[0].theta, alone[0].theta) < 1e-5
+    assert distance(together[1].theta, alone[0].theta) > 1e-2
 
 
 def test_the_command_records_every_reading_and_seed(tmp_path, monkeypatch, capsys):

@@ -6,9 +6,9 @@ from torch.nn.functional import mse_loss
 
 from experiments import stability as experiment
 from experiments.stability import SETTINGS, train
-from mamlbook import Model, Sinusoids, fit, gap, mlp
+from mamlbook import Model, Sinusoids, distance, fit, mlp
 from mamlbook.algorithms import maml_plus_plus
-from mamlbook.record import recall, recall_sweep
+from mamlbook.pages.results import recall, recall_sweep
 
 CPU = torch.device("cpu")
 
@@ -22,8 +22,8 @@ def test_all_parts_together_are_the_row_of_the_table():
         options = {"steps": 8, "tasks": experiment.TASKS, "beta": experiment.cosine(8), "seed": seed}
         fit(learner, Sinusoids(shots=experiment.SHOTS), **options)
         (expected,) = (change.rates for change in learner.solver.transforms if hasattr(change, "rates"))
-        assert gap(model.theta, learner.model.theta) < 1e-5
-        assert gap([*found.rates], [*expected]) < 1e-5
+        assert distance(model.theta, learner.model.theta) < 1e-5
+        assert distance([*found.rates], [*expected]) < 1e-5
         assert max((rate - 1).abs().max() for rate in found.rates) > 1e-3
 
 

@@ -16,11 +16,11 @@ from mamlbook import (
     Sinusoids,
     Tasks,
     conv4,
-    gap,
+    distance,
     keep,
     maml,
     mlp,
-    weights,
+    without_norms,
 )
 
 RULES = {
@@ -62,7 +62,7 @@ def canonical(net, loss, rule, alpha, steps, tasks):
 def test_all_tasks_at_once_equals_the_canonical_loop(rule, steps):
     net, tasks = mlp(1, 8, 8, 1, activation=torch.nn.Tanh).double(), waves()
     learner = MetaLearner(Model(net, mse_loss), GradientDescent(0.05, steps, rule=rule))
-    assert gap(learner.meta_gradient(tasks), canonical(net, mse_loss, rule, 0.05, steps, tasks)) < 1e-10
+    assert distance(learner.meta_gradient(tasks), canonical(net, mse_loss, rule, 0.05, steps, tasks)) < 1e-10
 
 
 @pytest.mark.parametrize("pooling", ["stride", "max"])
@@ -70,7 +70,7 @@ def test_convolutions_with_batch_norm_equal_the_canonical_loop(pooling):
     net, tasks = conv4(3, filters=4, size=16, pooling=pooling).double(), pictures()
     learner = maml(Model(net, cross_entropy), 0.2, 2)
     expected = canonical(net, cross_entropy, torch.optim.SGD, 0.2, 2, tasks)
-    assert gap(learner.meta_gradient(tasks), expected) < 1e-10
+    assert distance(learner.meta_gradient(tasks), expected) < 1e-10
 
 
 def test_path_yields_every_solution_from_theta_on():
@@ -80,7 +80,7 @@ def test_path_yields_every_solution_from_theta_on():
     assert len(path) == 4
     assert all(torch.equal(p[0], t) for p, t in zip(path[0].phi, model.theta, strict=True))
     last = solver(model, tasks.support, unroll=0)
-    assert gap(path[-1].phi, last.phi) == 0
+    assert distance(path[-1].phi, last.phi) == 0
     losses = [adapted.inner(model.theta, adapted.phi).mean().item() for adapted in path]
     assert losses == sorted(losses, reverse=True)
 
@@ -119,7 +119,7 @@ def test_frozen_weights_still_learn_in_the_outer_loop():
 
 def test_weights_are_everything_but_the_gains_and_offsets_of_batch_norm():
     names = Model(conv4(3, filters=2, size=16), cross_entropy).names
-    assert [name for name in names if not weights(name)] == [
+    assert [name for name in names if not without_norms(name)] == [
         f"block{number}.norm.{part}" for number in range(1, 5) for part in ("gain", "offset")
     ]
 
@@ -173,7 +173,7 @@ def test_the_last_steps_alone_can_be_unrolled(rule, last):
     solver = GradientDescent(0.05, 4, rule=rule)
     whole = solver(model, tasks.support, unroll=ALL).phi
     phi = solver(model, tasks.support, unroll=last).phi
-    assert gap(whole, phi) < 1e-14
+    assert distance(whole, phi) < 1e-14
     if rule is not torch.optim.SGD:  # the rule's own state makes the plain loop longer
         return
     theta = [t.expand(4, *t.shape) for t in model.theta]
@@ -186,7 +186,7 @@ def test_the_last_steps_alone_can_be_unrolled(rule, last):
         gradients = torch.autograd.grad(loss, plain, create_graph=True)
         plain = tuple(p - 0.05 * g for p, g in zip(plain, gradients, strict=True))
     query = [model.losses(model(p, tasks.query.x), tasks.query.y).sum() for p in (phi, plain)]
-    assert gap(*(torch.autograd.grad(q, model.theta) for q in query)) < 1e-13
+    assert distance(*(torch.autograd.grad(q, model.theta) for q in query)) < 1e-13
 
 
 def test_the_pull_ends_where_the_gradient_balances_it():
@@ -195,10 +195,10 @@ def test_the_pull_ends_where_the_gradient_balances_it():
     loss = model.losses(model(adapted.phi, tasks.support.x), tasks.support.y).sum()
     gradients = torch.autograd.grad(loss, adapted.phi)
     pulls = [2.0 * (t - p) for t, p in zip(adapted.start, adapted.phi, strict=True)]
-    assert gap(gradients, pulls) < 1e-10
+    assert distance(gradients, pulls) < 1e-10
     away = sum(((p - t) ** 2).flatten(1).sum(1) for p, t in zip(adapted.phi, adapted.start, strict=True))
     losses = model.losses(model(adapted.phi, tasks.support.x), tasks.support.y)
-    assert gap([adapted.inner(adapted.start, adapted.phi)], [losses + away]) < 1e-14
+    assert distance([adapted.inner(adapted.start, adapted.phi)], [losses + away]) < 1e-14
 
 
 @pytest.mark.parametrize("lam", [-1.0, float("nan")])
@@ -218,11 +218,13 @@ def test_steps_can_begin_elsewhere_and_theta_feels_it():
         for t in halved.theta:
             t /= 2
     assert (
-        gap(solver(model, tasks.support, unroll=0).phi, GradientDescent(0.1, 2)(halved, tasks.support, unroll=0).phi)
+        distance(
+            solver(model, tasks.support, unroll=0).phi, GradientDescent(0.1, 2)(halved, tasks.support, unroll=0).phi
+        )
         == 0
     )
     at_half = maml(halved, 0.1, 2).meta_gradient(tasks)
-    assert gap(MetaLearner(model, solver).meta_gradient(tasks), [g / 2 for g in at_half]) < 1e-14
+    assert distance(MetaLearner(model, solver).meta_gradient(tasks), [g / 2 for g in at_half]) < 1e-14
     assert "start=half" in str(solver)
 
 
@@ -234,7 +236,7 @@ def test_another_support_loss():
     phi = GradientDescent(0.1, 1, loss=absolute)(model, tasks.support, unroll=0).phi
     theta = tuple(t.expand(4, *t.shape) for t in model.theta)
     gradients = torch.autograd.grad(absolute(model(theta, tasks.support.x), tasks.support.y).sum(), theta)
-    assert gap(phi, [t - 0.1 * g for t, g in zip(theta, gradients, strict=True)]) < 1e-15
+    assert distance(phi, [t - 0.1 * g for t, g in zip(theta, gradients, strict=True)]) < 1e-15
 
 
 @pytest.mark.parametrize("loss", ["squared", "entropy"])

@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from battery import Blobs, sine_model, sine_tasks
-from mamlbook import ALGORITHMS, GradientDescent, Model, fit, gap, mlp
-from mamlbook.inner import Residuals, Squared
+from mamlbook import ALGORITHMS, GradientDescent, Model, distance, fit, mlp
+from mamlbook.inner import ResidualLoss, SquaredParameter
 from mamlbook.inner.kernel import targets
 
 
@@ -19,19 +19,19 @@ def test_slope_one_is_least_squares():
     y_hat, y = scores()
     goal = 5 * (2 * targets(y_hat, y) - 1)
     expected = 4 * (goal - y_hat).square().sum((1, 2)) / 2
-    assert gap([Residuals(target=5, weight=2, slope=1).double()(y_hat, y)], [expected]) < 1e-12
+    assert distance([ResidualLoss(target=5, weight=2, slope=1).double()(y_hat, y)], [expected]) < 1e-12
 
 
 def test_slope_zero_is_a_squared_hinge():
     y_hat, y = scores()
     signs = 2 * targets(y_hat, y) - 1
     expected = (0.5 - signs * y_hat).clamp(min=0).square().sum((1, 2)) / 2
-    assert gap([Residuals(target=0.5, slope=0).double()(y_hat, y)], [expected]) < 1e-12
+    assert distance([ResidualLoss(target=0.5, slope=0).double()(y_hat, y)], [expected]) < 1e-12
 
 
 def test_right_and_wrong_classes_have_numbers_of_their_own():
     y_hat, y = scores()
-    loss = Residuals(target=0.1, slope=0.5).double()
+    loss = ResidualLoss(target=0.1, slope=0.5).double()
     gradients = torch.autograd.grad(loss(y_hat, y).sum(), tuple(loss.parameters()))
     assert all((g != 0).all() and g[0] != g[1] for g in gradients)
 
@@ -39,16 +39,16 @@ def test_right_and_wrong_classes_have_numbers_of_their_own():
 def test_numbers_have_weighted_squares():
     y_hat, _ = scores()
     expected = 9 * (y_hat - 1).square().sum((1, 2)) / 2
-    assert gap([Residuals(weight=3).double()(y_hat, torch.ones_like(y_hat))], [expected]) < 1e-12
+    assert distance([ResidualLoss(weight=3).double()(y_hat, torch.ones_like(y_hat))], [expected]) < 1e-12
     with pytest.raises(ValueError, match=r"y: expected the shape of the predictions, \(2, 4, 3\)"):
-        Residuals()(y_hat, y_hat[..., :1])
+        ResidualLoss()(y_hat, y_hat[..., :1])
 
 
 def test_a_learned_pull_is_a_pull():
     model, tasks = sine_model(), sine_tasks()
     fixed = GradientDescent(0.01, 3, lam=0.25)(model, tasks.support, unroll=0)
-    learned = GradientDescent(0.01, 3, lam=Squared(0.5).double())(model, tasks.support, unroll=0)
-    assert gap(fixed.phi, learned.phi) < 1e-14
+    learned = GradientDescent(0.01, 3, lam=SquaredParameter(0.5).double())(model, tasks.support, unroll=0)
+    assert distance(fixed.phi, learned.phi) < 1e-14
 
 
 def test_the_outer_loop_learns_everything():

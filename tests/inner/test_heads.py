@@ -5,9 +5,9 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
 from battery import Blobs, sine_model, sine_tasks
-from mamlbook import ALL, GradientDescent, Model, gap, mlp
-from mamlbook.inner import MinimumNorm, prototypes
-from mamlbook.numerics import fan_out
+from mamlbook import ALL, GradientDescent, Model, distance, mlp
+from mamlbook.inner import MinimumNormHead, prototypes
+from mamlbook.numerics import expand_over_tasks
 
 
 def drawn():
@@ -17,13 +17,13 @@ def drawn():
 
 def test_prototypes_score_by_distance():
     model, (support, query, _) = drawn()
-    theta = fan_out(model.theta, 4)
+    theta = expand_over_tasks(model.theta, 4)
     phi = prototypes(model, support, theta)
     h, hq = (model.features(theta, d.x) for d in (support, query))
     means = torch.stack([torch.stack([h[b][support.y[b] == c].mean(0) for c in range(3)]) for b in range(4)])
     distances = (hq[:, :, None] - means[:, None]).square().sum(-1)
-    assert gap([model(phi, query.x)], [hq.square().sum(-1, keepdim=True) - distances]) < 1e-12
-    assert gap(phi[:-2], theta[:-2]) == 0
+    assert distance([model(phi, query.x)], [hq.square().sum(-1, keepdim=True) - distances]) < 1e-12
+    assert distance(phi[:-2], theta[:-2]) == 0
 
 
 def test_a_step_treats_head_and_body_as_separate_weights():
@@ -32,13 +32,13 @@ def test_a_step_treats_head_and_body_as_separate_weights():
     first, second = GradientDescent(0.1, 1, start=prototypes).path(model, support, unroll=ALL)
     at = tuple(p.detach().requires_grad_() for p in first.phi)
     gradient = torch.autograd.grad(model.losses(model(at, support.x), support.y).sum(), at)
-    assert gap(second.phi, [p - 0.1 * g for p, g in zip(at, gradient, strict=True)]) < 1e-12
+    assert distance(second.phi, [p - 0.1 * g for p, g in zip(at, gradient, strict=True)]) < 1e-12
 
 
 def test_the_shortest_head_gives_both_means_their_scores():
     model, (support, *_) = drawn()
-    theta = fan_out(model.theta, 4)
-    phi = MinimumNorm(high=2.0, low=-0.5).double()(model, support, theta)
+    theta = expand_over_tasks(model.theta, 4)
+    phi = MinimumNormHead(high=2.0, low=-0.5).double()(model, support, theta)
     h = torch.cat([model.features(theta, support.x), torch.ones(4, 12, 1).double()], 2)
     for b in range(4):
         for c in range(3):
@@ -46,21 +46,21 @@ def test_the_shortest_head_gives_both_means_their_scores():
             rows = torch.stack([h[b][own].mean(0), h[b][~own].mean(0)])
             # The minimum-norm solution of two equations is the pseudo-inverse's.
             shortest = torch.linalg.pinv(rows) @ torch.tensor([2.0, -0.5]).double()
-            assert gap([phi[-2][b, c], phi[-1][b, c]], [shortest[:-1], shortest[-1]]) < 1e-8
+            assert distance([phi[-2][b, c], phi[-1][b, c]], [shortest[:-1], shortest[-1]]) < 1e-8
 
 
 def test_a_class_without_examples_is_finite():
     model, (support, *_) = drawn()
     support = support._replace(y=support.y.clamp(max=1))
-    theta = fan_out(model.theta, 4)
-    for start in (prototypes, MinimumNorm().double()):
+    theta = expand_over_tasks(model.theta, 4)
+    for start in (prototypes, MinimumNormHead().double()):
         assert all(p.isfinite().all() for p in start(model, support, theta))
 
 
 def test_numbers_are_no_classes():
     model, (support, *_) = sine_model(), sine_tasks()
-    theta = fan_out(model.theta, 5)
-    assert MinimumNorm()(model, support, theta) is theta
+    theta = expand_over_tasks(model.theta, 5)
+    assert MinimumNormHead()(model, support, theta) is theta
     with pytest.raises(ValueError, match="y: expected classes, whole numbers"):
         prototypes(model, support, theta)
 
@@ -71,4 +71,4 @@ def test_a_prototype_needs_a_bias():
     _, (support, *_) = drawn()
     model = Model(net.double(), mse_loss)
     with pytest.raises(ValueError, match="net: expected a head with a bias"):
-        prototypes(model, support, fan_out(model.theta, 4))
+        prototypes(model, support, expand_over_tasks(model.theta, 4))

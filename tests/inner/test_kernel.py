@@ -8,13 +8,13 @@ from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy, mse_loss
 
 from battery import Blobs, sine_model, sine_tasks
-from mamlbook import ALL, Data, GradientDescent, MetaLearner, Model, conv4, gap, head, keep, linear, mlp
-from mamlbook.inner import Features, KernelFlow, KernelRidge, Tangent, jacobian
+from mamlbook import ALL, Data, GradientDescent, MetaLearner, Model, conv4, distance, head, keep, linear, mlp
+from mamlbook.inner import FeatureKernel, KernelFlow, KernelRidge, TangentKernel, jacobian
 from mamlbook.inner.kernel import targets
 from mamlbook.metagradient import FirstOrder
-from mamlbook.numerics import fan_out
+from mamlbook.numerics import expand_over_tasks
 
-KERNELS = [Features(), Tangent()]
+KERNELS = [FeatureKernel(), TangentKernel()]
 SOLVERS = [lambda kernel: KernelRidge(kernel, 0.1), lambda kernel: KernelFlow(kernel, 2.0)]
 
 
@@ -37,19 +37,19 @@ def rows_of(model, theta, x):
 def test_the_tangent_is_the_jacobian_of_every_output(model, tasks):
     x = tasks.support.x
     theta = tuple(t.detach() + 0.1 * torch.randn(len(x), *t.shape, dtype=t.dtype) for t in model.theta)
-    gram, _ = Tangent().gram(model, theta, x)
+    gram, _ = TangentKernel().gram(model, theta, x)
     for b in range(len(x)):
         rows = rows_of(model, [t[b] for t in theta], x[b])
         found = torch.cat([r[b].flatten(1) for r in jacobian(model, theta, x)], 1)
-        assert gap([found, gram[b]], [rows, rows @ rows.T]) < 1e-12
+        assert distance([found, gram[b]], [rows, rows @ rows.T]) < 1e-12
 
 
 def test_the_tangent_of_the_head_is_the_kernel_of_the_features():
     model, x = sine_model(), sine_tasks().support.x
-    theta = fan_out(model.theta, len(x))
+    theta = expand_over_tasks(model.theta, len(x))
     rows = jacobian(model, theta, x)[-2:]
     flat = torch.cat([r.flatten(2) for r in rows], 2)
-    assert gap([flat @ flat.mT], [Features().gram(model, theta, x)[0]]) < 1e-12
+    assert distance([flat @ flat.mT], [FeatureKernel().gram(model, theta, x)[0]]) < 1e-12
 
 
 def test_a_head_without_a_bias_has_no_constant():
@@ -57,10 +57,10 @@ def test_a_head_without_a_bias_has_no_constant():
     body.add_module("linear1", torch.nn.Linear(1, 4))
     body.add_module("head", torch.nn.Linear(4, 1, bias=False))
     model, tasks = Model(body.double(), mse_loss), sine_tasks()
-    theta = fan_out(model.theta, 5)
+    theta = expand_over_tasks(model.theta, 5)
     h = model.features(theta, tasks.support.x)
-    assert gap([Features().gram(model, theta, tasks.support.x)[0]], [h @ h.mT]) == 0
-    solved = KernelRidge(Features(), 0.1)(model, tasks.support, unroll=ALL)
+    assert distance([FeatureKernel().gram(model, theta, tasks.support.x)[0]], [h @ h.mT]) == 0
+    solved = KernelRidge(FeatureKernel(), 0.1)(model, tasks.support, unroll=ALL)
     assert solved.phi[-1].shape == (5, 1, 4)
 
 
@@ -69,11 +69,11 @@ def test_predictions_are_those_of_the_kernel(kernel):
     """f_theta(x) + k(x, X) (K + lam n I)^-1 (Y - f_theta(X)), with k from one Gram matrix of old and new points."""
     model, (support, query, _) = sine_model(), sine_tasks()
     solved = KernelRidge(kernel, 0.1)(model, support, unroll=0)
-    theta = fan_out(model.theta, 5)
+    theta = expand_over_tasks(model.theta, 5)
     gram, _ = kernel.gram(model, theta, torch.cat([support.x, query.x], 1))
     a = torch.linalg.solve(gram[:, :10, :10] + 0.1 * 10 * torch.eye(10).double(), support.y - model(theta, support.x))
     expected = model(theta, query.x) + gram[:, 10:, :10] @ a
-    assert gap([solved.predict(solved.phi, query.x)], [expected]) < 1e-10
+    assert distance([solved.predict(solved.phi, query.x)], [expected]) < 1e-10
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
@@ -82,14 +82,14 @@ def test_the_ridge_solution_makes_its_objective_stationary(kernel):
     solved = KernelRidge(kernel, 0.1)(model, tasks.support, unroll=0)
     phi = tuple(p.requires_grad_() for p in solved.phi)
     gradient = torch.autograd.grad(solved.inner(solved.start, phi).sum(), phi)
-    adapted = gradient[-2:] if isinstance(kernel, Features) else gradient
+    adapted = gradient[-2:] if isinstance(kernel, FeatureKernel) else gradient
     assert max(g.abs().max() for g in adapted) < 1e-10
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 def test_limits_of_the_ridge(kernel):
     model, tasks = sine_model(), sine_tasks(shots=4)
-    start = model(fan_out(model.theta, 5), tasks.support.x)
+    start = model(expand_over_tasks(model.theta, 5), tasks.support.x)
     near = KernelRidge(kernel, 1e-12)(model, tasks.support, unroll=0)
     assert (near.predict(near.phi, tasks.support.x) - tasks.support.y).abs().max() < 1e-3
     far = KernelRidge(kernel, 1e12)(model, tasks.support, unroll=0)
@@ -99,38 +99,43 @@ def test_limits_of_the_ridge(kernel):
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 def test_the_flow_is_that_of_the_eigenvalues(kernel):
     model, tasks, time = sine_model(), sine_tasks(), 3.0
-    theta = fan_out(model.theta, 5)
+    theta = expand_over_tasks(model.theta, 5)
     values, vectors = torch.linalg.eigh(kernel.gram(model, theta, tasks.support.x)[0])
     residual = tasks.support.y - model(theta, tasks.support.x)
     left = vectors @ (torch.exp(-time / 10 * values)[..., None] * (vectors.mT @ residual))
     flow = KernelFlow(kernel, time)(model, tasks.support, unroll=0)
-    assert gap([tasks.support.y - flow.predict(flow.phi, tasks.support.x)], [left]) < 1e-10
+    assert distance([tasks.support.y - flow.predict(flow.phi, tasks.support.x)], [left]) < 1e-10
 
 
 def test_the_flow_on_a_linear_model_is_many_tiny_steps():
     tasks = sine_tasks()
     data = Data(torch.cat([tasks.support.x, torch.ones_like(tasks.support.x)], 2), tasks.support.y)
     model = Model(linear([0.5, 0.1]), mse_loss)
-    flow = KernelFlow(Tangent(), 0.2)(model, data, unroll=0)
+    flow = KernelFlow(TangentKernel(), 0.2)(model, data, unroll=0)
     apart = []
     for steps in (100, 1000):
         # The loss of the flow has a factor 1/2 that the mean squared error lacks.
-        apart.append(gap(GradientDescent(0.1 / steps, steps)(model, data, unroll=0).phi, flow.phi))
+        apart.append(distance(GradientDescent(0.1 / steps, steps)(model, data, unroll=0).phi, flow.phi))
     assert apart[0] / apart[1] == pytest.approx(10, rel=0.1)
 
 
 def test_the_flow_ends_at_the_interpolation_and_begins_at_theta():
     model, tasks = sine_model(), sine_tasks(shots=4)
-    end = KernelFlow(Tangent(), 1e6)(model, tasks.support, unroll=0)
+    end = KernelFlow(TangentKernel(), 1e6)(model, tasks.support, unroll=0)
     assert (end.predict(end.phi, tasks.support.x) - tasks.support.y).abs().max() < 1e-4
-    assert gap(KernelFlow(Tangent(), 0.0)(model, tasks.support, unroll=0).phi, fan_out(model.theta, 5)) == 0
+    assert (
+        distance(
+            KernelFlow(TangentKernel(), 0.0)(model, tasks.support, unroll=0).phi, expand_over_tasks(model.theta, 5)
+        )
+        == 0
+    )
 
 
 def test_ridge_on_the_features_is_descent_of_the_head():
     model, tasks = sine_model(), sine_tasks()
-    solved = KernelRidge(Features(), 0.5)(model, tasks.support, unroll=0)
+    solved = KernelRidge(FeatureKernel(), 0.5)(model, tasks.support, unroll=0)
     slow = GradientDescent(0.05, 400, keep(head), lam=1.0)(model, tasks.support, unroll=0)
-    assert gap(slow.phi, solved.phi) < 1e-8
+    assert distance(slow.phi, solved.phi) < 1e-8
 
 
 def test_classes_are_ones_and_zeros():
@@ -145,7 +150,7 @@ def test_examples_that_share_a_batch_norm_are_one_function():
     x = torch.rand(1, 3, 1, 28, 28, generator=torch.Generator().manual_seed(0)).double()
     rows = rows_of(model, model.theta, x[0])
     theta = tuple(t.detach()[None] for t in model.theta)
-    assert gap([Tangent().gram(model, theta, x)[0][0]], [rows @ rows.T]) < 1e-9
+    assert distance([TangentKernel().gram(model, theta, x)[0][0]], [rows @ rows.T]) < 1e-9
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
@@ -155,11 +160,11 @@ def test_a_path_is_the_start_and_then_the_solution(solver, kernel):
     solve = solver(kernel)
     path = list(solve.path(model, tasks.support, unroll=0, steps=3))
     assert len(path) == 4
-    assert gap(path[0].phi, path[0].start) == 0
-    assert gap(path[1].phi, path[3].phi) == 0
-    assert gap(path[1].phi, path[0].phi) > 1e-2
+    assert distance(path[0].phi, path[0].start) == 0
+    assert distance(path[1].phi, path[3].phi) == 0
+    assert distance(path[1].phi, path[0].phi) > 1e-2
     assert not any(p.requires_grad for at in path for p in at.phi)
-    assert gap(solve(model, tasks.support, unroll=0, steps=0).phi, path[0].phi) == 0
+    assert distance(solve(model, tasks.support, unroll=0, steps=0).phi, path[0].phi) == 0
     learner = MetaLearner(model, solve, FirstOrder())
     assert all(g.isfinite().all() for g in learner.meta_gradient(tasks))
 
@@ -168,28 +173,28 @@ def test_a_path_is_the_start_and_then_the_solution(solver, kernel):
 def test_each_task_may_start_elsewhere(solver):
     model, tasks = sine_model(), sine_tasks()
     theta = tuple(t.detach() + 0.1 * torch.randn(5, *t.shape, dtype=t.dtype) for t in model.theta)
-    together = solver(Tangent())(model, tasks.support, unroll=0, theta=theta)
-    one = solver(Tangent())(model, tasks.support.pick([2]), unroll=0, theta=tuple(t[[2]] for t in theta))
-    assert gap([p[[2]] for p in together.phi], one.phi) < 1e-10
+    together = solver(TangentKernel())(model, tasks.support, unroll=0, theta=theta)
+    one = solver(TangentKernel())(model, tasks.support.pick([2]), unroll=0, theta=tuple(t[[2]] for t in theta))
+    assert distance([p[[2]] for p in together.phi], one.phi) < 1e-10
 
 
 def test_single_precision_stays_close_to_double():
     model, tasks = sine_model(), sine_tasks()
-    exact = KernelRidge(Tangent(), 0.01)(model, tasks.support, unroll=0)
+    exact = KernelRidge(TangentKernel(), 0.01)(model, tasks.support, unroll=0)
     expected = exact.predict(exact.phi, tasks.query.x)
-    single = KernelRidge(Tangent(), 0.01)(model.float(), tasks.to(torch.float32).support, unroll=0)
+    single = KernelRidge(TangentKernel(), 0.01)(model.float(), tasks.to(torch.float32).support, unroll=0)
     found = single.predict(single.phi, tasks.query.x.float())
-    assert gap([found.double()], [expected]) < 1e-3
+    assert distance([found.double()], [expected]) < 1e-3
 
 
 @pytest.mark.parametrize("value", [-1.0, math.inf, math.nan])
 def test_refusals(value):
     with pytest.raises(ValueError, match="lam: expected a finite ridge of at least 0"):
-        KernelRidge(Features(), value)
+        KernelRidge(FeatureKernel(), value)
     with pytest.raises(ValueError, match="time: expected a finite time of at least 0"):
-        KernelFlow(Features(), value)
+        KernelFlow(FeatureKernel(), value)
 
 
 def test_features_need_a_head():
     with pytest.raises(ValueError, match="called 'head'"):
-        KernelRidge(Features(), 0.1)(Model(linear([1.0]), mse_loss), sine_tasks().support, unroll=0)
+        KernelRidge(FeatureKernel(), 0.1)(Model(linear([1.0]), mse_loss), sine_tasks().support, unroll=0)

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from battery import sine_model, sine_tasks
-from mamlbook import ALL, Data, GradientDescent, Model, gap, head, keep, linear
+from mamlbook import ALL, Data, GradientDescent, Model, distance, head, keep, linear
 from mamlbook.inner import LineSearch
 from mamlbook.tasks.quadratic import LinearRegression, half_squared_error
 
@@ -38,7 +38,7 @@ def test_damping_is_the_same_as_more_curvature():
     end = GradientDescent(1.0, 1, LineSearch(damping=0.5))(model, support, unroll=0)
     g = (x.mT @ (x @ theta.T - y))[..., 0]
     rate = (g * g).sum(1) / ((x @ g[..., None]).square().sum((1, 2)) + 0.5 * (g * g).sum(1))
-    assert gap(end.phi, [(theta - rate[:, None] * g)[:, None]]) < 1e-12
+    assert distance(end.phi, [(theta - rate[:, None] * g)[:, None]]) < 1e-12
 
 
 def test_the_pull_counts_as_curvature():
@@ -56,14 +56,14 @@ def test_with_a_frozen_body_the_search_is_over_the_head():
     way = [p - s for p, s in zip(end.phi[-2:], end.start[-2:], strict=True)]
     slope = sum((g * w).flatten(1).sum(1) for g, w in zip(gradient, way, strict=True))
     assert slope.abs().max() < 1e-10
-    assert gap(end.phi[:-2], end.start[:-2]) == 0
+    assert distance(end.phi[:-2], end.start[:-2]) == 0
 
 
 def test_where_nothing_is_left_to_do_the_step_and_its_derivative_are_zero():
     model, tasks = regression()
     support = tasks.support._replace(y=tasks.support.x @ model.theta[0].detach().T)
     end = GradientDescent(1.0, 2, LineSearch())(model, support, unroll=ALL)
-    assert gap(end.phi, end.start) == 0
+    assert distance(end.phi, end.start) == 0
     (gradient,) = torch.autograd.grad(end.phi[0].sum(), model.theta)
     assert gradient.isfinite().all()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from battery import seeded, sine_model, sine_tasks
-from mamlbook import gap, maml
+from mamlbook import distance, maml
 from mamlbook.algorithms import dropgrad
 from mamlbook.inner import DropGrad, Place
 
@@ -52,14 +52,14 @@ def test_the_mask_is_a_constant_and_the_graph_goes_through_the_gradient():
         masks = [(torch.rand_like(part) >= 0.3).double() / 0.7 for part in g]
         phi = tuple(p - 0.1 * mask * part for p, mask, part in zip(phi, masks, g, strict=True))
     loss = model.losses(model(phi, tasks.query.x), tasks.query.y).mean()
-    assert gap(got, torch.autograd.grad(loss, model.theta)) < 1e-13
+    assert distance(got, torch.autograd.grad(loss, model.theta)) < 1e-13
 
 
 @noises
 def test_adaptation_in_testing_is_that_of_maml(noise):
     model, tasks = sine_model(), sine_tasks()
     noisy = dropgrad(model, 0.1, 2, p=0.5, noise=noise)
-    assert gap(noisy.adapt(tasks.support).phi, maml(model, 0.1, 2).adapt(tasks.support).phi) == 0
+    assert distance(noisy.adapt(tasks.support).phi, maml(model, 0.1, 2).adapt(tasks.support).phi) == 0
     assert noisy.training
 
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 from battery import sine_model, sine_tasks
-from mamlbook import ALL, GradientDescent, MetaLearner, Sinusoids, fit, fomaml, gap, maml
+from mamlbook import ALL, GradientDescent, MetaLearner, Sinusoids, distance, fit, fomaml, maml
 from mamlbook.inner import LearnedRates
 
 ALPHA = 0.03
@@ -48,7 +48,7 @@ def test_gradients_in_the_weights_and_in_the_rates_equal_a_plain_loop(per, steps
     rates = drawn(learner)
     learned = (*model.theta, *rates)
     got = torch.autograd.grad(learner(tasks)[0], learned)
-    assert gap(got, torch.autograd.grad(by_hand(model, rates, steps, tasks), learned)) < 1e-12
+    assert distance(got, torch.autograd.grad(by_hand(model, rates, steps, tasks), learned)) < 1e-12
 
 
 def test_after_one_step_the_gradient_in_the_rates_is_minus_alpha_g_q():
@@ -66,13 +66,13 @@ def test_after_one_step_the_gradient_in_the_rates_is_minus_alpha_g_q():
         q = torch.autograd.grad(mse_loss(model(phi, one.query.x), one.query.y), phi)
         for total, support, query in zip(expected, g, q, strict=True):
             total -= ALPHA * support * query / 5
-    assert gap(got, expected) < 1e-13
+    assert distance(got, expected) < 1e-13
 
 
 @pytest.mark.parametrize("per", ["weight", "tensor"])
 def test_at_one_it_is_maml(per):
     model, tasks = sine_model(), sine_tasks()
-    assert gap(learner_of(model, per, 3).meta_gradient(tasks), maml(model, ALPHA, 3).meta_gradient(tasks)) < 1e-14
+    assert distance(learner_of(model, per, 3).meta_gradient(tasks), maml(model, ALPHA, 3).meta_gradient(tasks)) < 1e-14
 
 
 def test_a_step_beyond_the_last_row_takes_the_last_row():
@@ -82,7 +82,7 @@ def test_a_step_beyond_the_last_row_takes_the_last_row():
     with torch.no_grad():
         for few, many in zip(drawn(short), long.solver.transforms[0].rates, strict=True):
             many.copy_(few[[0, 1, 1, 1]])
-    assert gap(short.adapt(tasks.support).phi, long.adapt(tasks.support).phi) == 0
+    assert distance(short.adapt(tasks.support).phi, long.adapt(tasks.support).phi) == 0
 
 
 def test_there_is_one_rate_for_each_weight_or_tensor_and_step():

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch.optim import SGD
 
-import shared_cases as cases
+import product_cases as cases
 from mamlbook import Model, fit, linear
-from mamlbook.distributed import Shared
-from mamlbook.processes import processes
+from mamlbook.execution.distributed import DistributedMetaGradient
+from mamlbook.execution.process_group import processes
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
 
@@ -23,7 +23,7 @@ def meta_gradient(group, name, compute=None):
     learner, tasks = cases.build(name)
     learner, tasks = learner.to(group.device), tasks.to(group.device)
     torch.manual_seed(7)
-    gradients, losses = Shared(learner, group, compute and compute(learner))(tasks)
+    gradients, losses = DistributedMetaGradient(learner, group, compute and compute(learner))(tasks)
     return [losses.cpu()], [g.cpu() for g in gradients]
 
 
@@ -51,9 +51,11 @@ def refusals(group):
     weighted, _ = cases.build("softmax-weights")
     bowl, bowls = Model(linear([1.0]), half_squared_error), Quadratics([1.0, 1.0], [0.0, 0.0])
     return {
-        "too few tasks": message(lambda: Shared(learner, group)(one)),
-        "compiled weights": message(lambda: Shared(weighted.to(group.device), group, weighted.gradients)),
-        "another device": message(lambda: Shared(learner.to("meta"), group)),
+        "too few tasks": message(lambda: DistributedMetaGradient(learner, group)(one)),
+        "compiled weights": message(
+            lambda: DistributedMetaGradient(weighted.to(group.device), group, weighted.gradients)
+        ),
+        "another device": message(lambda: DistributedMetaGradient(learner.to("meta"), group)),
         "another seed": message(lambda: fit(*cases.training("maml"), **cases.FIT | {"seed": group.rank}, group=group)),
         "not finite": message(
             lambda: fit(cases.maml(bowl, 0.1, 1), bowls, steps=1000, tasks=2, beta=30.0, optimizer=SGD, group=group)

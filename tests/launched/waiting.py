@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from mamlbook.processes import processes
+from mamlbook.execution.process_group import processes
 
 with processes() as group:
     group.collect(None)

@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import linear, mse_loss
 
 from battery import model_for, relative, seeded, tasks_for
-from mamlbook import ALGORITHMS, GradientDescent, MetaLearner, Model, gap, maml
+from mamlbook import ALGORITHMS, GradientDescent, MetaLearner, Model, distance, maml
 from mamlbook import linear as linear_model
 from mamlbook.inner import DropGrad
 from mamlbook.tasks.base import Data, Tasks, never_again
@@ -41,8 +41,8 @@ def agrees(name, rate, **options):
     model, tasks = model_for(name), tasks_for(name)
     learner = ALGORITHMS[name](model, alpha=ALPHA, steps=STEPS, **options)
     expected = torch.autograd.grad(plain(model, tasks, rate), model.theta)
-    assert gap(learner.meta_gradient(tasks), expected) < 1e-12
-    assert gap(maml(model, ALPHA, STEPS).meta_gradient(tasks), expected) > 1e-3  # which is something else
+    assert distance(learner.meta_gradient(tasks), expected) < 1e-12
+    assert distance(maml(model, ALPHA, STEPS).meta_gradient(tasks), expected) > 1e-3  # which is something else
 
 
 def anil():
@@ -62,7 +62,7 @@ def learned(name):
     """The gradients in the weights and in the factors s, at factors that are no longer 1; at 1 it is MAML."""
     model, tasks = model_for(name), tasks_for(name)
     learner = ALGORITHMS[name](model, alpha=ALPHA, steps=STEPS)
-    assert gap(learner.meta_gradient(tasks), maml(model, ALPHA, STEPS).meta_gradient(tasks)) < 1e-13
+    assert distance(learner.meta_gradient(tasks), maml(model, ALPHA, STEPS).meta_gradient(tasks)) < 1e-13
     factors = list(learner.solver.transforms[0].rates)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -71,7 +71,7 @@ def learned(name):
     everything = (*model.theta, *factors)
     expected = plain(model, tasks, lambda step, i: ALPHA * factors[i][min(step, len(factors[i]) - 1)])
     got = torch.autograd.grad(learner(tasks)[0], everything)
-    assert gap(got, torch.autograd.grad(expected, everything)) < 1e-12
+    assert distance(got, torch.autograd.grad(expected, everything)) < 1e-12
 
 
 def cavia():
@@ -89,7 +89,7 @@ def cavia():
     expected = torch.autograd.grad(total, model.theta[1:])
     own, *others = ALGORITHMS["cavia"](model, alpha=ALPHA, steps=STEPS).meta_gradient(tasks)
     assert not own.any()
-    assert gap(others, expected) < 1e-12
+    assert distance(others, expected) < 1e-12
 
 
 def with_context(model, c, x):

@@ -6,8 +6,9 @@ import torch
 from torch.nn.functional import mse_loss
 
 from battery import sine_model, sine_tasks
-from mamlbook import ALGORITHMS, Model, gap, linear
-from mamlbook.tasks.quadratic import ClosedForm, LinearRegression, half_squared_error
+from mamlbook import ALGORITHMS, Model, distance, linear
+from mamlbook.algorithms.linear_model import ClosedForm
+from mamlbook.tasks.quadratic import LinearRegression, half_squared_error
 
 ALPHA, LAM = 0.03, 5.0
 
@@ -19,7 +20,7 @@ def closed_form(name):
     for steps in (1, 2, 5):
         learner = ALGORITHMS[name](model, ALPHA, steps, rule=torch.optim.SGD)
         exact = ClosedForm(tasks, ALPHA, steps).meta_gradient(name, theta)
-        assert gap(learner.meta_gradient(tasks)[0], exact[None]) < 1e-10
+        assert distance(learner.meta_gradient(tasks)[0], exact[None]) < 1e-10
 
 
 def inverse(name, damping, **options):
@@ -40,7 +41,7 @@ def inverse(name, damping, **options):
         (q,) = torch.autograd.grad(loss(at, tasks.query.x[b], tasks.query.y[b]), at)
         expected = expected + torch.linalg.solve((1 + damping) * torch.eye(len(h)) + h / LAM, q) / 2
     found = torch.cat([g.flatten() for g in learner.meta_gradient(tasks)])
-    assert gap([found], [expected]) < 1e-10
+    assert distance([found], [expected]) < 1e-10
 
 
 def conjugate_gradients():

@@ -5,7 +5,7 @@ import math
 import torch
 
 from battery import relative, seeded, sine_model, sine_tasks
-from mamlbook import Model, gap, linear
+from mamlbook import Model, distance, linear
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
@@ -39,7 +39,7 @@ def softmax_weights():
     assert relative(build("softmax-weights", temperature=1e9).meta_gradient(tasks), maml) < 1e-8
     gradients, losses = each_gradient(tasks)
     worst = build("softmax-weights", temperature=1e-4).meta_gradient(tasks)
-    assert gap([flat(worst)], [gradients[losses.argmax()]]) < 1e-12
+    assert distance([flat(worst)], [gradients[losses.argmax()]]) < 1e-12
 
     model = sine_model()
     problem_losses = torch.stack([build("maml", model)(tasks.pick([b]))[0] for b in range(5)])
@@ -58,7 +58,7 @@ def robust():
         learner.advance()
     gradients, losses = each_gradient(tasks)
     assert learner.weighting.p[losses.argmax()] > 1 - 1e-12
-    assert gap([flat(learner.meta_gradient(tasks))], [gradients[losses.argmax()]]) < 1e-10
+    assert distance([flat(learner.meta_gradient(tasks))], [gradients[losses.argmax()]]) < 1e-10
 
 
 def learned_weights():
@@ -73,8 +73,8 @@ def learned_weights():
     weights = torch.exp(-s.detach()).double()
     surrogate, _ = learner(tasks)
     surrogate.backward()
-    assert gap([flat([t.grad for t in learner.model.theta])], [(weights[:, None] * gradients).mean(0)]) < 1e-12
-    assert gap([s.grad.double()], [(1 - weights * losses) / 5]) < 1e-6
+    assert distance([flat([t.grad for t in learner.model.theta])], [(weights[:, None] * gradients).mean(0)]) < 1e-12
+    assert distance([s.grad.double()], [(1 - weights * losses) / 5]) < 1e-6
     with torch.no_grad():
         s.copy_(losses.log())
     s.grad = None
@@ -93,7 +93,7 @@ def amfs_weights():
     mean = gradients.mean(0)
     cosines = gradients @ mean / (gradients.norm(dim=1) * mean.norm())
     expected = torch.softmax(cosines / 0.1, 0) @ gradients
-    assert gap([flat(build("amfs-weights", temperature=0.1).meta_gradient(tasks))], [expected]) < 1e-12
+    assert distance([flat(build("amfs-weights", temperature=0.1).meta_gradient(tasks))], [expected]) < 1e-12
 
 
 def conflict_averse():
@@ -159,7 +159,7 @@ def local_moml():
             optimizer.step()
         ends.append(flat(model.theta).detach())
     expected = (flat(sine_model().theta).detach() - torch.stack(ends).mean(0)) / 0.05
-    assert gap([flat(got)], [expected]) < 1e-10
+    assert distance([flat(got)], [expected]) < 1e-10
 
 
 def bowl(theta=0.9, curvature=2.0, optimum=-0.5):

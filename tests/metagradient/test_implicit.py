@@ -7,10 +7,23 @@ import torch
 from torch.nn.functional import mse_loss
 
 from battery import relative, sine_model, sine_tasks
-from mamlbook import Data, Exact, GradientDescent, MetaLearner, Model, Reptile, Tasks, gap, keep, linear, mlp
+from mamlbook import (
+    Data,
+    Exact,
+    GradientDescent,
+    MetaLearner,
+    Model,
+    Reptile,
+    Tasks,
+    distance,
+    keep,
+    linear,
+    mlp,
+)
+from mamlbook.algorithms.linear_model import ClosedForm
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import Implicit
-from mamlbook.problem import Problem
-from mamlbook.tasks.quadratic import ClosedForm, LinearRegression, Quadratics, half_squared_error
+from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
 
 LAM = 2.0
 
@@ -52,7 +65,7 @@ def test_it_is_the_explicit_inverse(method, damping):
         query = tasks.pick([b]).query
         q = flat(torch.autograd.grad(learner.model.losses(learner.model(at, query.x), query.y).sum(), at))
         expected = expected + torch.linalg.solve((1 + damping) * torch.eye(len(h)) + h / LAM, q) / 3
-    assert gap([flat(learner.meta_gradient(tasks))], [expected]) < 1e-10
+    assert distance([flat(learner.meta_gradient(tasks))], [expected]) < 1e-10
 
 
 def test_it_is_what_unrolling_comes_to_when_the_steps_are_many():
@@ -109,9 +122,9 @@ def test_on_a_linear_network_it_is_kernel_ridge_regression():
     weights = torch.linalg.solve(x @ x.mT + LAM * torch.eye(5), y - x @ start[:, None])
     y_hat = xq @ start[:, None] + xq @ x.mT @ weights
     (expected,) = torch.autograd.grad(half_squared_error(y_hat, yq) / 4, start)
-    assert gap(learner.meta_gradient(tasks)[0], expected[None]) < 1e-10
+    assert distance(learner.meta_gradient(tasks)[0], expected[None]) < 1e-10
     adapted = learner.adapt(tasks.support)
-    assert gap([adapted.predict(adapted.phi, xq)], [y_hat]) < 1e-10
+    assert distance([adapted.predict(adapted.phi, xq)], [y_hat]) < 1e-10
 
 
 def test_reptile_with_a_converged_pull_descends_on_the_moreau_envelope():
@@ -122,7 +135,7 @@ def test_reptile_with_a_converged_pull_descends_on_the_moreau_envelope():
     adapted = solver(model, tasks.support, unroll=0)
     phi = tuple(p.detach().requires_grad_() for p in adapted.phi)
     there = torch.autograd.grad(model.losses(model(phi, tasks.support.x), tasks.support.y).sum(), phi)
-    assert gap(way, [g.mean(0) for g in there]) < 1e-10
+    assert distance(way, [g.mean(0) for g in there]) < 1e-10
 
     def envelope(shift):
         moved = tuple((t + shift * d).detach().expand(3, *t.shape) for t, d in zip(model.theta, way, strict=True))
@@ -151,10 +164,10 @@ def unsettled():
 
 def test_conjugate_gradients_say_where_the_objective_is_not_convex():
     learner, tasks = unsettled()
-    problem = Problem.of(learner.model, learner.solver, tasks)
-    adapted = problem.solve(unroll=0)
+    batch = MetaBatch.of(learner.model, learner.solver, tasks)
+    adapted = batch.solve(unroll=0)
     q = tuple(torch.ones_like(p) for p in adapted.phi)
-    solution = learner.metagradient.solve(problem, adapted, q)
+    solution = learner.metagradient.solve(batch, adapted, q)
     smallest = torch.stack(
         [torch.linalg.eigvalsh(hessian(learner.model, tasks.support, adapted.phi, b))[0] for b in range(8)]
     )
@@ -162,7 +175,7 @@ def test_conjugate_gradients_say_where_the_objective_is_not_convex():
     assert (smallest[solution.indefinite] < -0.01).all()
     assert all(part.isfinite().all() for part in solution.x)
     damped = Implicit(20, damping=1 - 2 * smallest.min().item() / 0.01)
-    assert not damped.solve(problem, adapted, q).indefinite.any()
+    assert not damped.solve(batch, adapted, q).indefinite.any()
 
 
 def test_a_task_that_stops_does_not_disturb_the_others():

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from battery import sine_model, sine_tasks
-from mamlbook import GradientDescent, MetaLearner, Model, Tasks, fit, gap, linear
+from mamlbook import GradientDescent, MetaLearner, Model, Tasks, distance, fit, linear
 from mamlbook.metagradient import MOML, Exact, LocalMOML
-from mamlbook.numerics import fan_out
+from mamlbook.numerics import expand_over_tasks
 from mamlbook.tasks import Data, Quadratics, WaveCollection, half_squared_error
 
 
@@ -61,7 +61,7 @@ def test_only_an_outer_step_writes_the_memory_and_only_once():
     assert learner.metagradient.met.nonzero().flatten().tolist() == [1, 4]
     before = [u.clone() for u in learner.metagradient.memory]
     learner.advance()
-    assert gap(before, learner.metagradient.memory) == 0
+    assert distance(before, learner.metagradient.memory) == 0
 
 
 def test_a_checkpoint_remembers():
@@ -71,7 +71,7 @@ def test_a_checkpoint_remembers():
         learner.advance()
     copy.load_state_dict(learner.state_dict())
     tasks = numbered([3, 4, 0], seed=9)
-    assert gap(learner.meta_gradient(tasks), copy.meta_gradient(tasks)) == 0
+    assert distance(learner.meta_gradient(tasks), copy.meta_gradient(tasks)) == 0
 
 
 def quartic(y_hat, y):
@@ -142,7 +142,7 @@ def test_a_round_is_the_mean_of_the_clients():
     landed = [t - beta * g for t, g in zip(model.theta, learner.meta_gradient(tasks), strict=True)]
     ends = []
     for b in range(3):
-        w, u = fan_out(model.theta, 1), None
+        w, u = expand_over_tasks(model.theta, 1), None
         for part in (slice(0, 5), slice(5, 10)):
             (x, y), (xq, yq) = ((d.x[b : b + 1, part], d.y[b : b + 1, part]) for d in tasks[:2])
             w = [t.detach().requires_grad_() for t in w]
@@ -155,7 +155,7 @@ def test_a_round_is_the_mean_of_the_clients():
             back = torch.autograd.grad(phi, w, at_u)
             w = [t - beta * d for t, d in zip(w, back, strict=True)]
         ends.append([t[0].detach() for t in w])
-    assert gap(landed, [torch.stack(parts).mean(0) for parts in zip(*ends, strict=True)]) < 1e-12
+    assert distance(landed, [torch.stack(parts).mean(0) for parts in zip(*ends, strict=True)]) < 1e-12
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from battery import sine_model, sine_tasks
-from mamlbook import Sinusoids, fit, gap
+from mamlbook import Sinusoids, distance, fit
 from mamlbook.algorithms import multi_step_loss
-from mamlbook.metagradient import MultiStep
+from mamlbook.metagradient import MultiStepLoss
 
 
 def authors(steps, epoch, epochs, floor=0.03):
@@ -21,7 +21,7 @@ def authors(steps, epoch, epochs, floor=0.03):
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize("epoch", [0, 1, 7, 9, 10, 25])
 def test_weights_are_those_of_the_authors(steps, epoch):
-    part = MultiStep(anneal=10)
+    part = MultiStepLoss(anneal=10)
     for _ in range(epoch):
         part.advance()
     found = part.weights(steps)
@@ -30,7 +30,7 @@ def test_weights_are_those_of_the_authors(steps, epoch):
 
 
 def test_weights_that_are_never_annealed_stay_equal():
-    part = MultiStep(anneal=math.inf)
+    part = MultiStepLoss(anneal=math.inf)
     part.done += 10**6
     assert part.weights(4).tolist() == [0.25] * 4
 
@@ -39,7 +39,7 @@ def test_value_is_the_loss_after_the_last_step():
     learner, tasks = multi_step_loss(sine_model(), 0.03, 4), sine_tasks()
     adapted = learner.adapt(tasks.support)
     expected = learner.model.losses(adapted.predict(adapted.phi, tasks.query.x), tasks.query.y)
-    assert gap([learner(tasks)[1]], [expected]) < 1e-12
+    assert distance([learner(tasks)[1]], [expected]) < 1e-12
 
 
 def test_advances_once_for_each_outer_step_and_not_when_it_is_asked():
@@ -53,13 +53,13 @@ def test_advances_once_for_each_outer_step_and_not_when_it_is_asked():
 @pytest.mark.parametrize("anneal", [0, -1, math.nan])
 def test_an_annealing_of_no_length_is_refused(anneal):
     with pytest.raises(ValueError, match="anneal: expected a number of meta-steps of at least 1"):
-        MultiStep(anneal)
+        MultiStepLoss(anneal)
 
 
 @pytest.mark.parametrize("floor", [-0.1, 1.5, math.nan])
 def test_a_share_that_is_none_is_refused(floor):
     with pytest.raises(ValueError, match="floor: expected the least share of a step, between 0 and 1"):
-        MultiStep(10, floor)
+        MultiStepLoss(10, floor)
 
 
 def test_a_path_without_steps_has_no_loss_along_it():

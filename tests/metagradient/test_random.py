@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from battery import sine_model, sine_tasks
-from mamlbook import GradientDescent, MetaLearner, Model, gap, linear
-from mamlbook.inner import Langevin
-from mamlbook.metagradient import EvoGrad, Evolution, Exact, Pathwise, Score
+from mamlbook import GradientDescent, MetaLearner, Model, distance, linear
+from mamlbook.inner import LangevinNoise
+from mamlbook.metagradient import EvoGrad, EvolutionStrategies, Exact, PathwiseGradient, ScoreFunction
 from mamlbook.tasks import Quadratics, half_squared_error
 
 
 def sine_learner(metagradient, lam=0.5, temperature=0.01, steps=3, alpha=0.05):
-    solver = GradientDescent(alpha, steps, Langevin(alpha, temperature), lam=lam)
+    solver = GradientDescent(alpha, steps, LangevinNoise(alpha, temperature), lam=lam)
     return MetaLearner(sine_model(), solver, metagradient)
 
 
@@ -23,8 +23,8 @@ def seeded(learner, tasks, seed=0):
 def test_pathwise_is_the_recursion_for_the_jacobian():
     """Z <- (I - alpha (H + lam I)) Z + alpha lam I on bowls, summed over the last two steps, with the same noise."""
     a, c, lam, alpha, temperature = 2.0, -0.5, 0.7, 0.1, 0.3
-    solver = GradientDescent(alpha, 4, Langevin(alpha, temperature), lam=lam)
-    learner = MetaLearner(Model(linear([0.9]), half_squared_error), solver, Pathwise(last=2))
+    solver = GradientDescent(alpha, 4, LangevinNoise(alpha, temperature), lam=lam)
+    learner = MetaLearner(Model(linear([0.9]), half_squared_error), solver, PathwiseGradient(last=2))
     got = seeded(learner, Quadratics([a], [c]).all())[0].item()
     torch.manual_seed(0)
     phi = theta = torch.tensor(0.9, dtype=torch.float64)
@@ -38,19 +38,22 @@ def test_pathwise_is_the_recursion_for_the_jacobian():
 
 
 def test_pathwise_averages_what_there_is():
-    learner, exact = sine_learner(Pathwise(9), temperature=0.0), sine_learner(Exact(), temperature=0.0)
+    learner, exact = sine_learner(PathwiseGradient(9), temperature=0.0), sine_learner(Exact(), temperature=0.0)
     tasks = sine_tasks()
     each = []
     for steps in (1, 2, 3):
         exact.solver.steps = steps
         each.append(exact.meta_gradient(tasks))
-    assert gap(learner.meta_gradient(tasks), [torch.stack(parts).mean(0) for parts in zip(*each, strict=True)]) < 1e-14
+    assert (
+        distance(learner.meta_gradient(tasks), [torch.stack(parts).mean(0) for parts in zip(*each, strict=True)])
+        < 1e-14
+    )
     learner.solver.steps = exact.solver.steps = 0
-    assert gap(learner.meta_gradient(tasks), exact.meta_gradient(tasks)) < 1e-14
+    assert distance(learner.meta_gradient(tasks), exact.meta_gradient(tasks)) < 1e-14
 
 
 def test_score_is_the_covariance_of_what_it_drew():
-    learner, tasks = sine_learner(Score(0.5, 0.01, paths=4)), sine_tasks()
+    learner, tasks = sine_learner(ScoreFunction(0.5, 0.01, paths=4)), sine_tasks()
     got = seeded(learner, tasks)
     torch.manual_seed(0)
     many = tasks.pick(list(range(5)) * 4)
@@ -61,11 +64,11 @@ def test_score_is_the_covariance_of_what_it_drew():
         for b in range(5):
             pair = torch.stack([losses[b::5], *phi[b::5].flatten(1).T.detach()])
             expected += 0.5 / 0.01 * torch.cov(pair)[0, 1:].view_as(g) / 5
-        assert gap([g], [expected]) < 1e-10
+        assert distance([g], [expected]) < 1e-10
 
 
 def test_testing_is_without_noise_and_noise_differs_between_tasks():
-    learner = sine_learner(Pathwise(), temperature=0.1)
+    learner = sine_learner(PathwiseGradient(), temperature=0.1)
     tasks = sine_tasks().pick([0, 0])
     still = learner.adapt(tasks.support).phi[0]
     assert torch.equal(still[0], still[1])
@@ -74,7 +77,7 @@ def test_testing_is_without_noise_and_noise_differs_between_tasks():
 
 
 def test_langevin_leaves_alone_what_does_not_adapt():
-    noise = Langevin(0.1, 1.0)
+    noise = LangevinNoise(0.1, 1.0)
     kept = noise([None, torch.zeros(2, 3)], None)
     assert kept[0] is None
     assert kept[1].abs().sum() > 0
@@ -106,7 +109,7 @@ def test_evograd_needs_a_pull():
 
 def test_evolution_follows_any_inner_loop():
     """The differences of the loss itself, pair by pair, with the directions that it drew."""
-    learner, tasks = sine_learner(Evolution(3, 0.1), temperature=0.0), sine_tasks()
+    learner, tasks = sine_learner(EvolutionStrategies(3, 0.1), temperature=0.0), sine_tasks()
     got = seeded(learner, tasks)
     torch.manual_seed(0)
     theta = learner.model.theta
@@ -116,7 +119,7 @@ def test_evolution_follows_any_inner_loop():
         for k in range(3):
             ends = [loss_at(learner, tasks.pick([b]), sign * 0.1 * e[b, :, k]) for sign in (1, -1)]
             expected += (ends[0] - ends[1]) / 0.2 / 3 * e[b, :, k] / 5
-    assert gap([torch.cat([g.flatten() for g in got])], [expected]) < 1e-10
+    assert distance([torch.cat([g.flatten() for g in got])], [expected]) < 1e-10
 
 
 def loss_at(learner, task, shift):
@@ -128,7 +131,7 @@ def loss_at(learner, task, shift):
 
 def test_orthogonal_directions_are_orthogonal_and_as_long_as_gaussian_ones():
     model = sine_model()
-    evolution = Evolution(4, 0.1, orthogonal=True)
+    evolution = EvolutionStrategies(4, 0.1, orthogonal=True)
     theta = tuple(t.expand(8, *t.shape) for t in model.theta)
     e = torch.cat([part.flatten(2) for part in evolution._directions(theta, 3)], 2)
     total = e.shape[2]
@@ -138,15 +141,15 @@ def test_orthogonal_directions_are_orthogonal_and_as_long_as_gaussian_ones():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Langevin(0.0, 1.0), "alpha: expected"),
-        (lambda: Langevin(0.1, -1.0), "temperature: expected"),
-        (lambda: Pathwise(0), "last: expected"),
-        (lambda: Score(1.0, 1.0, 1), "paths: expected"),
-        (lambda: Score(0.0, 1.0, 2), "lam, temperature: expected"),
+        (lambda: LangevinNoise(0.0, 1.0), "alpha: expected"),
+        (lambda: LangevinNoise(0.1, -1.0), "temperature: expected"),
+        (lambda: PathwiseGradient(0), "last: expected"),
+        (lambda: ScoreFunction(1.0, 1.0, 1), "paths: expected"),
+        (lambda: ScoreFunction(0.0, 1.0, 2), "lam, temperature: expected"),
         (lambda: EvoGrad(1), "candidates: expected"),
         (lambda: EvoGrad(sigma=0.0), "sigma, temperature: expected"),
-        (lambda: Evolution(0, 0.1), "pairs: expected"),
-        (lambda: Evolution(1, 0.0), "sigma: expected"),
+        (lambda: EvolutionStrategies(0, 0.1), "pairs: expected"),
+        (lambda: EvolutionStrategies(1, 0.0), "sigma: expected"),
     ],
 )
 def test_errors(build, message):
@@ -156,7 +159,9 @@ def test_errors(build, message):
 
 def test_there_are_only_so_many_orthogonal_directions():
     learner = MetaLearner(
-        Model(linear([0.9, 1.0]), half_squared_error), GradientDescent(0.1, 1), Evolution(3, 0.1, orthogonal=True)
+        Model(linear([0.9, 1.0]), half_squared_error),
+        GradientDescent(0.1, 1),
+        EvolutionStrategies(3, 0.1, orthogonal=True),
     )
     with pytest.raises(ValueError, match="at most the 2 weights"):
         learner(Quadratics(torch.eye(2)[None], torch.ones(1, 2)).all())

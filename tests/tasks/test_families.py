@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamlbook import Sinusoids
-from mamlbook.tasks import Drifting, Fixed, Lines, Mixture, Quadratics, Signs, SquareWaves
+from mamlbook.tasks import DriftingTasks, FixedTasks, Lines, Mixture, Quadratics, Signs, SquareWaves
 
 FAMILIES = [Sinusoids, Lines, SquareWaves]
 
@@ -113,7 +113,7 @@ def test_bad_shares(parts, shares):
 
 
 def test_a_mixture_refuses_finite_collections_and_different_shapes():
-    four = Fixed(Sinusoids().draw(4, generator()))
+    four = FixedTasks(Sinusoids().draw(4, generator()))
     for finite in (four, Quadratics([1.0, 2.0], [0.0, 1.0])):
         with pytest.raises(ValueError, match=r"never run out of tasks, got .*a finite collection"):
             Mixture([finite]).draw(2, generator())
@@ -122,7 +122,7 @@ def test_a_mixture_refuses_finite_collections_and_different_shapes():
 
 
 def test_every_draw_of_drifting_tasks_is_one_step_on():
-    tasks = Drifting(lambda t: Lines(slope=(t, t), intercept=(0, 0)))
+    tasks = DriftingTasks(lambda t: Lines(slope=(t, t), intercept=(0, 0)))
     assert tasks.now == Lines(slope=(0, 0), intercept=(0, 0))
     for step in (1, 2, 3):
         support = tasks.draw(2, generator()).support

@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 import torch
 
-from mamlbook.tasks.glyphs import TEST_SCRIPTS, TRAINING_SCRIPTS, glyph_split, glyphs
+from mamlbook.tasks.glyph_pool import TEST_SCRIPTS, TRAINING_SCRIPTS, glyph_split, glyphs
 from mamlbook.tasks.images import Episodes
 
-# Not `import mamlbook.tasks.glyphs`: in the package that name is the function.
-MODULE = importlib.import_module("mamlbook.tasks.glyphs")
+# Not `import mamlbook.tasks.glyph_pool`: in the package that name is the function.
+MODULE = importlib.import_module("mamlbook.tasks.glyph_pool")
 
 
 @pytest.fixture(scope="module")

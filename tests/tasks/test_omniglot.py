@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 from mamlbook.tasks import Episodes, omniglot_zip
-from mamlbook.tasks.omniglot import background, evaluation, omniglot, paper_split
+from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
 
-# Not `import mamlbook.tasks.omniglot`: in the package that name is the function.
-MODULE = importlib.import_module("mamlbook.tasks.omniglot")
+# Not `import mamlbook.tasks.omniglot_pool`: in the package that name is the function.
+MODULE = importlib.import_module("mamlbook.tasks.omniglot_pool")
 BACKGROUND, EVALUATION = "images_background.zip", "images_evaluation.zip"
 ALPHABETS = {BACKGROUND: {"Greek": 3, "Latin": 2}, EVALUATION: {"Tengwar": 2}}
 """A miniature with the layout of the real zips."""

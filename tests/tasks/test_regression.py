@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mamlbook import Model, Sinusoids, linear
-from mamlbook.tasks.quadratic import ClosedForm, LinearRegression, Quadratics, half_squared_error
+from mamlbook.algorithms.linear_model import ClosedForm
+from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
 
 
 def generator(seed=0):

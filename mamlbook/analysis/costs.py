@@ -1,0 +1,142 @@
+"""What one meta-gradient costs, counted and not timed: arithmetic, and the memory that its graph holds."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from mamlbook.learner import MetaLearner
+from mamlbook.tasks.base import Tasks
+
+
+class Cost(NamedTuple):
+    """Floating-point operations of the matrix products and convolutions, and bytes held when differentiation begins."""
+
+    operations: int
+    held: int
+
+
+def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
+    """Count one meta-gradient on these tasks.
+
+    The bytes are those that the graph holds for the outer ``backward()``, the weights and the examples themselves left
+    out. Both numbers are exact, and the same on every machine that chooses the same kernels.
+    """
+    with OperationCounter() as counted:
+        with SavedTensors() as graphs:
+            surrogate, _ = learner(tasks)
+        # What an inner step saved for itself alone is gone by now.
+        held = graphs.bytes(*learner.model.theta, *tasks.support, *tasks.query)
+        torch.autograd.grad(surrogate, learner.model.theta, materialize_grads=True)
+    return Cost(counted.total, held)
+
+
+def peak(learner: MetaLearner, tasks: Tasks) -> int:
+    """The bytes alive at the fullest moment of one meta-gradient, the weights and the examples themselves left out.
+
+    Unlike ``Cost.held`` this counts what is kept without a graph as well, and what one inner step needs for a while.
+    """
+    with _Alive(_storage(t) for t in (*learner.model.theta, *tasks.support, *tasks.query)) as alive:
+        learner.meta_gradient(tasks)
+    return alive.peak
+
+
+class _Alive(TorchDispatchMode):
+    """Follows the memory of every tensor that is made inside it, until nobody holds it."""
+
+    def __init__(self, known: Iterable[int]) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.seen: dict[int, object] = dict.fromkeys(known)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and _storage(tensor) not in self.seen:
+                self._follow(tensor.untyped_storage())
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        where, size = storage.data_ptr(), storage.nbytes()
+
+        def gone(_: object) -> None:
+            del self.seen[where]
+            self.now -= size
+
+        if size:
+            self.seen[where] = weakref.ref(storage, gone)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+
+
+class SavedTensors(torch.autograd.graph.saved_tensors_hooks):
+    """Follow what the graphs that are made inside hold, for as long as they hold it.
+
+    >>> x = torch.ones(10, requires_grad=True)
+    >>> with holding() as graphs:
+    ...     y = x.exp().sum()
+    >>> graphs.bytes()
+    40
+    >>> del y
+    >>> graphs.bytes()
+    0
+    """
+
+    def __init__(self) -> None:
+        self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
+        super().__init__(self._pack, lambda holder: holder.tensor)
+
+    def __enter__(self) -> SavedTensors:
+        super().__enter__()
+        return self
+
+    def _pack(self, tensor: Tensor) -> _Holder:
+        # An output that kept its own graph would be a ring, and never be let go.
+        holder = _Holder(tensor.detach())
+        self._holders.add(holder)
+        return holder
+
+    def bytes(self, *known: Tensor) -> int:
+        """The bytes that are held now, those of ``known`` tensors left out."""
+        held = {_storage(h.tensor): h.tensor.untyped_storage().nbytes() for h in self._holders}
+        return sum(size for storage, size in held.items() if storage not in set(map(_storage, known)))
+
+
+class _Holder:
+    """A saved tensor, alive as long as the graph needs it."""
+
+    def __init__(self, tensor: Tensor):
+        self.tensor = tensor
+
+
+class OperationCounter(TorchDispatchMode):
+    """Add up, in ``total``, the operations of everything that runs inside, by PyTorch's own formulas.
+
+    >>> with operations() as counted:
+    ...     _ = torch.ones(2, 3) @ torch.ones(3, 5)
+    >>> counted.total
+    60
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        formula = flop_registry.get(function._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **kwargs, out_val=result)
+        return result
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

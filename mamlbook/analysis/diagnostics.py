@@ -1,0 +1,121 @@
+"""What a start looks like from the inside: the curvature of its tasks, and how far their gradients agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mamlbook.learner import MetaLearner
+from mamlbook.meta_batch import MetaBatch
+from mamlbook.model import Model
+from mamlbook.numerics import Params, as_leaves, dot, expand_over_tasks
+from mamlbook.tasks.base import Data, Tasks
+
+
+def task_gradients(model: Model, data: Data) -> Params:
+    """The gradient of each task's loss at theta, grad L_b(theta): a tuple of (B, \\*shape)."""
+    gradients, _ = _gradients(model, data, differentiable=False)
+    return gradients
+
+
+def meta_gradients(learner: MetaLearner, tasks: Tasks, *, seed: int = 0) -> Tensor:
+    """Each task's own meta-gradient, as it enters the learner's weighting: a row for each task, (B, P).
+
+    What is random in it is drawn from ``seed``, and the global generators are left as they were.
+    """
+    batch = MetaBatch.of(learner.model, learner.solver, tasks)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        gradients = batch.gradients(learner.metagradient(batch))
+    return torch.cat([g.flatten(1) for g in gradients], 1)
+
+
+def alignment(gradients: Sequence[Tensor]) -> Tensor:
+    """How far the tasks pull the same way, from 0 (they cancel) to 1 (they are all alike): a scalar.
+
+    rho = ||mean_b g_b||^2 / mean_b ||g_b||^2.
+
+    Shapes: ``gradients`` is a tuple of (B, \\*shape). Among B unrelated directions rho is 1/B and not 0.
+    """
+    mean = [g.mean(0, keepdim=True) for g in gradients]
+    return dot(mean, mean)[0] / dot(gradients, gradients).mean()
+
+
+def agreement(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
+    """How far two gradients of the same task pull the same way, over all tasks, from -1 to 1: a scalar.
+
+    a = mean_b <u_b, v_b> / mean_b (||u_b||^2 + ||v_b||^2) / 2.
+
+    With the gradients of two independent samples of each task, the numerator estimates mean_b ||grad L_b||^2, and
+    1 - a is the share of a gradient's squared length that is noise of sampling.
+
+    Shapes: both are tuples of (B, \\*shape).
+    """
+    return 2 * dot(one, other).mean() / (dot(one, one) + dot(other, other)).mean()
+
+
+def largest_curvature(model: Model, data: Data, *, iterations: int = 100, seed: int = 0) -> Tensor:
+    """The largest eigenvalue, by size, of the Hessian of each task's loss at theta, with its sign: (B,).
+
+    lambda = v^T H v  after ``iterations`` of  v <- H v / ||H v||. Steps of size alpha along v diverge where
+    alpha lambda > 2.
+
+    Raises:
+        ValueError: ``iterations`` below 1.
+    """
+    if iterations < 1:
+        raise ValueError(f"iterations: expected at least 1, got {iterations}")
+    gradients, phi = _gradients(model, data, differentiable=True)
+    generator = torch.Generator().manual_seed(seed)
+    v = tuple(torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device) for p in phi)
+    for _ in range(iterations):
+        v = _unit(v)
+        turned = torch.autograd.grad(gradients, phi, v, retain_graph=True, materialize_grads=True)
+        eigenvalue, v = dot(v, turned), turned
+    return eigenvalue
+
+
+def hessian_product(model: Model, data: Data, v: Params) -> Params:
+    """H_b v_b, the Hessian of each task's loss at theta times that task's own vector.
+
+    H v = grad <g(phi), v>  with v held constant, so no matrix is formed.
+
+    Shapes: ``v`` and the result are tuples of (B, \\*shape).
+    """
+    gradients, phi = _gradients(model, data, differentiable=True)
+    return torch.autograd.grad(gradients, phi, v, materialize_grads=True)
+
+
+def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
+    """G_b v_b, the part of H_b v_b that is left when the network is taken for linear in its weights.
+
+    H = J^T l'' J + sum_o l'_o grad^2 f_o,  and  G = J^T l'' J  with J = d f / d theta and l the loss of the outputs f.
+    The rest, H - G, is the curvature of the network itself.
+
+    Shapes: ``v`` and the result are tuples of (B, \\*shape).
+    """
+    phi = as_leaves(expand_over_tasks(model.theta, len(data.x)))
+    outputs = model(phi, data.x)
+    # J^T u is linear in u, so its own gradient along v is J v: two backward passes instead of a forward one.
+    u = torch.zeros_like(outputs, requires_grad=True)
+    (turned,) = torch.autograd.grad(torch.autograd.grad(outputs, phi, u, create_graph=True), u, v)
+    free = outputs.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(model.losses(free, data.y).sum(), free, create_graph=True)
+    (weighted,) = torch.autograd.grad(slope, free, turned)
+    return torch.autograd.grad(outputs, phi, weighted, materialize_grads=True)
+
+
+def _gradients(model: Model, data: Data, *, differentiable: bool) -> tuple[Params, Params]:
+    phi = as_leaves(expand_over_tasks(model.theta, len(data.x)))
+    # The sum over tasks gives each task its own gradient: L_b depends on phi_b alone.
+    loss = model.losses(model(phi, data.x), data.y).sum()
+    return torch.autograd.grad(loss, phi, create_graph=differentiable, materialize_grads=True), phi
+
+
+def _unit(v: Params) -> Params:
+    length = dot(v, v).sqrt()
+    # A task without curvature keeps the zero vector instead of turning into nan.
+    length = torch.where(length > 0, length, torch.ones_like(length))
+    return tuple(part / length.view(-1, *[1] * (part.ndim - 1)) for part in v)

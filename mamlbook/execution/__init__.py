@@ -1,0 +1,1 @@
+"""The same numbers faster: compiled, traced, with merged products, in several processes."""

@@ -1,0 +1,168 @@
+"""Functions of a module's weights, traced once and compiled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+from torch.func import functional_call
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.passes.fake_tensor_prop import FakeTensorProp
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+
+from mamlbook.execution.merged_products import merge_products
+
+
+class NotTraceable(TypeError):
+    """The function reads a tensor's value back into Python, so that one trace of it does not stand for all."""
+
+
+class _Code(NamedTuple):
+    """What came out of the compiler, and the form that its outputs are to be given."""
+
+    function: Callable
+    spec: TreeSpec
+
+
+class Tracer:
+    """A runner of pieces that traces each with ``make_fx``, ``higher`` included, and compiles it by inductor.
+
+    One trace is one straight line of tensor operations: no Python is left in it, and no optimiser. The weights and
+    buffers of ``module`` are inputs of the trace; what its parts stage for ``advance()`` (an attribute ``staged``) is
+    an output. A new trace is made when shapes change, when the module goes to training or testing, or when a part says
+    by another ``phase`` that Python would go another way. Whatever else the module holds, such as its numbers of
+    steps, is taken for constant.
+
+    Random draws are those of the uncompiled function. On a GPU the kernels are replayed as one graph.
+    """
+
+    def __init__(self, module: nn.Module, announce: Callable[[str], None] | None = None):
+        self.module = module
+        self.announce = announce
+        self.seconds = 0.0
+        """The time spent on tracing and compiling so far."""
+        self._parts = list(module.modules())
+        self._stages = [part for part in self._parts if hasattr(part, "staged")]
+        self._phases = [part for part in self._parts if hasattr(part, "phase")]
+        named = dict(module.named_parameters()) | dict(module.named_buffers())
+        self._names = tuple(named)
+        self._places = [_place(module, name) for name in named]
+        self._codes: dict[tuple, _Code] = {}
+
+    def run(self, name: str, function: Callable, *inputs: Any) -> Any:
+        """``function(*inputs)``, whose tensors may be nested in tuples, lists and dictionaries.
+
+        Raises:
+            NotTraceable: the function asks for a tensor's value.
+            RuntimeError: there is no C++ compiler that inductor could use.
+        """
+        leaves, spec = tree_flatten(inputs)
+        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        others = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))
+        tensors = [place[key] for place, key in self._places] + tensors
+        key = (name, spec, others, *map(_form, tensors), *self._mode())
+        code = self._codes.get(key)
+        with torch.no_grad():
+            if code is None:
+                code = self._codes[key] = self._make(name, function, leaves, spec, tensors)
+            outputs = code.function(*tensors)
+        if tensors[0].is_cuda:
+            outputs = [output.clone() for output in outputs]  # the graph's own memory is written again next time
+        result, staged = tree_unflatten(outputs, code.spec)
+        for part, value in zip(self._stages, staged, strict=True):
+            part.staged = value
+        return result
+
+    def _mode(self) -> tuple:
+        return (*(part.training for part in self._parts), *(part.phase for part in self._phases))
+
+    def _make(self, name: str, function: Callable, leaves: list, spec: TreeSpec, tensors: list[Tensor]) -> _Code:
+        if self.announce is not None:
+            self.announce(f"tracing and compiling the {name}")
+        begun = time.perf_counter()
+        graph, form = self._trace(function, leaves, spec, tensors)
+        code = _Code(_compiled(graph, tensors), form)
+        self.seconds += time.perf_counter() - begun
+        return code
+
+    def _trace(self, function: Callable, leaves: list, spec: TreeSpec, tensors: list[Tensor]):
+        holder, form = _Holder(self.module, function), []
+        learned = {name for name, p in self.module.named_parameters() if p.requires_grad}
+
+        def flat(*tensors: Tensor) -> list[Tensor]:
+            values = dict(zip(self._names, tensors, strict=False))
+            state = {f"module.{n}": t.detach().requires_grad_() if n in learned else t for n, t in values.items()}
+            given = iter(tensors[len(values) :])
+            inputs = tree_unflatten([next(given) if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
+            with torch.enable_grad():
+                result = functional_call(holder, state, inputs)
+            outputs, shape = tree_flatten((result, [part.staged for part in self._stages]))
+            form.append(shape)
+            return outputs
+
+        devices = [t.device for t in tensors[:1] if t.is_cuda]
+        with torch.random.fork_rng(devices):  # what is drawn while tracing is nobody's draw
+            try:
+                return make_fx(flat)(*tensors), form[0]
+            except RuntimeError as error:
+                if "tracing tensor" not in str(error) and "data-dependent" not in str(error):
+                    raise
+                raise NotTraceable(
+                    "compiled: expected a meta-step that is the same tensor operations whatever the numbers are, but "
+                    f"it reads a value back into Python ({str(error).splitlines()[0]}); choose with torch.where "
+                    "instead, or leave compiled=False"
+                ) from error
+
+
+class _Holder(nn.Module):
+    """A function of a module's weights in the form of a module, so that the weights can be exchanged for a call."""
+
+    def __init__(self, module: nn.Module, function: Callable):
+        super().__init__()
+        self.module, self.function = module, function
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs)
+
+
+def _compiled(graph: fx.GraphModule, tensors: list[Tensor]) -> Callable:
+    # Importing the compiler takes seconds, which only those should wait who use it.
+    from torch._inductor import config
+    from torch._inductor.compile_fx import compile_fx
+
+    constants = [t.detach() for t in tensors]
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    FakeTensorProp(graph).propagate(*constants)
+    merge_products(graph)
+    graph.graph.set_codegen(fx.graph.CodeGen())
+    graph.recompile()
+    options = {
+        "fallback_random": True,  # the draws of the uncompiled function
+        "layout_optimization": False,  # channels last costs more than it gains on images this small
+        "triton.cudagraphs": True,
+    }
+    try:
+        with config.patch(options):
+            return compile_fx(graph, constants)
+    except Exception as error:
+        if "CxxCompiler" not in f"{type(error).__name__} {error}":
+            raise
+        raise RuntimeError(
+            "compiled: expected a C++ compiler, such as g++, which PyTorch's compiler needs, and found none; "
+            "install one, or leave compiled=False"
+        ) from error
+
+
+def _place(module: nn.Module, name: str) -> tuple[dict, str]:
+    """The dictionary in which a weight or buffer of that name stands, and its key there."""
+    owner, _, last = name.rpartition(".")
+    part = module.get_submodule(owner)
+    return (part._parameters if last in part._parameters else part._buffers), last
+
+
+def _form(tensor: Tensor) -> tuple:
+    return tensor.shape, tensor.stride(), tensor.dtype, tensor.device

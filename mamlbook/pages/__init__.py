@@ -1,0 +1,1 @@
+"""What the book's pages need and the core never imports: claims, sources, stored results and figures."""

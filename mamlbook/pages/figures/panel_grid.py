@@ -1,0 +1,58 @@
+"""Curves over one quantity, in panels side by side: what a knob, a rate or the length of training does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from mamlbook.evaluation import confidence
+from mamlbook.pages.figures.styling import NAMES, drawing, line
+
+
+def panels(
+    x: Sequence[float] | Tensor,
+    values: Mapping[str, Mapping[str, Tensor]],
+    xlabel: str,
+    ylabel: str = "",
+    *,
+    labels: Mapping[str, str] = NAMES,
+    xscale: str = "linear",
+    yscale: Sequence[str] | str = "linear",
+    markers: bool = True,
+) -> Figure:
+    """A panel for each title, a line in it for each role, with the 95 % interval over seeds as a band.
+
+    ``labels`` names the roles, which are keys of ``figures.style.COLOURS``; the scales are those of matplotlib, and
+    ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves.
+
+    Shapes: ``x`` is (n,), every value (seeds, n), or (n,) for a line without a band.
+
+    Raises:
+        ValueError: a value has not one number for each x, or the scales are not one for each panel.
+    """
+    scales = [yscale] * len(values) if isinstance(yscale, str) else list(yscale)
+    if len(scales) != len(values):
+        raise ValueError(f"yscale: expected one scale for each of {len(values)} panels, got {len(scales)}")
+    wrong = [tuple(v.shape) for table in values.values() for v in table.values() if v.shape[-1] != len(x)]
+    if wrong:
+        raise ValueError(
+            f"values: expected {len(x)} numbers along the last axis, as many as x has, got shape {wrong[0]}"
+        )
+    place = torch.as_tensor(x)
+    with drawing(6.6, 3.4, columns=len(values), squeeze=False) as (fig, axes):
+        for axis, (title, table), scale in zip(axes[0], values.items(), scales, strict=True):
+            for role, numbers in table.items():
+                mean, half = confidence(numbers) if numbers.ndim == 2 else (numbers, torch.zeros_like(numbers))
+                look = line(role, markers=markers)
+                axis.plot(place, mean, label=labels[role], **look)
+                axis.fill_between(place, mean - half, mean + half, color=look["color"], alpha=0.18, linewidth=0)
+            axis.set(title=title, xlabel=xlabel, yscale=scale)
+            # Where zero has a place on a logarithmic axis, it is one step before the smallest number.
+            axis.set_xscale(xscale, **({"linthresh": place[place > 0].min().item()} if xscale == "symlog" else {}))
+        axes[0, 0].set_ylabel(ylabel)
+        if max(map(len, values.values())) > 1:
+            axes[0, 0].legend()
+    return fig

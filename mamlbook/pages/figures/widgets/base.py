@@ -1,0 +1,131 @@
+"""One interactive figure: data from Python, a script of its own, the common toolkit and a still picture, as one HTML.
+
+A figure of kind ``k`` is the file ``k.js`` beside this one, and ``k.css`` if it needs rules of its own. Its output
+carries everything it needs, so it works in a page of the book, in a notebook and in an output frame alike. The same
+arguments always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import Any
+from urllib.parse import quote
+
+from mamlbook.pages.figures.styling import COLOURS, DARK_COLOURS, DASHES, MARKERS
+
+# The dark theme beyond the colours of the roles; kit.css has the light one.
+DARK_SURFACES = {
+    "surface": "var(--pst-color-background, #121212)",
+    "text": "var(--pst-color-text-base, #e6e9ed)",
+    "muted": "var(--pst-color-text-muted, #a9b1bb)",
+    "line": "#434a53",
+    "grid": "#2b3138",
+    "control": "#262c33",
+    "hover": "#343b44",
+    "accent": DARK_COLOURS["maml"],
+}
+
+# Where a page says that it is dark: the book's theme, Colab, Jupyter, VS Code.
+DARK_PAGES = [
+    'html[data-theme="dark"]',
+    'html[theme="dark"]',
+    'body[data-jp-theme-light="false"]',
+    "body.vscode-dark",
+]
+# A page that says nothing follows the reader's system.
+SILENT_PAGE = "html:not([data-theme]):not([theme]) body:not([data-jp-theme-light]):not([class*=vscode])"
+
+SHARED = ("kit.js", "network.js")  # scripts that are no figure
+INCLUDE = "// include "
+
+NOTE = "In a browser that runs scripts this figure is interactive."
+
+
+@dataclass(frozen=True)
+class Widget:
+    """An interactive figure as a notebook shows it: ``html`` is all of it, ``title`` its name in plain text."""
+
+    title: str
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return f"Interactive figure: {self.title}"
+
+
+def widget(kind: str, data: dict[str, Any], *, title: str, alt: str, fallback: str, caption: str = "") -> Widget:
+    """An interactive figure of a kind, from JSON data, with a still SVG for readers without scripts and for print.
+
+    ``data`` is handed over with as many digits as a float64 needs; ``alt`` describes the still picture in words.
+
+    Raises:
+        ValueError: there is no figure of this kind, or ``data`` holds a number that JSON has no word for.
+    """
+    if kind not in kinds():
+        raise ValueError(f"kind: expected one of {', '.join(kinds())}, got {kind}")
+    looks = {role: {"dash": DASHES[role], "marker": MARKERS[role]} for role in COLOURS}
+    try:
+        payload = json.dumps({**data, "looks": looks}, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"data: expected finite numbers, got nan or infinity in a figure of kind {kind}") from error
+    name = hashlib.sha256("\0".join([kind, payload, title, alt, caption]).encode()).hexdigest()[:10]
+    picture = f"data:image/svg+xml,{quote(fallback, safe=_PLAIN)}"
+    parts = [
+        f'<figure class="mamlbook-figure" id="mamlbook-{kind}-{name}" data-kind="{kind}">',
+        f"<style>{css(kind)}</style>",
+        f'<p class="mb-title">{escape(title)}</p>',
+        '<div class="mb-live"></div>',
+        f'<img class="mb-fallback" alt="{escape(alt)}" src="{picture}">',
+        f'<figcaption><p>{escape(caption)}</p><p class="mb-note">{NOTE}</p></figcaption>'
+        if caption
+        else f'<figcaption class="mb-only-note"><p class="mb-note">{NOTE}</p></figcaption>',
+        # A tag inside the data would end the script.
+        f'<script type="application/json">{payload.replace("<", chr(92) + "u003c")}</script>',
+        f"<script>{script('kit')}</script>",
+        f"<script>{script(kind)}\nwindow.mamlbook.kit.mountAll();</script>",
+        "</figure>",
+    ]
+    return Widget(title, "\n".join(parts))
+
+
+# Characters that a data address inside double quotes may hold as they are.
+_PLAIN = " !$&'()*+,-./:;=?@_~<>"
+
+
+@cache
+def kinds() -> tuple[str, ...]:
+    """The kinds of figures: the scripts in this folder, those that figures share apart."""
+    names = (file.name for file in files(__package__).iterdir())
+    return tuple(sorted(name[:-3] for name in names if name.endswith(".js") and name not in SHARED))
+
+
+@cache
+def script(name: str) -> str:
+    """A script of this folder without the comments and indents that only its readers need.
+
+    A line ``// include NAME`` becomes the script of that name, which shares the scope around it.
+    """
+    lines = (line.strip() for line in (files(__package__) / f"{name}.js").read_text("utf-8").splitlines())
+    taken = (script(line.removeprefix(INCLUDE)) if line.startswith(INCLUDE) else line for line in lines)
+    return "\n".join(line for line in taken if line and not line.startswith("//"))
+
+
+@cache
+def css(kind: str) -> str:
+    """The style sheet, with the colours of the roles for the light and the dark theme, and what a kind adds."""
+    sheets = (files(__package__) / name for name in ("kit.css", f"{kind}.css"))
+    lines = (line.strip() for sheet in sheets if sheet.is_file() for line in sheet.read_text("utf-8").splitlines())
+    common = "\n".join(line for line in lines if line and not line.startswith("/*"))
+    light = "".join(f"--mb-{role}:{colour};" for role, colour in COLOURS.items())
+    dark = "".join(f"--mb-{name}:{value};" for name, value in {**DARK_COLOURS, **DARK_SURFACES}.items())
+    dark += "color-scheme:dark;"
+    told = ",".join(f"{page} .mamlbook-figure" for page in DARK_PAGES)
+    silent = f"@media (prefers-color-scheme:dark){{{SILENT_PAGE} .mamlbook-figure{{{dark}}}}}"
+    return f".mamlbook-figure{{{light}}}\n{common}\n{told}{{{dark}}}\n{silent}"

@@ -1,0 +1,89 @@
+"""The figure of a kink: a loss that is continuous, a MAML objective that jumps, and two ways to ask for its slope."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mamlbook.pages.figures.widgets.base import Widget, widget
+from mamlbook.pages.figures.widgets.still import LEFT, RIGHT, WIDTH, Panel, still_picture
+
+LOW, HIGH = -0.6, 1.6
+
+
+def kink_figure(
+    alpha: float = 0.5,
+    w: float = 0.4,
+    *,
+    title: str = "A kink in the loss is a jump in the MAML objective",
+    caption: str | None = None,
+) -> Widget:
+    """The figure in which one weight w of the model relu(w) x learns from one example x = y = 1.
+
+    The loss L(w) = (relu(w) - 1)^2 / 2 has a kink at 0. One step of size ``alpha`` leads from w to
+    w' = w - alpha L'(w), and the MAML objective F(w) = L(w') jumps at 0 from 1/2 to (1 - alpha)^2 / 2, because below 0
+    the step goes nowhere. Differentiation at w does not see the jump; a finite difference across 0 does.
+
+    Raises:
+        ValueError: ``alpha`` outside [0, 1], or ``w`` outside [-0.6, 1.6].
+    """
+    for name, value, low, high in [("alpha", alpha, 0, 1), ("w", w, LOW, HIGH)]:
+        if not low <= value <= high:
+            raise ValueError(f"{name}: expected {low:g} to {high:g}, got {value}")
+    first = {"alpha": float(alpha), "w": float(w), "h": 0.1}
+    alt = (
+        "Over the weight w, the loss L stays at 1/2 up to w = 0 and falls from there to 0 at w = 1, without a jump. "
+        f"The MAML objective F is 1/2 up to w = 0 and starts again at {(1 - alpha) ** 2 / 2:.3g} beyond it. "
+        f"At w = {w:g}, the tangent of F and a secant."
+    )
+    if caption is None:
+        caption = (
+            "The model relu(w) x with one example x = y = 1 has the loss L(w) = (relu(w) − 1)² / 2, continuous with a "
+            "kink at 0. The step w′ = w − αL′(w) moves only a w above 0, so F(w) = L(w′) jumps there from 1/2 to "
+            "(1 − α)² / 2."
+        )
+    data = {"first": first, "range": [LOW, HIGH]}
+    return widget("kink", data, title=title, alt=alt, fallback=_still(first), caption=caption)
+
+
+def _loss(w: float) -> float:
+    return (max(w, 0.0) - 1) ** 2 / 2
+
+
+def _objective(alpha: float, w: float) -> float:
+    return _loss(w - alpha * (w - 1) if w > 0 else w)
+
+
+def _still(first: dict[str, Any]) -> str:
+    """The first picture."""
+    alpha, w, h = first["alpha"], first["w"], first["h"]
+    ticks = (-0.5, 0, 0.5, 1, 1.5)
+    panel = Panel((LOW, HIGH), (0, 0.6), ticks, (0, 0.1, 0.2, 0.3, 0.4, 0.5), "loss and objective", 300)
+    # The open circle where F starts again; F itself begins at the circle's edge.
+    radius = 5.5 * (HIGH - LOW) / (WIDTH - LEFT - RIGHT)
+    ratio = 5.5 * 0.6 / (panel.height - 48) / radius
+    turns = [math.tau * (number + 0.3) / 24 for number in range(25)]  # off the axes, where pixels would be ties
+    above = [radius + (HIGH - radius) * number / 80 for number in range(81)]
+    again = (1 - alpha) ** 2 / 2
+    slope = (1 - alpha) ** 2 * (w - 1) if w > 0 else 0.0
+    ends = [w - h, w + h]
+    heights = [_objective(alpha, end) for end in ends]
+    xs = [LOW + (HIGH - LOW) * number / 110 for number in range(111)]
+    panel.curves.extend(
+        [
+            ("maml", [LOW, 0], [0.5, 0.5]),
+            ("maml", above, [_objective(alpha, x) for x in above]),
+            ("joint", xs, [_loss(x) for x in xs]),
+            ("theta", [w, w], list(panel.y_domain)),
+            ("task1", [w - 0.3, w + 0.3], [_objective(alpha, w) + slope * by for by in (-0.3, 0.3)]),
+            ("task2", ends, heights),
+        ]
+    )
+    panel.points.append(("maml", 0, 0.5))
+    if again < 0.5:
+        ring = [radius * math.cos(turn) for turn in turns], [again + ratio * radius * math.sin(turn) for turn in turns]
+        panel.curves.append(("maml", *ring))
+    panel.points.extend(("task2", end, height) for end, height in zip(ends, heights, strict=True))
+    panel.points.append(("task1", w, _objective(alpha, w)))
+    names = {"joint": "loss L", "maml": "MAML objective F", "task1": "tangent", "task2": "secant", "theta": "weight"}
+    return still_picture([panel], names, "weight w")

@@ -1,0 +1,29 @@
+"""Curves in panels: what is drawn is what was given, and wrong shapes are named."""
+
+import pytest
+import torch
+
+from mamlbook.pages import figures
+
+
+def test_a_line_for_each_role_at_the_mean_of_its_seeds():
+    rows = torch.tensor([[1.0, 2.0, 4.0], [3.0, 4.0, 8.0]])
+    fig = figures.panels([0, 1, 10], {"a": {"maml": rows, "joint": rows[0]}, "b": {"maml": rows}}, "x", xscale="symlog")
+    left, right = fig.axes
+    assert [line.get_ydata().tolist() for line in left.lines] == [[2, 3, 6], [1, 2, 4]]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["MAML", "joint training"]
+    assert [axis.get_title(loc="left") for axis in (left, right)] == ["a", "b"]
+
+
+def test_a_single_line_needs_no_legend_and_each_panel_may_have_its_scale():
+    one = {"maml": torch.tensor([1.0, 10.0])}
+    fig = figures.panels([1.0, 2.0], {"a": one, "b": one}, "x", yscale=("log", "linear"))
+    assert [axis.get_yscale() for axis in fig.axes] == ["log", "linear"]
+    assert fig.axes[0].get_legend() is None
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match=r"values: expected 2 numbers along the last axis.* got shape \(3,\)"):
+        figures.panels([1.0, 2.0], {"": {"maml": torch.ones(3)}}, "x")
+    with pytest.raises(ValueError, match="yscale: expected one scale for each of 1 panels, got 2"):
+        figures.panels([1.0], {"": {"maml": torch.ones(1)}}, "x", yscale=("log", "log"))
