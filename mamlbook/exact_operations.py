@@ -32,7 +32,9 @@ def exact_operations() -> Iterator[None]:
 class _Exchange(TorchFunctionMode):
     """Puts the exact operation in the place of the fused one as it is called."""
 
-    def __torch_function__(self, function: Callable, types: Any, args: Sequence = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, function: Callable, types: Any, args: Sequence = (), kwargs: dict | None = None
+    ) -> Any:
         return _EXACT.get(function, function)(*args, **(kwargs or {}))
 
 
@@ -109,7 +111,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """``torch.nn.functional.batch_norm``: over the examples and pixels of a channel, or by a known mean and variance."""
+    """``torch.nn.functional.batch_norm``: over examples and pixels of a channel, or by a known mean and variance."""
     if not training:
         return _by_known(input, running_mean, running_var, weight, bias, eps)
     _refuse_running(running_mean)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from mamlbook.inner.base import Adapted, Solver
-from mamlbook.meta_batch import MetaBatch
+from mamlbook.meta_batch import MetaBatch, UnequalBatches
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
 from mamlbook.numerics import Params
-from mamlbook.tasks.base import Data, Tasks, require_tasks
+from mamlbook.parts import Part
+from mamlbook.tasks.base import Data, Tasks
+from mamlbook.tasks.preparation import prepared, prepared_data
 from mamlbook.weighting import UniformWeights, Weighting
 
 
@@ -23,7 +25,19 @@ class MetaLearner(nn.Module):
 
     theta <- theta - beta sum_b w_b (d phi_b / d theta)^T grad L_b(phi_b),  phi_b = solver(theta, support_b).
 
-    Calling it on tasks gives the scalar to call ``backward()`` on, and the query losses after adaptation, (B,).
+    Calling it on tasks gives the scalar to call ``backward()`` on, and the query losses after adaptation, (B,). Tasks
+    of unequal size come as a list of ``Tasks``, one for each size (``mamlbook.tasks.batches_by_size``), and their
+    losses in the order of the list.
+
+    Raises:
+        TypeError: a factor is of another kind than its name says.
+        ValueError: a factor cannot serve this network, or this solver.
+
+    >>> from mamlbook import GradientDescent, Sinusoids, mlp
+    >>> learner = MetaLearner(Model(mlp(1, 40, 40, 1), nn.functional.mse_loss), GradientDescent(alpha=0.01, steps=1))
+    >>> surrogate, losses = learner(Sinusoids(shots=10).draw(25, torch.Generator().manual_seed(0)))
+    >>> surrogate.shape, losses.shape
+    (torch.Size([]), torch.Size([25]))
     """
 
     def __init__(
@@ -34,24 +48,45 @@ class MetaLearner(nn.Module):
         weighting: Weighting | None = None,
     ):
         super().__init__()
-        self.model = model
-        self.solver = solver
-        self.metagradient = Exact() if metagradient is None else metagradient
-        self.weighting = UniformWeights() if weighting is None else weighting
+        self.model = _of_kind("model", model, Model, "Model(net, loss)")
+        self.solver = _of_kind("solver", solver, Solver, "GradientDescent(alpha, steps)")
+        self.metagradient = _of_kind("metagradient", metagradient or Exact(), MetaGradient, "Exact()")
+        self.weighting = _of_kind("weighting", weighting or UniformWeights(), Weighting, "UniformWeights()")
+        for part in (self.solver, self.metagradient, self.weighting):
+            part.require(model, solver)
 
-    def forward(self, tasks: Tasks) -> tuple[Tensor, Tensor]:
-        require_tasks(tasks)
-        batch = MetaBatch.of(self.model, self.solver, tasks)
+    def forward(self, tasks: Tasks | Sequence[Tasks]) -> tuple[Tensor, Tensor]:
+        if not isinstance(tasks, Tasks):
+            return self._of_unequal_size(tasks)
+        batch = self._batch(tasks)
         surrogates = self.metagradient(batch)
         weights = self.weighting(surrogates, batch)
         return (weights * surrogates).sum(), surrogates.detach()
 
-    def adapt(self, support: Data, steps: int | None = None) -> Adapted:
-        """Solve new tasks from the learned start, without a graph; ``steps`` may differ from training."""
-        with self.testing():
-            return self.solver(self.model, support, unroll=0, steps=steps)
+    def _of_unequal_size(self, tasks: Sequence[Tasks]) -> tuple[Tensor, Tensor]:
+        if self.metagradient.remembers:
+            raise ValueError(
+                f"tasks: expected one batch of tasks of equal size, got a list of batches; "
+                f"{self.metagradient} remembers whole meta-batches"
+            )
+        batches = UnequalBatches([self._batch(part) for part in prepared(tasks, self.model.theta[0])])
+        surrogates = torch.cat([self.metagradient(batch) for batch in batches.parts])
+        weights = self.weighting(surrogates, batches)
+        return (weights * surrogates).sum(), surrogates.detach()
 
-    def meta_gradient(self, tasks: Tasks) -> Params:
+    def _batch(self, tasks: Tasks) -> MetaBatch:
+        return MetaBatch.of(self.model, self.solver, prepared(tasks, self.model.theta[0]))
+
+    def adapt(self, support: Data, steps: int | None = None) -> Adapted:
+        """Solve new tasks from the learned start, without a graph; ``steps`` may differ from training.
+
+        Raises:
+            TypeError, ValueError: ``support`` is no ``Data`` or pair (x, y) with the task axis first.
+        """
+        with self.testing():
+            return self.solver(self.model, prepared_data(support, self.model.theta[0]), unroll=0, steps=steps)
+
+    def meta_gradient(self, tasks: Tasks | Sequence[Tasks]) -> Params:
         """The direction that one outer step would follow, as a tuple of (\\*shape); the weights are left alone."""
         surrogate, _ = self(tasks)
         return torch.autograd.grad(surrogate, self.model.theta, materialize_grads=True)
@@ -61,7 +96,7 @@ class MetaLearner(nn.Module):
         """Everything that the outer loop learns: theta, then the weights of solver, meta-gradient and weighting."""
         return tuple(p for p in self.parameters() if p.requires_grad)
 
-    def gradients(self, tasks: Tasks) -> tuple[Params, Tensor]:
+    def gradients(self, tasks: Tasks | Sequence[Tasks]) -> tuple[Params, Tensor]:
         """The gradients of all that is ``learned``, and the query losses after adaptation, (B,)."""
         surrogate, losses = self(tasks)
         return torch.autograd.grad(surrogate, self.learned, materialize_grads=True), losses
@@ -71,16 +106,30 @@ class MetaLearner(nn.Module):
 
         Only here, and not when a meta-gradient is computed, does anything change besides the weights.
         """
-        for part in self.modules():
-            if part is not self and hasattr(part, "advance"):
-                part.advance()
+        for part in self.parts():
+            part.advance()
+
+    def parts(self) -> Iterator[Part]:
+        """The parts of the factors that may have a memory or a schedule."""
+        return (part for part in self.modules() if isinstance(part, Part))
 
     @contextmanager
     def testing(self) -> Iterator[None]:
-        """Evaluation mode for a while: what is random in training, such as dropout, is off."""
-        training = self.training
+        """Evaluation mode for a while: what is random in training, such as dropout, is off.
+
+        Afterwards every module is in the mode that it was in before.
+        """
+        modes = {module: module.training for module in self.modules()}
         self.eval()
         try:
             yield
         finally:
-            self.train(training)
+            for module, training in modes.items():
+                module.training = training
+
+
+def _of_kind(name: str, part: nn.Module, kind: type, example: str):
+    if not isinstance(part, kind):
+        got = f"the class {part.__name__}" if isinstance(part, type) else type(part).__name__
+        raise TypeError(f"{name}: expected a mamlbook.{kind.__name__}, such as {example}, got {got}")
+    return part

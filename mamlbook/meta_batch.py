@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +12,19 @@ from mamlbook.inner.base import Adapted, Solver
 from mamlbook.model import Model
 from mamlbook.numerics import Params, expand_over_tasks
 from mamlbook.tasks.base import Tasks
+
+
+class JudgedTasks(Protocol):
+    """What a weighting may ask of the tasks whose surrogates it is given."""
+
+    @property
+    def index(self) -> Tensor:
+        """The number of each task in a finite collection, or -1: (B,)."""
+        ...
+
+    def gradients(self, surrogates: Tensor) -> Params:
+        """The meta-gradient of each task by itself, from its (B,) surrogates: a tuple of (B, \\*shape)."""
+        ...
 
 
 class MetaBatch(NamedTuple):
@@ -27,7 +40,11 @@ class MetaBatch(NamedTuple):
 
     @classmethod
     def of(cls, model: Model, solver: Solver, tasks: Tasks) -> MetaBatch:
-        return cls(model, solver, tasks, expand_over_tasks(model.theta, len(tasks.index)))
+        return cls(model, solver, tasks, expand_over_tasks(model.theta, tasks.size))
+
+    @property
+    def index(self) -> Tensor:
+        return self.tasks.numbered().index
 
     def solve(self, *, unroll: float, theta: Params | None = None) -> Adapted:
         """The solutions, started at theta or at other weights, (B, \\*shape)."""
@@ -45,4 +62,25 @@ class MetaBatch(NamedTuple):
 
     def gradients(self, surrogates: Tensor) -> Params:
         """The meta-gradient of each task by itself, from its (B,) surrogates: a tuple of (B, \\*shape)."""
-        return torch.autograd.grad(surrogates.sum(), self.theta, retain_graph=True, materialize_grads=True)
+        return task_gradients(surrogates, self.theta)
+
+
+class UnequalBatches(NamedTuple):
+    """Several meta-batches, one for each size of task, that are weighted as one."""
+
+    parts: Sequence[MetaBatch]
+
+    @property
+    def index(self) -> Tensor:
+        return torch.cat([part.index for part in self.parts])
+
+    def gradients(self, surrogates: Tensor) -> Params:
+        copies = [t for part in self.parts for t in part.theta]
+        rows = task_gradients(surrogates, tuple(copies))
+        count = len(self.parts[0].theta)
+        return tuple(torch.cat(rows[number::count]) for number in range(count))
+
+
+def task_gradients(surrogates: Tensor, theta: Params) -> Params:
+    """The gradient of each task's surrogate in its own copy of theta."""
+    return torch.autograd.grad(surrogates.sum(), theta, retain_graph=True, materialize_grads=True)

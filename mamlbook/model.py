@@ -3,90 +3,122 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import higher
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
-from torch.nn.modules.batchnorm import _NormBase
+from torch.func import functional_call, vmap
 
+from mamlbook.exact_operations import exact_operations
+from mamlbook.network_checks import (
+    call_arguments,
+    find_head,
+    refuse_what_tasks_cannot_share,
+    refuse_written,
+    require_adaptable,
+)
 from mamlbook.numerics import Params
+from mamlbook.target_checks import refusing_broadcasts
+from mamlbook.trees import Tree, first_leaf
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Any, Any], Tensor]
 
 
 class Model(nn.Module):
     """A network f and a loss, both applied to every task with that task's own weights.
 
     y_hat_b = f(phi_b, x_b) and L_b = loss(y_hat_b, y_b) for b = 1..B. ``loss`` sees one task's examples and
-    returns one number, as ``torch.nn.functional.mse_loss`` and ``cross_entropy`` do.
+    returns one number, as ``torch.nn.functional.mse_loss`` and ``cross_entropy`` do. x, y_hat and y may be any tree of
+    tensors; a tuple x is given to a network of several inputs as net(\\*x).
+
+    The network itself is evaluated, with the weights at hand in the place of its own, so that whatever happens to it
+    later is followed: another mode, activation or hook, a loaded state. A weight with ``requires_grad=False`` is part
+    of neither loop. Norms, attention and recurrent layers are spelled out (``mamlbook.exact_operations``).
+
+    ``head`` is the name of the ``nn.Linear`` whose output is the network's, or that module; by default the one that is
+    called ``head``, or the last one of an ``nn.Sequential``. Some algorithms adapt or compute it alone.
 
     Shapes: ``phi`` is a tuple of (B, \\*shape), ``x`` is (B, K, ...), the result (B, K, ...).
 
     Raises:
-        TypeError: ``net`` is not a module or ``loss`` cannot be called.
-        ValueError: the network has no weights, or keeps running statistics of its batches.
+        TypeError: ``net`` is not a module, or one that is compiled or scripted, or ``loss`` cannot be called.
+        ValueError: the network has no weights to adapt, or a layer that tasks cannot share; ``head`` is none.
+
+    >>> from mamlbook import mlp
+    >>> model = Model(mlp(1, 40, 40, 1), torch.nn.functional.mse_loss)
+    >>> phi = tuple(t.expand(3, *t.shape) for t in model.theta)  # three tasks, all at theta
+    >>> model(phi, torch.zeros(3, 10, 1)).shape
+    torch.Size([3, 10, 1])
     """
 
-    def __init__(self, net: nn.Module, loss: Loss):
+    def __init__(self, net: nn.Module, loss: Loss, head: str | nn.Module | None = None):
         super().__init__()
         if not isinstance(net, nn.Module) or not callable(loss):
             raise TypeError(f"Model expects (nn.Module, callable), got ({type(net).__name__}, {type(loss).__name__})")
-        if not any(True for _ in net.parameters()):
-            raise ValueError("net: expected a network with weights to adapt, got one without parameters")
-        for name, module in net.named_modules():
-            if isinstance(module, _NormBase) and module.track_running_stats:
-                raise ValueError(
-                    f"net: layer {name!r} keeps running statistics, which adapting tasks would overwrite for one "
-                    "another; use mamlbook.BatchNorm or track_running_stats=False"
-                )
+        require_adaptable(net)
         self.net = net
         self.loss = loss
-        self._patch()
-
-    def _patch(self) -> None:
-        # With track_higher_grads=True higher would keep every phi it is ever called with. The attributes are set
-        # past nn.Module so that the stateless twins are not registered as a second set of weights.
-        for name, net in (("_stateless", self.net), ("_body", self._without_head())):
-            twin = net and higher.monkeypatch(net, copy_initial_weights=False, track_higher_grads=False)
-            object.__setattr__(self, name, twin)
-
-    def _without_head(self) -> nn.Sequential | None:
-        layers = list(self.net.named_children()) if isinstance(self.net, nn.Sequential) else []
-        last = layers[-1] if len(layers) > 1 else ("", None)
-        return self.net[:-1] if last[0] == "head" and isinstance(last[1], nn.Linear) else None
+        self.head = find_head(net, head)
+        """The name of the head, or None where the network has none that is known."""
 
     @property
     def theta(self) -> Params:
-        """The network's own weights, which are the meta-parameters, in the order of ``net.parameters()``."""
-        return tuple(self.net.parameters())
+        """The weights that learn, which are the meta-parameters, in the order of ``net.parameters()``."""
+        return tuple(weight for weight in self.net.parameters() if weight.requires_grad)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The name of each tensor of theta, such as ``head.weight``."""
-        return tuple(name for name, _ in self.net.named_parameters())
+        return tuple(name for name, weight in self.net.named_parameters() if weight.requires_grad)
 
-    def forward(self, phi: Params, x: Tensor) -> Tensor:
-        self._require(phi, x)
-        return _call(self._stateless, self.theta, phi, x)
+    def forward(self, phi: Params, x: Tree) -> Tree:
+        names = self._require(phi, x)
+        return self._for_each_task(lambda phi, x: self._predict(names, phi, x), phi, x)
 
-    def features(self, phi: Params, x: Tensor) -> Tensor:
-        """What the last layer, the head, gets to see: (B, K, ...) to (B, K, d). ``phi`` is whole; its head is ignored.
+    def features(self, phi: Params, x: Tree) -> Tensor:
+        """What the last layer, the head, gets to see: (B, K, ...) to (B, K, d).
 
         Raises:
-            ValueError: the network is no ``nn.Sequential`` that ends with an ``nn.Linear`` called ``head``.
+            ValueError: the head is not known, or is not the last thing that the network does.
         """
-        self._require(phi, x)
-        if self._body is None:
-            raise ValueError(
-                "net: expected an nn.Sequential whose last layer is an nn.Linear called 'head', as mlp and conv4 "
-                f"build it, got {type(self.net).__name__}; without one there are no features to speak of"
-            )
-        theta = tuple(self.net[:-1].parameters())
-        return _call(self._body, theta, phi[: len(theta)], x)
+        names, head = self._require(phi, x), self.net.get_submodule(self.require_head())
 
-    def jvp(self, phi: Params, x: Tensor, v: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
-        """The predictions and how fast they change along v: f(phi, x) and (d f / d phi) v, both (B, K, ...).
+        def seen(phi: Params, x: Tree) -> Tensor:
+            calls: list[tuple[Tensor, Tensor]] = []
+            handle = head.register_forward_hook(lambda module, given, output: calls.append((given[0], output)))
+            try:
+                y_hat = self._predict(names, phi, x)
+            finally:
+                handle.remove()
+            if len(calls) != 1 or calls[0][1] is not y_hat:
+                raise ValueError(
+                    f"head: expected the layer whose output is the network's, got {self.head!r}, which is called "
+                    f"{len(calls)} times and followed by something else; name the last linear layer in Model(head=...)"
+                )
+            return calls[0][0]
+
+        return self._for_each_task(seen, phi, x)
+
+    def require_head(self) -> str:
+        """The name of the head.
+
+        Raises:
+            ValueError: the network has none that is known, or it is frozen.
+        """
+        if self.head is None:
+            raise ValueError(
+                f"net: expected a network with a head, an nn.Linear whose output is the prediction, got "
+                f"{type(self.net).__name__}, which does not say which layer that is; name it, as in "
+                "Model(net, loss, head='classifier')"
+            )
+        if f"{self.head}.weight" not in self.names:
+            raise ValueError(
+                f"net: expected a head that learns, got {self.head!r}, whose weight is frozen or is another layer's too"
+            )
+        return self.head
+
+    def jvp(self, phi: Params, x: Tree, v: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+        """The predictions and their derivative along v: f(phi, x) and (d f / d phi) v, both (B, K, ...).
 
         Where v is None, the tensor stays as it is.
         """
@@ -96,67 +128,65 @@ class Model(nn.Module):
             y_hat = self(phi, x)
             u = torch.zeros_like(y_hat, requires_grad=True)
             moved, ways = zip(*((p, way) for p, way in zip(phi, v, strict=True) if way is not None), strict=True)
-            back = torch.autograd.grad(y_hat, moved, u, create_graph=True)
-            (slope,) = torch.autograd.grad(back, u, ways, create_graph=True)
+            back = torch.autograd.grad(y_hat, moved, u, create_graph=True, materialize_grads=True)
+            used = [(g, way) for g, way in zip(back, ways, strict=True) if g.requires_grad]
+            outputs, ways = zip(*used, strict=True)
+            (slope,) = torch.autograd.grad(outputs, u, ways, create_graph=True)
         return y_hat, slope
 
-    def losses(self, y_hat: Tensor, y: Tensor) -> Tensor:
+    def losses(self, y_hat: Tree, y: Tree) -> Tensor:
         """The loss of each task, shape (B,).
 
         Raises:
             ValueError: predictions and targets do not belong together, or the loss is not one number per task.
         """
-        if y_hat.shape[:2] != y.shape[:2] or (y.is_floating_point() and y_hat.shape != y.shape):
+        if isinstance(y_hat, Tensor) and isinstance(y, Tensor) and y_hat.shape[:2] != y.shape[:2]:
             raise ValueError(
                 f"y: expected targets that match the predictions {tuple(y_hat.shape)}, got {tuple(y.shape)}; "
-                "for a regression both need the same shape, as (tasks, examples, 1)"
+                "both begin with (tasks, examples)"
             )
-        losses = vmap(self.loss)(y_hat, y)
-        if losses.shape != y.shape[:1]:
+        with refusing_broadcasts():
+            losses = vmap(self.loss, randomness="different")(y_hat, y)
+        count = len(first_leaf(y_hat))
+        if not isinstance(losses, Tensor) or losses.shape != (count,):
+            got = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise ValueError(
-                f"loss: expected one number per task, shape ({len(y)},), got {tuple(losses.shape)}; "
+                f"loss: expected one number per task, shape ({count},), got {got}; "
                 "let the loss average over a task's examples, as reduction='mean' does"
             )
         return losses
 
-    def _require(self, phi: Params, x: Tensor) -> None:
-        if len(phi) != len(self.theta):
-            raise ValueError(f"phi: expected {len(self.theta)} tensors, one per weight of the network, got {len(phi)}")
-        for name, adapted, start in zip(self.names, phi, self.theta, strict=True):
-            if adapted.shape != (len(x), *start.shape):
+    def _require(self, phi: Params, x: Tree) -> tuple[str, ...]:
+        """The names of the weights, after a look at whether ``phi`` are such weights for each of the tasks in x."""
+        learning = [(name, weight) for name, weight in self.net.named_parameters() if weight.requires_grad]
+        if len(phi) != len(learning):
+            raise ValueError(
+                f"phi: expected {len(learning)} tensors, one per weight of the network that learns, got {len(phi)}"
+            )
+        count = len(first_leaf(x))
+        for (name, start), adapted in zip(learning, phi, strict=True):
+            if adapted.shape != (count, *start.shape):
                 raise ValueError(
-                    f"phi: expected {name} of shape {(len(x), *start.shape)}, the task axis first, "
+                    f"phi: expected {name} of shape {(count, *start.shape)}, the task axis first, "
                     f"got {tuple(adapted.shape)}"
                 )
+        return tuple(name for name, _ in learning)
+
+    def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
+        try:
+            with exact_operations():
+                return vmap(function, randomness="different")(tuple(phi), x)
+        except RuntimeError as error:
+            refuse_what_tasks_cannot_share(error)
+            raise
+
+    def _predict(self, names: Sequence[str], phi: Params, x: Tree) -> Tree:
+        # Copies, so that a network that writes into its buffers is found out before it has changed anything.
+        buffers = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+        weights = dict(zip(names, phi, strict=True))
+        y_hat = functional_call(self.net, weights | buffers, call_arguments(self.net, x))
+        refuse_written(buffers)
+        return y_hat
 
     def extra_repr(self) -> str:
         return f"loss={getattr(self.loss, '__name__', repr(self.loss))}"
-
-    # The stateless twins follow the network: to another device, into evaluation, through a copy.
-
-    def _apply(self, fn, recurse=True):
-        super()._apply(fn, recurse)
-        self._patch()
-        return self
-
-    def train(self, mode: bool = True) -> Model:
-        for twin in (self._stateless, self._body):
-            if twin is not None:
-                twin.train(mode)
-        return super().train(mode)
-
-    def __getstate__(self):
-        return {name: value for name, value in self.__dict__.items() if name not in ("_stateless", "_body")}
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        self._patch()
-
-
-def _call(twin: nn.Module, theta: Params, phi: Params, x: Tensor) -> Tensor:
-    """Each task's examples through a stateless twin with that task's weights."""
-    try:
-        return vmap(lambda phi, x: twin(x, params=phi), randomness="different")(tuple(phi), x)
-    finally:
-        # The twin keeps what it was last called with: give it theta back, so that no graph stays alive.
-        twin.update_params(list(theta))

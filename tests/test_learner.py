@@ -6,9 +6,10 @@ from torch import nn
 from battery import sine_model, sine_tasks
 from mamlbook import ALL, GradientDescent, MetaLearner, Model, Sinusoids, distance, evaluate, fit, maml, mlp
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient import MetaGradient
 
 
-class Counting(nn.Module):
+class Counting(MetaGradient):
     """A meta-gradient that remembers how often an outer step was taken."""
 
     def __init__(self):
@@ -92,11 +93,11 @@ class Doubling(nn.Module):
 def test_the_outer_loop_learns_the_weights_of_a_transform():
     model, tasks = sine_model(), sine_tasks()
     learner = MetaLearner(model, GradientDescent(0.05, 1, Doubling()))
-    assert "learned.0.factor" in dict(learner.solver.named_parameters())
+    assert "learned.0.module.factor" in dict(learner.solver.named_parameters())
     surrogate, _ = learner(tasks)
     surrogate.backward()
     # By finite differences.
-    factor, ends = learner.solver.transforms[0].factor, []
+    factor, ends = learner.solver.transforms[0].module.factor, []
     for shift in (1e-5, -1e-5):
         with torch.no_grad():
             factor += shift

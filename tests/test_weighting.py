@@ -83,7 +83,7 @@ def test_a_perfect_task_does_no_harm():
     """A loss of exactly 0 pulls its noise level down without bound, one finite step at a time."""
     weighting = LearnedWeights(2)
     surrogates = torch.tensor([0.0, 2.0], requires_grad=True)
-    batch = type("P", (), {"tasks": numbered(2)})
+    batch = type("P", (), {"index": torch.arange(2)})
     (weighting(surrogates, batch) * surrogates).sum().backward()
     assert torch.isfinite(weighting.s.grad).all()
     assert torch.isfinite(surrogates.grad).all()
@@ -154,10 +154,10 @@ def test_they_print():
         )
     ]
     assert shown == [
-        "Softmax(temperature=2)",
-        "Robust(tasks=5, rate=0.1)",
-        "Learned(tasks=5)",
-        "Agreement(temperature=0.5)",
-        "ConflictAverse(c=0.4, steps=100)",
-        "Uniform()",
+        "SoftmaxWeights(temperature=2)",
+        "RobustWeights(tasks=5, rate=0.1)",
+        "LearnedWeights(tasks=5)",
+        "AgreementWeights(temperature=0.5)",
+        "ConflictAverseWeights(c=0.4, steps=100)",
+        "UniformWeights()",
     ]

@@ -10,12 +10,12 @@ from mamlbook.inner import (
     KernelRidge,
     LineSearch,
     MinimumNormHead,
+    PrototypeHead,
     ResidualLoss,
     SquaredParameter,
     TangentKernel,
     head,
     keep,
-    prototypes,
 )
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import Exact, GradientEnergy
@@ -107,7 +107,7 @@ def protomaml(model: Model, alpha: float = 0.01, steps: int = 5) -> MetaLearner:
 
     References: [Triantafillou et al., 2020](https://arxiv.org/abs/1903.03096).
     """
-    return MetaLearner(model, GradientDescent(alpha, steps, start=prototypes), Exact())
+    return MetaLearner(model, GradientDescent(alpha, steps, start=PrototypeHead()), Exact())
 
 
 ROWS: dict[str, Algorithm] = {

@@ -19,7 +19,7 @@ def sgld(
 
     References: [Kim and Hospedales, 2025](https://arxiv.org/abs/2410.10417).
     """
-    solver = GradientDescent(alpha, steps, LangevinNoise(alpha, temperature), lam=lam)
+    solver = GradientDescent(alpha, steps, LangevinNoise(temperature), lam=lam)
     return MetaLearner(model, solver, PathwiseGradient(last))
 
 
@@ -37,8 +37,8 @@ def sgld_score(
 
     References: [Kim and Hospedales, 2025](https://arxiv.org/abs/2410.10417).
     """
-    solver = GradientDescent(alpha, steps, LangevinNoise(alpha, temperature), lam=lam)
-    return MetaLearner(model, solver, ScoreFunction(lam, temperature, paths))
+    solver = GradientDescent(alpha, steps, LangevinNoise(temperature), lam=lam)
+    return MetaLearner(model, solver, ScoreFunction(paths))
 
 
 def evograd(

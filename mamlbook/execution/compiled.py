@@ -34,7 +34,7 @@ class Compiled:
     def __init__(self, learner: MetaLearner, announce: Callable[[str], None] | None = None):
         self.learner = learner
         self._traced = Tracer(self.learner, announce)
-        self._in_pieces = getattr(self.learner.metagradient, "in_pieces", False)
+        self._in_pieces = self.learner.metagradient.by_region
 
     @property
     def seconds(self) -> float:

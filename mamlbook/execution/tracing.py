@@ -14,6 +14,7 @@ from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from mamlbook.execution.merged_products import merge_products
+from mamlbook.parts import Part
 
 
 class NotTraceable(TypeError):
@@ -45,8 +46,8 @@ class Tracer:
         self.seconds = 0.0
         """The time spent on tracing and compiling so far."""
         self._parts = list(module.modules())
-        self._stages = [part for part in self._parts if hasattr(part, "staged")]
-        self._phases = [part for part in self._parts if hasattr(part, "phase")]
+        self._stages = [part for part in self._parts if isinstance(part, Part) and part.remembers]
+        self._phases = [part for part in self._parts if isinstance(part, Part)]
         named = dict(module.named_parameters()) | dict(module.named_buffers())
         self._names = tuple(named)
         self._places = [_place(module, name) for name in named]

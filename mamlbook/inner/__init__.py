@@ -5,15 +5,16 @@ from mamlbook.inner.base import ALL, Adapted, Solver
 from mamlbook.inner.context_vector import context, reset_context
 from mamlbook.inner.descent import GradientDescent
 from mamlbook.inner.few_iteration import ResidualLoss, SquaredParameter
-from mamlbook.inner.heads import MinimumNormHead, prototypes
+from mamlbook.inner.heads import MinimumNormHead, PrototypeHead
 from mamlbook.inner.kernel import FeatureKernel, Kernel, KernelFlow, KernelRidge, TangentKernel, jacobian
 from mamlbook.inner.langevin import LangevinNoise
 from mamlbook.inner.line_search import LineSearch
 from mamlbook.inner.noise import DropGrad
 from mamlbook.inner.pattern import LambdaPattern, layers
 from mamlbook.inner.rates import LearnedRates
+from mamlbook.inner.selection import Selector, body, head, keep, without_norms
 from mamlbook.inner.support_first import SupportFirst
-from mamlbook.inner.transforms import Place, Transform, body, head, keep, without_norms
+from mamlbook.inner.transforms import Place, Transform
 
 __all__ = [
     "ALL",
@@ -31,7 +32,9 @@ __all__ = [
     "LineSearch",
     "MinimumNormHead",
     "Place",
+    "PrototypeHead",
     "ResidualLoss",
+    "Selector",
     "Solver",
     "SquaredParameter",
     "SupportFirst",
@@ -43,7 +46,6 @@ __all__ = [
     "jacobian",
     "keep",
     "layers",
-    "prototypes",
     "reset_context",
     "without_norms",
 ]

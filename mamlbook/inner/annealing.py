@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.checks import whole_number
-from mamlbook.inner.transforms import Gradients, Place
+from mamlbook.inner.transforms import Gradients, Place, Transform
 
 
-class DerivativeAnnealing(nn.Module):
+class DerivativeAnnealing(nn.Module, Transform):
     """First order for the first ``after`` meta-steps, and what it costs; second order from then on.
 
     T(g) = sg(g) until then, T(g) = g afterwards;  sg stops gradients.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mamlbook.checks import whole_number
 from mamlbook.model import Model
 from mamlbook.numerics import Params, add_scaled, detached
+from mamlbook.parts import Part
 from mamlbook.tasks.base import Data
+from mamlbook.trees import Tree
 
 ALL = math.inf
 """For ``unroll``: every inner step is differentiated."""
@@ -26,7 +30,7 @@ class Adapted(NamedTuple):
 
     phi: Params
     start: Params
-    predict: Callable[[Params, Tensor], Tensor]
+    predict: Callable[[Params, Tree], Tree]
     inner: Callable[[Params, Params], Tensor]
 
     def straight_through(self) -> Adapted:
@@ -38,7 +42,7 @@ class Adapted(NamedTuple):
         return self._replace(phi=add_scaled(self.start, 1, way))
 
 
-class Solver(Protocol):
+class Solver(Part, nn.Module, ABC):
     """phi_b = inner(theta, support_b): a rule that solves all tasks of a batch, each from theta.
 
     ``unroll`` says how many of the last steps somebody will differentiate through: 0, a number of steps, or ``ALL``.
@@ -46,15 +50,22 @@ class Solver(Protocol):
     (B, \\*shape); without it all start from the model's weights.
     """
 
-    def __call__(
+    def forward(
         self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
-    ) -> Adapted: ...
+    ) -> Adapted:
+        (last,) = deque(self.path(model, support, unroll=unroll, steps=steps, theta=theta), maxlen=1)
+        return last
 
+    @abstractmethod
     def path(
         self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
     ) -> Iterator[Adapted]:
         """Every intermediate solution, from the unadapted phi_0 to phi_S."""
-        ...
+
+    @property
+    def proximal(self) -> float | Tensor:
+        """lam of the proximal term lam / 2 ||phi - theta||^2 that the solver's objective has; 0 without one."""
+        return 0.0
 
 
 def step_count(steps: int) -> int:

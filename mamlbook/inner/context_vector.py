@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import torch
 
+from mamlbook.inner.selection import Selector
 from mamlbook.model import Model
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Data
 
 
-def context(name: str) -> bool:
-    """The layer that holds a network's task parameters, which ``networks.contextual`` calls ``context``."""
-    return name.startswith("context.")
+def _context(model: Model) -> set[str]:
+    names = {name for name in model.names if name.startswith("context.")}
+    if not names:
+        raise ValueError(
+            "net: expected a layer called 'context' that learns, as networks.contextual builds it, got "
+            f"{', '.join(model.names)}"
+        )
+    return names
+
+
+context = Selector("context", _context)
+"""The layer that holds a network's task parameters, which ``networks.contextual`` calls ``context``."""
 
 
 def reset_context(model: Model, support: Data, theta: Params) -> Params:
@@ -22,12 +32,9 @@ def reset_context(model: Model, support: Data, theta: Params) -> Params:
     Raises:
         ValueError: the network has no layer called ``context``.
     """
-    if not any(map(context, model.names)):
-        raise ValueError(
-            f"net: expected a layer called 'context', as networks.contextual builds it, got {', '.join(model.names)}"
-        )
+    own = _context(model)
     # The zeros ask for a gradient, or the inner loop would leave them as they are.
     return tuple(
-        torch.zeros_like(t, requires_grad=True) if context(name) else t
+        torch.zeros_like(t, requires_grad=True) if name in own else t
         for name, t in zip(model.names, theta, strict=True)
     )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import higher
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
 
 from mamlbook.checks import non_negative
-from mamlbook.inner.base import Adapted, step_count
-from mamlbook.inner.transforms import Gradients, Place, Transform
+from mamlbook.inner.base import Adapted, Solver, step_count
+from mamlbook.inner.rules import DifferentiableOptimizer, Rule, differentiable, require_rule
+from mamlbook.inner.transforms import EVERYTHING, Gradients, Place, Transform, as_transform
 from mamlbook.model import Model
-from mamlbook.numerics import Params, add_scaled, as_leaves, dot, expand_over_tasks
+from mamlbook.numerics import Params, add_scaled, as_leaves, dot, expand_over_tasks, per_task
+from mamlbook.parts import Part
 from mamlbook.tasks.base import Data
+from mamlbook.trees import tree_leaves, tree_map
 
 
 class InnerState(NamedTuple):
@@ -30,57 +30,90 @@ Start = Callable[[Model, Data, Params], Params]
 """Where the steps begin: (model, support, theta) -> phi_0, each task's own, (B, \\*shape)."""
 
 
-class GradientDescent(nn.Module):
+class GradientDescent(Solver):
     """S steps of gradient descent from theta, on all tasks at once.
 
     phi_b^0 = theta,  phi_b^{s+1} = phi_b^s - alpha T(grad F_b(phi_b^s)),  s = 0..S-1,
     F_b(phi) = L_b^support(phi) + lam / 2 ||phi - theta||^2.
 
-    ``lam`` is a number, or a function without arguments that gives one, such as an ``nn.Module`` that the outer loop
-    learns. ``rule`` is the optimiser of PyTorch whose differentiable twin takes the step: ``torch.optim.SGD``,
-    ``Adam``, or ``functools.partial(torch.optim.SGD, momentum=0.9)``. ``transforms`` act on the gradients, left to
-    right. ``start`` replaces phi^0, and ``loss(y_hat, y)``, (B, K, ...) each to (B,), the support loss.
+    ``alpha`` is a number, or a parameter that the outer loop learns. ``lam``, the strength of the proximal term, is a
+    number, or a function without arguments that gives one, such as an ``nn.Module`` that the outer loop learns.
+    ``rule`` is the optimiser of PyTorch whose differentiable twin takes the step: ``torch.optim.SGD``, ``Adam``, or
+    ``functools.partial(torch.optim.SGD, momentum=0.9)``. ``transforms`` act on the gradients, left to right. ``start``
+    replaces phi^0, and ``loss(y_hat, y)``, (B, K, ...) each to (B,), the support loss.
 
     Raises:
         ValueError: ``alpha`` or ``lam`` negative or not finite, ``steps`` negative, or a rule that higher cannot
             follow.
+        TypeError: a transform is none.
 
     References: [Finn et al., 2017](https://arxiv.org/abs/1703.03400), eq. (1); the differentiable optimisers are those
-    of [Grefenstette et al., 2019](https://arxiv.org/abs/1910.01727); the pull of strength lam is that of
+    of [Grefenstette et al., 2019](https://arxiv.org/abs/1910.01727); the proximal term is that of
     [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630).
+
+    >>> from mamlbook import Model, Sinusoids, mlp
+    >>> model = Model(mlp(1, 40, 40, 1), nn.functional.mse_loss)
+    >>> tasks = Sinusoids(shots=10).draw(4, torch.Generator().manual_seed(0))
+    >>> adapted = GradientDescent(alpha=0.01, steps=5)(model, tasks.support, unroll=0)
+    >>> [tuple(p.shape) for p in adapted.phi[:2]]
+    [(4, 40, 1), (4, 40)]
     """
 
     def __init__(
         self,
-        alpha: float,
+        alpha: float | Tensor,
         steps: int,
-        *transforms: Transform,
-        rule: Callable[..., torch.optim.Optimizer] = torch.optim.SGD,
+        *transforms: Transform | Callable[[Gradients, Place], Gradients],
+        rule: Rule = torch.optim.SGD,
         lam: float | Callable[[], Tensor] = 0.0,
         start: Start | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         super().__init__()
-        self.alpha = non_negative("alpha", "inner rate", alpha)
-        self.lam = lam if callable(lam) else non_negative("lam", "pull towards theta", lam)
+        self.alpha = alpha if isinstance(alpha, Tensor) else non_negative("alpha", "inner rate", alpha)
+        self.lam = lam if callable(lam) else non_negative("lam", "strength of the proximal term", lam)
         self.steps = step_count(steps)
-        self.transforms = transforms
+        self.transforms = tuple(map(as_transform, transforms))
         self.rule, self.start, self.loss = rule, start, loss
-        modules = [change for change in transforms if isinstance(change, nn.Module)]
+        require_rule(rule, self.alpha)
+        modules = [change for change in self.transforms if isinstance(change, nn.Module)]
         if modules:
             self.learned = nn.ModuleList(modules)  # so that the outer loop finds their weights
 
-    def forward(
-        self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
-    ) -> Adapted:
-        (last,) = deque(self.path(model, support, unroll=unroll, steps=steps, theta=theta), maxlen=1)
-        return last
+    def with_transforms(self, *more: Transform) -> GradientDescent:
+        """The same steps with more transforms behind the others; what is learned is shared."""
+        return GradientDescent(
+            self.alpha,
+            self.steps,
+            *self.transforms,
+            *more,
+            rule=self.rule,
+            lam=self.lam,
+            start=self.start,
+            loss=self.loss,
+        )
+
+    @property
+    def proximal(self) -> float | Tensor:
+        return self.lam() if callable(self.lam) else self.lam
+
+    def adapts(self, model: Model, step: int) -> list[bool]:
+        """Which tensors of theta this step moves: those that every transform lets adapt."""
+        return [all(votes) for votes in zip(*(change.adapts(model, step) for change in self._all()), strict=True)]
+
+    def _all(self) -> tuple[Transform, ...]:
+        return self.transforms or (EVERYTHING,)
+
+    def require(self, model: Model, solver: Solver) -> None:
+        for part in (*self.transforms, self.start, self.loss):
+            if isinstance(part, Part):
+                part.require(model, self)
 
     def path(
         self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
     ) -> Iterator[Adapted]:
         """The solutions after 0, 1, ..., S steps; those of the last ``unroll`` steps are functions of theta."""
-        theta = expand_over_tasks(model.theta, len(support.x)) if theta is None else theta
+        theta = expand_over_tasks(model.theta, support.tasks) if theta is None else theta
         begin = self.begin(model, support, theta)
         at = Adapted(begin, begin, model, self._objective(model, support))
         steps = self.steps if steps is None else step_count(steps)
@@ -88,11 +121,11 @@ class GradientDescent(nn.Module):
         if not unroll or graph < steps:
             at = at._replace(phi=as_leaves(begin))
         yield at
-        stepper = self._stepper(model.theta, unroll=graph == steps)
+        stepper = self._stepper(at.phi, unroll=graph == steps)
         for step in range(steps):
             if 0 < step == steps - graph:
                 at, before = at.straight_through(), stepper
-                stepper = self._stepper(model.theta, unroll=True)
+                stepper = self._stepper(at.phi, unroll=True)
                 stepper.state = before.state
             at = at._replace(phi=self._step(stepper, model, support, theta, at, step))
             yield at
@@ -101,7 +134,7 @@ class GradientDescent(nn.Module):
         self, model: Model, support: Data, theta: Params, at: InnerState, steps: range, *, unroll: bool
     ) -> InnerState:
         """The steps of these numbers, from where they begin to where they end."""
-        stepper = self._stepper(model.theta, unroll=unroll)
+        stepper = self._stepper(at.phi, unroll=unroll)
         if at.memory is not None:
             stepper.state = tree_map(lambda value: value, at.memory)  # a copy: higher changes it in place
         now = Adapted(at.phi, at.phi, model, self._objective(model, support))
@@ -126,7 +159,7 @@ class GradientDescent(nn.Module):
             if not self.lam:
                 return losses
             away = add_scaled(phi, -1, theta)
-            return losses + self._pull() / 2 * dot(away, away)
+            return losses + self.proximal / 2 * dot(away, away)
 
         return inner
 
@@ -136,21 +169,13 @@ class GradientDescent(nn.Module):
             # The sum over tasks gives each task its own gradient: F_b depends on phi_b alone.
             objective = at.inner(theta, at.phi).sum()
             # A view that the loss has not seen has no gradient: what does not adapt costs no backward pass.
-            adapts = [self._adapts(name, step) for name in model.names]
+            adapts = self.adapts(model, step)
             phi = tuple(p if yes else p.view_as(p) for yes, p in zip(adapts, at.phi, strict=True))
-            place = Place(model.names, step, lambda v: self._curvature(model, support, at.phi, v))
+            place = Place(model.names, step, self.alpha, lambda v: self._curvature(model, support, at.phi, v))
             return tuple(stepper.step(objective, params=phi, grad_callback=lambda g: self._transformed(g, place)))
 
-    def _stepper(self, theta: Params, unroll: bool) -> higher.optim.DifferentiableOptimizer:
-        # The twin is handed its weights at every step; of these it needs the number only, and higher copies them.
-        blank = [nn.Parameter(torch.empty(0)) for _ in theta]
-        optimizer = self.rule(blank, lr=self.alpha)
-        if optimizer.defaults.get("maximize"):
-            raise ValueError("rule: expected an optimiser that minimises; higher ignores maximize=True")
-        return higher.get_diff_optim(optimizer, blank, track_higher_grads=unroll)
-
-    def _adapts(self, name: str, step: int) -> bool:
-        return all(change.adapts(name, step) for change in self.transforms if hasattr(change, "adapts"))
+    def _stepper(self, phi: Params, unroll: bool) -> DifferentiableOptimizer:
+        return differentiable(self.rule, self.alpha, phi, unroll=unroll)
 
     def _transformed(self, gradients: Gradients, place: Place) -> Gradients:
         for change in self.transforms:
@@ -162,19 +187,17 @@ class GradientDescent(nn.Module):
         loss = model.losses if self.loss is None else self.loss
         # The second derivative, at t = 0, of the objective of the predictions y_hat + t slope.
         t = torch.zeros(len(y_hat), dtype=y_hat.dtype, device=y_hat.device, requires_grad=True)
-        line = loss(y_hat + t.view(-1, *[1] * (y_hat.ndim - 1)) * slope, support.y).sum()
+        line = loss(y_hat + per_task(t, y_hat) * slope, support.y).sum()
         (first,) = torch.autograd.grad(line, t, create_graph=True)
         (second,) = torch.autograd.grad(first.sum(), t, create_graph=True)
         moved = [way for way in v if way is not None]
-        return second + self._pull() * dot(moved, moved)
-
-    def _pull(self) -> float | Tensor:
-        return self.lam() if callable(self.lam) else self.lam
+        return second + self.proximal * dot(moved, moved)
 
     def extra_repr(self) -> str:
         rule = self.rule
         name = repr(rule) if hasattr(rule, "func") else rule.__name__
-        parts = [f"alpha={self.alpha:g}", f"steps={self.steps}", f"rule={name}"]
+        alpha = "learned" if isinstance(self.alpha, Tensor) else f"{self.alpha:g}"
+        parts = [f"alpha={alpha}", f"steps={self.steps}", f"rule={name}"]
         parts += [f"lam={self.lam:g}"] if self.lam and not callable(self.lam) else []
         for key in ("start", "loss"):
             value = getattr(self, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mamlbook.inner.kernel import targets
+from mamlbook.inner.head_weights import numeric_targets
 
 
 class ResidualLoss(nn.Module):
@@ -37,7 +37,7 @@ class ResidualLoss(nn.Module):
                 )
             residual = self.weight[0] * (y - y_hat)
         else:
-            right = targets(y_hat, y)
+            right = numeric_targets(y_hat, y)
             target, weight, slope = (right * p[0] + (1 - right) * p[1] for p in (self.target, self.weight, self.slope))
             short = (2 * right - 1) * (target - y_hat)
             residual = weight * ((1 - slope) / 2 * short.abs() + (1 + slope) / 2 * short)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections import deque
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mamlbook.checks import non_negative
-from mamlbook.inner.base import Adapted, step_count
+from mamlbook.checks import non_negative, positive
+from mamlbook.inner.base import Adapted, Solver, step_count
+from mamlbook.inner.head_weights import head_features, numeric_targets, with_head
 from mamlbook.model import Model
 from mamlbook.numerics import Params, add_scaled, detached, dot, expand_over_tasks
+from mamlbook.parts import Part
 from mamlbook.tasks.base import Data
+from mamlbook.trees import Tree
 
 Weights = Callable[[Tensor], Params]
 """From a coefficient for each support example and output, (B, K C), to the weights phi - theta that they stand for."""
@@ -24,19 +26,19 @@ Weights = Callable[[Tensor], Params]
 class Kernel(Protocol):
     """k(x, x') = <d f / d phi (x), d f / d phi (x')>: predictions that are linear in the weights phi - theta."""
 
-    def gram(self, model: Model, theta: Params, x: Tensor) -> tuple[Tensor, Weights]:
+    def gram(self, model: Model, theta: Params, x: Tree) -> tuple[Tensor, Weights]:
         """The kernel between the examples of each task, (B, n, n), and what coefficients mean as weights.
 
         n is the number K of examples if all C outputs share one kernel, and K C otherwise.
         """
         ...
 
-    def predict(self, model: Model, theta: Params, phi: Params, x: Tensor) -> Tensor:
+    def predict(self, model: Model, theta: Params, phi: Params, x: Tree) -> Tensor:
         """f_theta(x) + k(x, X) a, in terms of the weights that a stands for: (B, K, C)."""
         ...
 
 
-class FeatureKernel:
+class FeatureKernel(Part):
     """The linear kernel on what the last layer sees: k(x, x') = <h_theta(x), h_theta(x')> + 1.
 
     All outputs share it. Without a bias in the head there is no 1. What it adds to f_theta is a new head, so that the
@@ -45,23 +47,26 @@ class FeatureKernel:
     References: ridge regression on learned features is R2-D2, [Bertinetto et al., 2019](https://arxiv.org/abs/1805.08136).
     """
 
-    def gram(self, model: Model, theta: Params, x: Tensor) -> tuple[Tensor, Weights]:
+    def gram(self, model: Model, theta: Params, x: Tree) -> tuple[Tensor, Weights]:
         h = head_features(model, theta, x)
-        return h @ h.mT, partial(self._weights, theta, h)
+        return h @ h.mT, partial(self._weights, model, theta, h)
 
-    def predict(self, model: Model, theta: Params, phi: Params, x: Tensor) -> Tensor:
+    def predict(self, model: Model, theta: Params, phi: Params, x: Tree) -> Tensor:
         return model(phi, x)
 
+    def require(self, model: Model, solver: Solver) -> None:
+        model.require_head()
+
     @staticmethod
-    def _weights(theta: Params, h: Tensor, coefficients: Tensor) -> Params:
+    def _weights(model: Model, theta: Params, h: Tensor, coefficients: Tensor) -> Params:
         head = coefficients.view(*h.shape[:2], -1).mT @ h  # (B, C, d) or (B, C, d + 1)
-        return with_head(tuple(map(torch.zeros_like, theta)), head)
+        return with_head(model, tuple(map(torch.zeros_like, theta)), head)
 
     def __repr__(self) -> str:
         return "Features()"
 
 
-class TangentKernel:
+class TangentKernel(Part):
     """The neural tangent kernel of theta: k(x, x')_{cc'} = <grad f_c(x), grad f_c'(x')> over all weights.
 
     It is a kernel between pairs of example and output. Predictions are those of the network linearised at theta,
@@ -70,12 +75,12 @@ class TangentKernel:
     References: [Jacot et al., 2018](https://arxiv.org/abs/1806.07572).
     """
 
-    def gram(self, model: Model, theta: Params, x: Tensor) -> tuple[Tensor, Weights]:
+    def gram(self, model: Model, theta: Params, x: Tree) -> tuple[Tensor, Weights]:
         rows = jacobian(model, theta, x)
         flat = torch.cat([r.flatten(2) for r in rows], 2)
         return flat @ flat.mT, partial(self._weights, rows)
 
-    def predict(self, model: Model, theta: Params, phi: Params, x: Tensor) -> Tensor:
+    def predict(self, model: Model, theta: Params, phi: Params, x: Tree) -> Tensor:
         y_hat, way = model.jvp(theta, x, add_scaled(phi, -1, theta))
         return y_hat + way
 
@@ -87,7 +92,7 @@ class TangentKernel:
         return "Tangent()"
 
 
-def jacobian(model: Model, phi: Params, x: Tensor) -> Params:
+def jacobian(model: Model, phi: Params, x: Tree) -> Params:
     """The derivative of every output of every example by every weight: a tuple of (B, K C, \\*shape)."""
     with torch.enable_grad():
         phi = tuple(p if p.requires_grad else p.detach().requires_grad_() for p in phi)
@@ -100,26 +105,7 @@ def jacobian(model: Model, phi: Params, x: Tensor) -> Params:
     return tuple(r.transpose(0, 1) for r in rows)
 
 
-def head_features(model: Model, theta: Params, x: Tensor) -> Tensor:
-    """What the head's weights are multiplied with: (B, K, d), or (B, K, d + 1) with a 1 for its bias."""
-    h = model.features(theta, x)
-    return torch.cat([h, torch.ones_like(h[..., :1])], -1) if model.names[-1] == "head.bias" else h
-
-
-def with_head(phi: Params, head: Tensor) -> Params:
-    """The same weights with another head, (B, C, d), or (B, C, d + 1) with the bias behind."""
-    d = phi[-1].shape[-1] if phi[-1].ndim == 3 else phi[-2].shape[-1]
-    return (*phi[:-1], head) if head.shape[-1] == d else (*phi[:-2], head[..., :d], head[..., d])
-
-
-def targets(y_hat: Tensor, y: Tensor) -> Tensor:
-    """Targets for a squared loss: y itself, or (B, K, C) with a 1 for the right class and 0 for the others."""
-    if y.is_floating_point():
-        return y
-    return (y[..., None] == torch.arange(y_hat.shape[-1], device=y.device)).to(y_hat.dtype)
-
-
-class _InClosedForm(nn.Module, ABC):
+class _InClosedForm(Solver):
     """A solver that has no steps: theta, then the solution."""
 
     @abstractmethod
@@ -130,18 +116,16 @@ class _InClosedForm(nn.Module, ABC):
         super().__init__()
         self.kernel = kernel
 
-    def forward(
-        self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
-    ) -> Adapted:
-        (last,) = deque(self.path(model, support, unroll=unroll, steps=steps, theta=theta), maxlen=1)
-        return last
+    def require(self, model: Model, solver: Solver) -> None:
+        if isinstance(self.kernel, Part):
+            self.kernel.require(model, self)
 
     def path(
         self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
     ) -> Iterator[Adapted]:
         """The unadapted start, then the solution, once or, if more ``steps`` are asked for, that often."""
         steps = 1 if steps is None else step_count(steps)
-        theta = expand_over_tasks(model.theta, len(support.x)) if theta is None else theta
+        theta = expand_over_tasks(model.theta, support.tasks) if theta is None else theta
         predict = partial(self.kernel.predict, model, theta)
         at = Adapted(theta, theta, predict, partial(self._objective, support, predict))
         yield at if unroll else at._replace(phi=detached(theta))
@@ -153,12 +137,12 @@ class _InClosedForm(nn.Module, ABC):
     def _way(self, model: Model, support: Data, theta: Params) -> Params:
         y_hat = model(theta, support.x)
         gram, weights = self.kernel.gram(model, theta, support.x)
-        residual = (targets(y_hat, support.y) - y_hat).view(len(gram), gram.shape[-1], -1)
-        return weights(self._coefficients(gram, residual, support.x.shape[1]).flatten(1))
+        residual = (numeric_targets(y_hat, support.y) - y_hat).view(len(gram), gram.shape[-1], -1)
+        return weights(self._coefficients(gram, residual, support.examples).flatten(1))
 
     def _objective(self, support: Data, predict: Callable, theta: Params, phi: Params) -> Tensor:
         y_hat = predict(phi, support.x)
-        return (targets(y_hat, support.y) - y_hat).square().flatten(1).sum(1) / support.x.shape[1]
+        return (numeric_targets(y_hat, support.y) - y_hat).square().flatten(1).sum(1) / support.examples
 
 
 class KernelRidge(_InClosedForm):
@@ -181,7 +165,7 @@ class KernelRidge(_InClosedForm):
 
     def __init__(self, kernel: Kernel, lam: float):
         super().__init__(kernel)
-        self.lam = non_negative("lam", "ridge", lam)
+        self.lam = positive("lam", "ridge", lam)
 
     def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
         ridge = self.lam * examples * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)

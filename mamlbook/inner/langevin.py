@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from mamlbook.checks import non_negative, positive
-from mamlbook.inner.transforms import Gradients, Place
+from mamlbook.checks import non_negative
+from mamlbook.inner.rules import require_plain_rule
+from mamlbook.inner.transforms import Gradients, Place, Transform
+from mamlbook.model import Model
+
+if TYPE_CHECKING:
+    from mamlbook.inner.base import Solver
 
 
-class LangevinNoise(nn.Module):
+class LangevinNoise(nn.Module, Transform):
     """Stochastic gradient Langevin dynamics: every step of rate alpha is shaken by Gaussian noise.
 
     phi <- phi - alpha grad F(phi) + sqrt(2 alpha T) xi,  xi ~ N(0, I);  here as a map on the gradient,
@@ -23,21 +28,25 @@ class LangevinNoise(nn.Module):
     Shapes: (B, \\*shape) to (B, \\*shape), with noise of its own for every task.
 
     Raises:
-        ValueError: a rate that is not above 0, or a negative temperature.
+        ValueError: a negative temperature; when a learner is made, a solver of rate 0 or with another rule.
 
     References: [Welling and Teh, 2011](https://icml.cc/Conferences/2011/papers/398_icmlpaper.pdf).
     """
 
-    def __init__(self, alpha: float, temperature: float):
+    def __init__(self, temperature: float):
         super().__init__()
-        self.alpha = positive("alpha", "inner rate", alpha)
         self.temperature = non_negative("temperature", "temperature", temperature)
+
+    def require(self, model: Model, solver: Solver) -> None:
+        require_plain_rule(self, solver)
+        if not isinstance(solver.alpha, Tensor) and not solver.alpha > 0:
+            raise ValueError(f"alpha: expected an inner rate above 0 for Langevin noise, got {solver.alpha}")
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
         if not self.training:
             return gradients
-        size = math.sqrt(2 * self.temperature / self.alpha)
+        size = (2 * self.temperature / place.alpha) ** 0.5
         return [g if g is None else g - size * torch.randn_like(g) for g in gradients]
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha:g}, temperature={self.temperature:g}"
+        return f"temperature={self.temperature:g}"

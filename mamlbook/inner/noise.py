@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mamlbook.inner.transforms import Gradients, Place
+from mamlbook.inner.transforms import Gradients, Place, Transform
 
 
-class DropGrad(nn.Module):
+class DropGrad(nn.Module, Transform):
     """Multiply every entry of an inner gradient by noise of mean 1, in training; leave it alone in testing.
 
     phi^{k+1} = phi^k - alpha n * g_k,  E n = 1,  Var n = p / (1 - p),  the product taken entry by entry. The noise is

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from mamlbook.inner.transforms import Gradients, Place
+from typing import TYPE_CHECKING
+
+from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.model import Model
+
+if TYPE_CHECKING:
+    from mamlbook.inner.base import Solver
 
 
 def layer_of(name: str) -> str:
@@ -16,7 +21,7 @@ def layers(model: Model) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(layer_of, model.names)))
 
 
-class LambdaPattern:
+class LambdaPattern(Transform):
     """A Lambda pattern: a mask over inner steps and layers. A reconstruction from the abstract.
 
     phi_l^{k+1} = phi_l^k - alpha Lambda_{kl} g_l^k,  Lambda in {0, 1}^{steps x layers}.
@@ -43,9 +48,16 @@ class LambdaPattern:
                     f"{', '.join(self.layers)}, got {row!r}"
                 )
 
-    def adapts(self, name: str, step: int) -> bool:
+    def adapts(self, model: Model, step: int) -> list[bool]:
         row = self.rows[min(step, len(self.rows) - 1)]
-        return row[self.layers.index(layer_of(name))] == "1"
+        return [row[self.layers.index(layer_of(name))] == "1" for name in model.names]
+
+    def require(self, model: Model, solver: Solver) -> None:
+        if layers(model) != self.layers:
+            raise ValueError(
+                f"rows: expected a pattern of this network's layers, {', '.join(layers(model))}, got one of "
+                f"{', '.join(self.layers)}"
+            )
 
     def __call__(self, gradients: Gradients, place: Place) -> Gradients:
         return gradients

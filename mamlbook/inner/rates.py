@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from mamlbook.checks import whole_number
-from mamlbook.inner.transforms import Gradients, Place
+from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.model import Model
 
+if TYPE_CHECKING:
+    from mamlbook.inner.base import Solver
 
-class LearnedRates(nn.Module):
+
+class LearnedRates(nn.Module, Transform):
     """Each weight, or each tensor, at a rate of its own: a factor s on its gradient, started at 1 and learned.
 
     phi^{k+1} = phi^k - alpha s_k * g_k,  so that the inner rate is alpha s;  the product is taken entry by entry.
@@ -39,6 +44,13 @@ class LearnedRates(nn.Module):
     def _ones(self, weight: Tensor) -> Tensor:
         shape = weight.shape if self.per == "weight" else [1] * weight.ndim
         return torch.ones(self.steps, *shape, dtype=weight.dtype, device=weight.device)
+
+    def require(self, model: Model, solver: Solver) -> None:
+        if [self._ones(weight).shape for weight in model.theta] != [rate.shape for rate in self.rates]:
+            raise ValueError(
+                "LearnedRates: expected the rates of this network, whose weights that learn are "
+                f"{', '.join(model.names)}, got those of another; make them anew after freezing or replacing layers"
+            )
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
         rates = [rate[min(place.step, self.steps - 1)] for rate in self.rates]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.inner.base import Adapted, Solver
 from mamlbook.model import Model
 from mamlbook.numerics import Params
-from mamlbook.tasks.base import Data
+from mamlbook.tasks.base import Data, joined
+from mamlbook.trees import Tree, tree_map
 
 
-class SupportFirst(nn.Module):
+class SupportFirst(Solver):
     """Another solver's solutions, which predict with the support set in front of the examples they are asked about.
 
     y_hat = f(phi, [x_support, x])[K:].
@@ -26,20 +26,22 @@ class SupportFirst(nn.Module):
         super().__init__()
         self.solver = solver
 
-    def forward(
-        self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
-    ) -> Adapted:
-        return _beside(self.solver(model, support, unroll=unroll, steps=steps, theta=theta), support.x)
+    @property
+    def proximal(self) -> float | Tensor:
+        return self.solver.proximal
+
+    def require(self, model: Model, solver: Solver) -> None:
+        self.solver.require(model, self.solver)
 
     def path(
         self, model: Model, support: Data, *, unroll: float, steps: int | None = None, theta: Params | None = None
     ) -> Iterator[Adapted]:
         for adapted in self.solver.path(model, support, unroll=unroll, steps=steps, theta=theta):
-            yield _beside(adapted, support.x)
+            yield _beside(adapted, support)
 
 
-def _beside(adapted: Adapted, support: Tensor) -> Adapted:
-    def predict(phi: Params, x: Tensor) -> Tensor:
-        return adapted.predict(phi, torch.cat([support, x], 1))[:, support.shape[1] :]
+def _beside(adapted: Adapted, support: Data) -> Adapted:
+    def predict(phi: Params, x: Tree) -> Tree:
+        return tree_map(lambda y: y[:, support.examples :], adapted.predict(phi, joined(support.x, x)))
 
     return adapted._replace(predict=predict)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from mamlbook.model import Model
+from mamlbook.parts import Part
+
+if TYPE_CHECKING:
+    pass
 
 Gradients = Sequence[Tensor | None]
 
@@ -13,59 +20,77 @@ Gradients = Sequence[Tensor | None]
 class Place(NamedTuple):
     """Where on the way a gradient was taken.
 
-    ``names`` of the tensors; ``step``, the number of the inner step from 0; ``curvature(v)``, how the inner objective
-    bends along v at this phi when the predictions are taken to be linear in the weights: v^T G v for each task, (B,).
-    Where v is None, the tensor stays as it is.
+    ``names`` of the tensors; ``step``, the number of the inner step from 0; ``alpha``, the solver's rate;
+    ``curvature(v)``, how the inner objective bends along v at this phi when the predictions are taken to be linear in
+    the weights: v^T G v for each task, (B,). Where v is None, the tensor stays as it is.
     """
 
     names: tuple[str, ...]
     step: int
+    alpha: float | Tensor
     curvature: Callable[[Gradients], Tensor]
 
 
-class Transform(Protocol):
+class Transform(Part, ABC):
     """A map on the inner gradients, (B, \\*shape) each; ``None`` stands for a tensor that stays as it is.
 
-    A transform may also have a method ``adapts(name, step)``. The gradient of a tensor that it refuses is not computed.
-    One with weights of its own, which the outer loop then learns, or with a training mode is an ``nn.Module``.
+    One with weights of its own, which the outer loop then learns, or with a training mode is an ``nn.Module`` as well.
+    A plain function (gradients, place) -> gradients, or ``nn.Module``, is made one by ``as_transform``.
     """
 
+    def adapts(self, model: Model, step: int) -> Sequence[bool]:
+        """Which tensors of theta this step moves; the gradients of the others are not computed."""
+        return [True] * len(model.names)
+
+    @abstractmethod
     def __call__(self, gradients: Gradients, place: Place) -> Gradients: ...
 
 
-class keep:
-    """Adapt only the tensors whose name the predicate accepts: phi_l <- phi_l - alpha m_l g_l with m_l in {0, 1}.
+class FunctionTransform(Transform):
+    """A plain function as a transform."""
 
-    The rest stay exactly at theta, and theta still learns from them in the outer loop.
+    def __init__(self, function: Callable[[Gradients, Place], Gradients]):
+        self.function = function
 
-    >>> head_only = keep(lambda name: name.startswith("head"))
-    >>> head_only.adapts("linear1.weight", step=0), head_only.adapts("head.weight", step=0)
-    (False, True)
+    def __call__(self, gradients: Gradients, place: Place) -> Gradients:
+        return self.function(gradients, place)
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__name__", repr(self.function))
+
+
+class ModuleTransform(nn.Module, Transform):
+    """A plain ``nn.Module`` as a transform: the outer loop finds its weights, and it follows training and testing."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, gradients: Gradients, place: Place) -> Gradients:
+        return self.module(gradients, place)
+
+
+def as_transform(change: Transform | Callable[[Gradients, Place], Gradients]) -> Transform:
+    """The transform itself, or a function in the form of one.
+
+    Raises:
+        TypeError: it is neither; a class of one's own says what it is by its base class.
     """
+    if isinstance(change, Transform):
+        return change
+    if not callable(change) or isinstance(change, type) or isinstance(getattr(change, "adapts", None), Callable):
+        raise TypeError(
+            "transforms: expected mamlbook.Transform objects or functions (gradients, place) -> gradients, got "
+            f"{change!r}; derive a class of your own from mamlbook.Transform"
+        )
+    return ModuleTransform(change) if isinstance(change, nn.Module) else FunctionTransform(change)
 
-    def __init__(self, accepts: Callable[[str], bool]):
-        self.accepts = accepts
 
-    def adapts(self, name: str, step: int) -> bool:
-        return self.accepts(name)
+class _Everything(Transform):
+    """Every weight adapts, by its own gradient."""
 
     def __call__(self, gradients: Gradients, place: Place) -> Gradients:
         return gradients
 
-    def __repr__(self) -> str:
-        return f"keep({getattr(self.accepts, '__name__', self.accepts)})"
 
-
-def without_norms(name: str) -> bool:
-    """Everything but the gain and offset of batch norm: what the MAML paper adapts on Omniglot."""
-    return not name.endswith((".gain", ".offset"))
-
-
-def head(name: str) -> bool:
-    """The last layer, which networks here call ``head``."""
-    return name.startswith("head.")
-
-
-def body(name: str) -> bool:
-    """Everything but the last layer."""
-    return not head(name)
+EVERYTHING = _Everything()

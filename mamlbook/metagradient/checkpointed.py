@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from mamlbook.checks import whole_number
+from mamlbook.inner.base import Solver
 from mamlbook.inner.descent import GradientDescent, InnerState
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.regions import run_region
+from mamlbook.model import Model
 from mamlbook.numerics import Params, add_scaled, as_leaves
 
 
-class Checkpointed(nn.Module):
+class Checkpointed(MetaGradient):
     """The query loss, differentiated through the inner loop one stretch of steps at a time, the last one first.
 
     v_S = grad L_b(phi_S),  v_s = (d phi_{s + every} / d phi_s)^T v_{s + every},  grad s_b = v_0.
@@ -33,7 +36,8 @@ class Checkpointed(nn.Module):
     Shapes: the result is (B,).
 
     Raises:
-        ValueError: ``every`` is no whole number of at least 1; when called, a solver that is not ``GradientDescent``.
+        ValueError: ``every`` is no whole number of at least 1; when a learner is made, a solver that is not
+            ``GradientDescent``.
 
     References: [Griewank, 1992](https://doi.org/10.1080/10556789208805505), and for deep networks
     [Chen et al., 2016](https://arxiv.org/abs/1604.06174).
@@ -49,10 +53,12 @@ class Checkpointed(nn.Module):
             else whole_number("every", every, 1, "a whole number of steps", ", or None for sqrt(S)")
         )
 
-    def forward(self, batch: MetaBatch) -> Tensor:
-        solver = batch.solver
+    def require(self, model: Model, solver: Solver) -> None:
         if not isinstance(solver, GradientDescent):
             raise ValueError(f"solver: expected GradientDescent, whose steps can be walked again, got {solver}")
+
+    def forward(self, batch: MetaBatch) -> Tensor:
+        solver = batch.solver
         learned = tuple(p for p in solver.parameters() if p.requires_grad)
         return _Walk.apply(_Way(batch, self.every), *batch.theta, *learned)
 

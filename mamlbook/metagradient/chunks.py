@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.checks import whole_number
+from mamlbook.inner.base import Solver
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.regions import run_region
@@ -13,7 +14,7 @@ from mamlbook.numerics import Params, as_leaves, expand_over_tasks, with_gradien
 from mamlbook.tasks.base import Tasks
 
 
-class TaskChunks(nn.Module):
+class TaskChunks(MetaGradient):
     """Another meta-gradient, computed for a few tasks at a time: each chunk's graph is gone before the next is made.
 
     The gradients grad s_b of one chunk after another are kept, B times as many numbers as there are weights, and the
@@ -23,15 +24,15 @@ class TaskChunks(nn.Module):
 
     Raises:
         ValueError: ``tasks`` is no whole number of at least 1, or ``metagradient`` remembers tasks from one outer step
-            to the next; when called with more than one task at a time, a solver or a meta-gradient with learned
-            weights of its own, whose gradient is known for the chunk only and not for each task.
+            to the next; when a learner is made with more than one task at a time, a solver or a meta-gradient with
+            learned weights of its own, whose gradient is known for the chunk only and not for each task.
     """
 
     by_region = True
 
     def __init__(self, metagradient: MetaGradient, tasks: int = 1):
         super().__init__()
-        if hasattr(metagradient, "staged"):
+        if metagradient.remembers:
             raise ValueError(
                 f"metagradient: expected one that computes each task from scratch, got {metagradient}, which remembers "
                 "whole meta-batches"
@@ -53,11 +54,11 @@ class TaskChunks(nn.Module):
             theta = as_leaves(theta)
             with torch.enable_grad():
                 surrogates = self.metagradient(batch._replace(tasks=tasks, theta=theta))
-                changing = (*theta, *self._learned(batch))
+                changing = (*theta, *self._learned(batch.solver))
                 gradients = torch.autograd.grad(surrogates.sum(), changing, materialize_grads=True)
             return surrogates.detach(), (*gradients[: len(theta)], *(g[None] for g in gradients[len(theta) :]))
 
-        count = len(batch.tasks.index)
+        count = batch.tasks.size
         parts = [slice(first, first + self.tasks) for first in range(0, count, self.tasks)]
         results = [
             run_region("chunk", chunk, tuple(t[part] for t in batch.theta), batch.tasks.pick(part)) for part in parts
@@ -66,9 +67,8 @@ class TaskChunks(nn.Module):
         gradients = tuple(torch.cat(of_chunks) for of_chunks in zip(*(g for _, g in results), strict=True))
         return with_gradient(losses, (*batch.theta, *expand_over_tasks(learned, count)), gradients)
 
-    def _learned(self, batch: MetaBatch) -> Params:
-        parts = [part for part in (batch.solver, self.metagradient) if isinstance(part, nn.Module)]
-        return tuple(p for part in parts for p in part.parameters() if p.requires_grad)
+    def _learned(self, solver: Solver) -> Params:
+        return tuple(p for part in (solver, self.metagradient) for p in part.parameters() if p.requires_grad)
 
     def extra_repr(self) -> str:
         return f"tasks={self.tasks}"

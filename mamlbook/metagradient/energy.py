@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.checks import non_negative
 from mamlbook.inner.base import ALL
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.base import MetaGradient
 from mamlbook.numerics import Params, dot, gradient_of
 
 
-class GradientEnergy(nn.Module):
+class GradientEnergy(MetaGradient):
     """The loss at theta less alpha times the square of its gradient, both on the query set.
 
     grad s_b = grad (L_b - alpha ||grad L_b||^2) = (I - 2 alpha H_b) grad L_b,  all at theta.

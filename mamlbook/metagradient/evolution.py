@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mamlbook.inner.base import Solver
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.base import MetaGradient
+from mamlbook.metagradient.local import require_proximal
 from mamlbook.metagradient.sampling import repeated, spread
+from mamlbook.model import Model
 from mamlbook.numerics import detached, per_task, with_gradient
 
 
-class EvoGrad(nn.Module):
+class EvoGrad(MetaGradient):
     """Candidates around the solution are weighted by the inner objective; theta is felt through those weights alone.
 
     phi_k = sg(phi) + sigma sign(eps_k),  v = softmax_k(-F(theta, phi_k) / tau),  s_b = L_b(sum_k v_k phi_k).
@@ -40,17 +44,15 @@ class EvoGrad(nn.Module):
             )
         self.candidates, self.sigma, self.temperature = candidates, sigma, temperature
 
+    def require(self, model: Model, solver: Solver) -> None:
+        require_proximal(solver, "theta is felt through it alone, and without it EvoGrad has no gradient")
+
     def forward(self, batch: MetaBatch) -> Tensor:
         adapted = batch.solve(unroll=0)
         many = repeated(batch, self.candidates)
         centre = (p.repeat(self.candidates, *[1] * (p.ndim - 1)) for p in detached(adapted.phi))
         candidates = tuple(p + self.sigma * torch.randn_like(p).sign() for p in centre)
         scores = spread(next(many.path(unroll=0)).inner(many.theta, candidates), self.candidates)
-        if not scores.requires_grad:
-            raise ValueError(
-                "solver: expected an inner objective that theta enters, as GradientDescent(..., lam=1.0) has; "
-                "without a pull towards theta EvoGrad has no gradient"
-            )
         v = torch.softmax(-scores / self.temperature, 0)
         mixed = tuple(spread(per_task(v.flatten(), p) * p, self.candidates).sum(0) for p in candidates)
         return batch.query(adapted._replace(phi=mixed))
@@ -59,7 +61,7 @@ class EvoGrad(nn.Module):
         return f"candidates={self.candidates}, sigma={self.sigma:g}, temperature={self.temperature:g}"
 
 
-class EvolutionStrategies(nn.Module):
+class EvolutionStrategies(MetaGradient):
     """Evolution strategies: theta is moved at random to both sides, and the losses there say which side is better.
 
     grad s_b = 1 / (2 n sigma) sum_k (L_b(phi(theta + sigma e_k)) - L_b(phi(theta - sigma e_k))) e_k,  k = 1..n.
@@ -87,7 +89,7 @@ class EvolutionStrategies(nn.Module):
 
     def forward(self, batch: MetaBatch) -> Tensor:
         both = repeated(batch, 2 * self.pairs)
-        directions = self._directions(both.theta, len(batch.tasks.index))
+        directions = self._directions(both.theta, batch.tasks.size)
         with torch.no_grad():
             losses = batch.query(batch.solve(unroll=0))
             moved = tuple(

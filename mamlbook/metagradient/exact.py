@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.inner.base import ALL
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.base import MetaGradient
 
 
-class Exact(nn.Module):
+class Exact(MetaGradient):
     """The query loss itself, differentiated through the inner loop.
 
     s_b(theta) = L_b(phi_b(theta)),  so  grad s_b = (d phi_b / d theta)^T grad L_b(phi_b).

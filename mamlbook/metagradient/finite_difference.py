@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.checks import positive
+from mamlbook.inner.base import Solver
 from mamlbook.meta_batch import MetaBatch
-from mamlbook.metagradient.local import inner_gradient, plain_path, query_gradient
+from mamlbook.metagradient.base import MetaGradient
+from mamlbook.metagradient.local import inner_gradient, plain_path, query_gradient, require_plain_steps
+from mamlbook.model import Model
 from mamlbook.numerics import add_scaled, as_leaves, dot, per_task, with_gradient
 
 
-class FiniteDifference(nn.Module):
+class FiniteDifference(MetaGradient):
     """MAML's backward pass through the inner steps, with central differences in the place of second derivatives.
 
     v <- v - alpha (grad F_b(phi^s + e v) - grad F_b(phi^s - e v)) / 2e  for s = S-1, ..., 0,  from v = grad L_b(phi^S),
@@ -22,8 +25,8 @@ class FiniteDifference(nn.Module):
     Shapes: the result is (B,).
 
     Raises:
-        ValueError: ``epsilon`` is not a finite number above 0; when called, a solver that takes other steps than plain
-            gradient descent from theta.
+        ValueError: ``epsilon`` is not a finite number above 0; when a learner is made, a solver that takes other steps
+            than plain gradient descent from theta.
 
     References: [Liu et al., 2019](https://arxiv.org/abs/1806.09055), section 2.3; for MAML,
     [Fallah et al., 2020](https://arxiv.org/abs/1908.10400).
@@ -33,9 +36,12 @@ class FiniteDifference(nn.Module):
         super().__init__()
         self.epsilon = positive("epsilon", "number", epsilon)
 
+    def require(self, model: Model, solver: Solver) -> None:
+        require_plain_steps(solver)
+
     def forward(self, batch: MetaBatch) -> Tensor:
         *path, last = plain_path(batch)
-        alpha, lam = batch.solver.alpha, batch.solver.lam
+        alpha, lam = batch.solver.alpha, batch.solver.proximal
         losses, v = query_gradient(batch, last)
         total = tuple(torch.zeros_like(part) for part in v)
         for adapted in reversed(path):

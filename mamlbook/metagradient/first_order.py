@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.base import MetaGradient
 from mamlbook.numerics import add_scaled, with_gradient
 
 
-class FirstOrder(nn.Module):
+class FirstOrder(MetaGradient):
     """The query gradient at phi, applied to theta as if d phi / d theta were the identity.
 
     s_b(theta) = L_b(theta + sg(phi_b - theta)),  so  grad s_b = grad L_b(phi_b);  sg stops gradients.
@@ -23,7 +24,7 @@ class FirstOrder(nn.Module):
         return batch.query(batch.solve(unroll=0).straight_through())
 
 
-class Reptile(nn.Module):
+class Reptile(MetaGradient):
     """The way from phi back to theta, whatever the query set says.
 
     grad s_b = theta - phi_b.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mamlbook.inner.base import Solver
 from mamlbook.meta_batch import MetaBatch
-from mamlbook.metagradient.local import inner_gradient, plain_path, query_gradient
+from mamlbook.metagradient.base import MetaGradient
+from mamlbook.metagradient.local import inner_gradient, plain_path, query_gradient, require_plain_steps
+from mamlbook.model import Model
 from mamlbook.numerics import Params, add_scaled, with_gradient
 
 
-class ForwardMode(nn.Module):
+class ForwardMode(MetaGradient):
     """MAML's gradient from the whole Jacobian Z = d phi / d theta, computed beside the steps and not after them.
 
     Z_0 = I,  Z_{s+1} = (I - alpha (H_s + lam I)) Z_s + alpha lam I,  grad s_b = Z_S^T grad L_b(phi_S).
@@ -21,14 +24,17 @@ class ForwardMode(nn.Module):
     Shapes: the result is (B,).
 
     Raises:
-        ValueError: when called, a solver that takes other steps than plain gradient descent from theta.
+        ValueError: when a learner is made, a solver that takes other steps than plain gradient descent from theta.
 
     References: [Franceschi et al., 2017](https://arxiv.org/abs/1703.01785).
     """
 
+    def require(self, model: Model, solver: Solver) -> None:
+        require_plain_steps(solver)
+
     def forward(self, batch: MetaBatch) -> Tensor:
         path = plain_path(batch)
-        alpha, lam = batch.solver.alpha, batch.solver.lam
+        alpha, lam = batch.solver.alpha, batch.solver.proximal
         start = columns = _identity(batch.theta)
         adapted = next(path)
         for following in path:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.checks import non_negative, positive, whole_number
-from mamlbook.inner.base import Adapted
+from mamlbook.inner.base import Adapted, Solver
+from mamlbook.inner.descent import GradientDescent
 from mamlbook.meta_batch import MetaBatch
-from mamlbook.metagradient.local import inner_gradient, query_gradient
+from mamlbook.metagradient.base import MetaGradient
+from mamlbook.metagradient.local import inner_gradient, query_gradient, require_proximal
+from mamlbook.model import Model
 from mamlbook.numerics import Params, Solution, add_scaled, as_leaves, conjugate_gradient, with_gradient
 
 METHODS = ("cg", "neumann")
 
 
-class Implicit(nn.Module):
+class Implicit(MetaGradient):
     """The Jacobian of the minimum of the pulled objective, taken at phi_S.
 
     phi* = argmin L_b^support(phi) + lam / 2 ||phi - theta||^2  has  d phi* / d theta = (I + H_b / lam)^-1,  so
@@ -32,8 +35,8 @@ class Implicit(nn.Module):
     Shapes: the result is (B,).
 
     Raises:
-        ValueError: ``iterations`` below 1, an unknown ``method``, a ``rate`` or ``damping`` out of range; when called,
-            a solver that does not pull (``lam`` is zero), or that leaves some weights at theta.
+        ValueError: ``iterations`` below 1, an unknown ``method``, a ``rate`` or ``damping`` out of range; when a
+            learner is made, a solver without a proximal term, or that leaves some weights at theta.
 
     References: [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630); the series for hyper-gradients,
     [Lorraine et al., 2020](https://arxiv.org/abs/1911.02590).
@@ -48,6 +51,13 @@ class Implicit(nn.Module):
         self.rate = None if rate is None else positive("rate", "number", rate, ", or None for the solver's alpha")
         self.damping = non_negative("damping", "number", damping)
 
+    def require(self, model: Model, solver: Solver) -> None:
+        require_proximal(solver, "without it the minimum does not depend on theta, and its gradient is zero")
+        if isinstance(solver, GradientDescent) and not all(solver.adapts(model, 0)):
+            raise ValueError("solver: expected every weight to adapt; one that stays at theta is no part of a minimum")
+        if self.method == "neumann":
+            self._rate(solver)
+
     def forward(self, batch: MetaBatch) -> Tensor:
         adapted = batch.solve(unroll=0)
         losses, q = query_gradient(batch, adapted)
@@ -58,7 +68,7 @@ class Implicit(nn.Module):
 
         Shapes: ``q`` and v are tuples of (B, \\*shape).
         """
-        lam = _pull(batch.solver)
+        lam = batch.solver.proximal
         phi = as_leaves(adapted.phi)
         gradient = inner_gradient(batch, adapted, phi, graph=True)
 
@@ -76,26 +86,15 @@ class Implicit(nn.Module):
             total = add_scaled(total, 1, term)
         return Solution(total, torch.zeros(len(q[0]), dtype=torch.bool, device=q[0].device))
 
-    def _rate(self, solver) -> float:
-        rate = getattr(solver, "alpha", None) if self.rate is None else self.rate
-        if not rate:
+    def _rate(self, solver: Solver) -> float | Tensor:
+        if self.rate is not None:
+            return self.rate
+        if not isinstance(solver, GradientDescent) or not (isinstance(solver.alpha, Tensor) or solver.alpha > 0):
             raise ValueError(f"rate: expected one, since the solver {type(solver).__name__} has no alpha above 0")
-        return rate
+        return solver.alpha
 
     def extra_repr(self) -> str:
         parts = [f"iterations={self.iterations}", f"method={self.method!r}"]
         parts += [f"rate={self.rate:g}"] if self.rate is not None else []
         parts += [f"damping={self.damping:g}"] if self.damping else []
         return ", ".join(parts)
-
-
-def _pull(solver) -> float:
-    lam = getattr(solver, "lam", 0.0)
-    if not lam:
-        raise ValueError(
-            "solver: expected one that pulls towards theta, as GradientDescent(..., lam=1.0) does, got lam=0; without "
-            "a pull the minimum does not depend on theta, and its gradient is zero"
-        )
-    if any(hasattr(change, "adapts") for change in getattr(solver, "transforms", ())):
-        raise ValueError("solver: expected every weight to adapt; one that stays at theta is no part of a minimum")
-    return lam

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mamlbook.inner.base import ALL
+from mamlbook.checks import whole_number
+from mamlbook.inner.base import ALL, Solver
+from mamlbook.inner.descent import GradientDescent
+from mamlbook.inner.langevin import LangevinNoise
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.base import MetaGradient
+from mamlbook.metagradient.local import require_proximal
 from mamlbook.metagradient.sampling import repeated, spread
+from mamlbook.model import Model
 from mamlbook.numerics import per_task, with_gradient
 
 
-class PathwiseGradient(nn.Module):
+class PathwiseGradient(MetaGradient):
     """The query loss of the last solutions on a noisy path, differentiated along the path with its noise held fixed.
 
     s_b = mean over the last M steps (all, if fewer) of L_b(phi_b^s),  grad s_b = mean_s Z_s^T grad L_b(phi_b^s),  where
@@ -45,11 +51,11 @@ class PathwiseGradient(nn.Module):
         return f"last={self.last}"
 
 
-class ScoreFunction(nn.Module):
+class ScoreFunction(MetaGradient):
     """The covariance of query loss and solution, over independent noisy paths of each task.
 
     grad E[L_b] = lam / T Cov(L_b(phi_b), phi_b)  if phi_b is drawn from the density proportional to
-    exp(-(L_support(phi) + lam / 2 ||phi - theta||^2) / T).
+    exp(-(L_support(phi) + lam / 2 ||phi - theta||^2) / T); lam and T are those of the solver.
 
     Nothing is differentiated at the solution, not even the query loss. The covariance is that of ``paths`` paths, which
     must be long enough to forget their start; then it is unbiased. A reconstruction, as ``PathwiseGradient`` is.
@@ -57,33 +63,41 @@ class ScoreFunction(nn.Module):
     Shapes: the result is (B,).
 
     Raises:
-        ValueError: fewer than 2 paths, or a pull or a temperature that is not above 0.
+        ValueError: fewer than 2 paths; when a learner is made, a solver without ``LangevinNoise`` or proximal term.
 
     References: [Kim and Hospedales, 2025](https://arxiv.org/abs/2410.10417) for the problem.
     """
 
-    def __init__(self, lam: float, temperature: float, paths: int):
+    def __init__(self, paths: int):
         super().__init__()
-        if paths < 2:
-            raise ValueError(f"paths: expected at least 2, a covariance has no meaning for fewer, got {paths}")
-        if not (lam > 0 and temperature > 0):
+        self.paths = whole_number("paths", paths, 2, "a whole number of paths, since a covariance needs them,")
+
+    def require(self, model: Model, solver: Solver) -> None:
+        require_proximal(solver, "theta enters the density through it")
+        if not _temperature(solver) > 0:
             raise ValueError(
-                f"lam, temperature: expected a pull and a temperature above 0, got {lam} and {temperature}; theta "
-                "enters the density through the pull, and without noise there is none"
+                "solver: expected steps with noise, GradientDescent(alpha, steps, LangevinNoise(temperature), lam=...) "
+                f"with a temperature above 0, got {solver}; without noise there is no density"
             )
-        self.lam, self.temperature, self.paths = lam, temperature, paths
 
     def forward(self, batch: MetaBatch) -> Tensor:
         many = repeated(batch, self.paths)
+        lam, temperature = batch.solver.proximal, _temperature(batch.solver)
         with torch.no_grad():
             adapted = many.solve(unroll=0)
             losses = spread(many.query(adapted), self.paths)
             away = losses - losses.mean(0)
-            scale = self.lam / self.temperature / (self.paths - 1)
+            scale = lam / temperature / (self.paths - 1)
             covariance = [
                 (per_task(scale * away.flatten(), phi) * phi).unflatten(0, away.shape).sum(0) for phi in adapted.phi
             ]
         return with_gradient(losses.mean(0), batch.theta, covariance)
 
     def extra_repr(self) -> str:
-        return f"lam={self.lam:g}, temperature={self.temperature:g}, paths={self.paths}"
+        return f"paths={self.paths}"
+
+
+def _temperature(solver: Solver) -> float:
+    """The temperature of the solver's noise; 0 without noise."""
+    transforms = solver.transforms if isinstance(solver, GradientDescent) else ()
+    return sum(change.temperature for change in transforms if isinstance(change, LangevinNoise))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.checks import whole_number
-from mamlbook.inner.base import ALL
+from mamlbook.inner.base import ALL, Solver
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.base import MetaGradient
 from mamlbook.model import Model
 from mamlbook.numerics import Params, add_scaled, as_leaves, detached, gradient_of, per_task, with_gradient
-from mamlbook.tasks.base import Data, known_index
+from mamlbook.tasks.base import known_index, split_examples
 
 
 class Staged(NamedTuple):
@@ -23,7 +24,7 @@ class Staged(NamedTuple):
     theta: Params
 
 
-class MOML(nn.Module):
+class MOML(MetaGradient):
     """MAML with a memory u_i of every task's solution, so that a small support set misleads less.
 
     u_i <- (1 - r) u_i + r phi_i,  grad s_i = (d phi_i / d theta)^T grad L_i(u_i),  r the rate of the memory.
@@ -44,6 +45,8 @@ class MOML(nn.Module):
     gradient is also multiplied by r, which here is left to the outer rate.
     """
 
+    remembers = True
+
     def __init__(self, model: Model, tasks: int, rate: float, *, everyone: bool = False):
         super().__init__()
         self.tasks = whole_number("tasks", tasks, 1, "the number of tasks of the collection,")
@@ -51,15 +54,21 @@ class MOML(nn.Module):
         for place, t in enumerate(model.theta):
             self.register_buffer(f"memory{place}", t.detach().new_zeros(tasks, *t.shape))
         self.register_buffer("met", torch.zeros(tasks, dtype=torch.bool))
-        self.staged: Staged | None = None
 
     @property
     def memory(self) -> Params:
         """u_i of every task, a tuple of (T, \\*shape)."""
         return tuple(self.get_buffer(f"memory{place}") for place in range(len(list(self.buffers())) - 1))
 
+    def require(self, model: Model, solver: Solver) -> None:
+        if [tuple(u.shape[1:]) for u in self.memory] != [tuple(t.shape) for t in model.theta]:
+            raise ValueError(
+                "MOML: expected the memory of this network, whose weights that learn are "
+                f"{', '.join(model.names)}, got that of another; make it anew after freezing or replacing layers"
+            )
+
     def forward(self, batch: MetaBatch) -> Tensor:
-        index = known_index(batch.tasks, self.tasks)
+        index = known_index(batch.index, self.tasks)
         adapted = batch.solve(unroll=ALL)
         theta = detached(batch.theta)
         solved = detached(adapted.phi)
@@ -94,7 +103,7 @@ class MOML(nn.Module):
         return f"tasks={self.tasks}, rate={self.rate:g}, everyone={self.everyone}"
 
 
-class LocalMOML(nn.Module):
+class LocalMOML(MetaGradient):
     """Federated MAML: every client, a task, takes outer steps on a copy of its own, and the server averages the copies.
 
     w_b^0 = theta,  u_b <- (1 - r) u_b + r phi(w_b^h),  w_b^{h+1} = w_b^h - beta (d phi / d w)^T grad L_b(u_b),
@@ -122,7 +131,7 @@ class LocalMOML(nn.Module):
         self.local_steps, self.beta, self.rate = local_steps, beta, _share(rate)
 
     def forward(self, batch: MetaBatch) -> Tensor:
-        supports, queries = (_parts(data, self.local_steps) for data in batch.tasks[:2])
+        supports, queries = (split_examples(data, self.local_steps, "local step") for data in batch.tasks[:2])
         w = as_leaves(batch.theta)
         u: Params | None = None
         for support, query in zip(supports, queries, strict=True):
@@ -143,15 +152,6 @@ class LocalMOML(nn.Module):
 
     def extra_repr(self) -> str:
         return f"local_steps={self.local_steps}, beta={self.beta:g}, rate={self.rate:g}"
-
-
-def _parts(data: Data, count: int) -> list[Data]:
-    """The examples of each task in that many parts, as equal as can be."""
-    if data.x.shape[1] < count:
-        raise ValueError(
-            f"tasks: expected at least {count} examples in each set, one per local step, got {data.x.shape[1]}"
-        )
-    return [Data(x, y) for x, y in zip(data.x.tensor_split(count, 1), data.y.tensor_split(count, 1), strict=True)]
 
 
 def _share(rate: float) -> float:

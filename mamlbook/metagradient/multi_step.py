@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.inner.base import ALL
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.base import MetaGradient
 from mamlbook.numerics import gradient_of
 
 
-class MultiStepLoss(nn.Module):
+class MultiStepLoss(MetaGradient):
     """The query losses along the path, each with its weight: steps other than the last are told what they are for.
 
     grad s_b = sum_{k=1..S} v_k (d phi_b^k / d theta)^T grad L_b(phi_b^k),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.checks import whole_number
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.base import MetaGradient
 
 
-class Truncated(nn.Module):
+class Truncated(MetaGradient):
     """The query loss, differentiated through the last few inner steps; the Jacobians of the others are read as I.
 
     grad s_b = (J_{S-1} ... J_{S-last})^T grad L_b(phi_S),  J_s = d phi^{s+1} / d phi^s.

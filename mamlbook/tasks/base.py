@@ -135,19 +135,19 @@ def never_again(tasks: int) -> Tensor:
     return torch.full((tasks,), -1)
 
 
-def known_index(tasks: Tasks, size: int) -> Tensor:
-    """The number of each task in a finite collection of that size, (B,).
+def known_index(index: Tensor, size: int) -> Tensor:
+    """The numbers of tasks in a finite collection of that size, (B,), if they are.
 
     Raises:
         RuntimeError: some task has no number, or one that is not in the collection. The device itself checks, so that
             no meta-step has to wait for the answer.
     """
     torch._assert_async(
-        ((tasks.index >= 0) & (tasks.index < size)).all(),
+        ((index >= 0) & (index < size)).all(),
         f"tasks: expected numbers from 0 to {size - 1} in tasks.index; what is kept for each task needs a finite "
         "collection of tasks that come back, as WaveCollection draws them",
     )
-    return tasks.index
+    return index
 
 
 def shape_of(tasks: Tasks) -> tuple:

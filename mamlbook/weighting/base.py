@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
-from mamlbook.meta_batch import MetaBatch
+from mamlbook.meta_batch import JudgedTasks
+from mamlbook.parts import Part
 
 
-class Weighting(Protocol):
+class Weighting(Part, nn.Module, ABC):
     """w = weighting(surrogates, batch): one weight per task, (B,).
 
     ``surrogates.detach()`` are the query losses, ``batch.gradients(surrogates)`` each task's own meta-gradient, and
-    ``batch.tasks.index`` says which task it is. Computing weights changes nothing; a weighting that remembers may
-    have ``advance()``, see ``MetaLearner``.
+    ``batch.index`` says which task it is. Computing weights changes nothing; a weighting that remembers has an
+    ``advance()``, see ``Part``.
     """
 
-    def __call__(self, surrogates: Tensor, batch: MetaBatch) -> Tensor: ...
+    @abstractmethod
+    def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor: ...
 
 
-class UniformWeights(nn.Module):
+class UniformWeights(Weighting):
     """The mean over tasks: w_b = 1/B.
 
     A mean and not a sum, so that the outer rate beta keeps its meaning when the meta-batch grows.
@@ -29,5 +31,5 @@ class UniformWeights(nn.Module):
     Shapes: (B,) to (B,).
     """
 
-    def forward(self, surrogates: Tensor, batch: MetaBatch) -> Tensor:
+    def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
         return torch.full_like(surrogates, 1 / len(surrogates), requires_grad=False)

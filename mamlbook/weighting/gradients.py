@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.checks import non_negative, positive
-from mamlbook.meta_batch import MetaBatch
+from mamlbook.meta_batch import JudgedTasks
 from mamlbook.numerics import Params
+from mamlbook.weighting.base import Weighting
 
 
-class AgreementWeights(nn.Module):
+class AgreementWeights(Weighting):
     """A task counts more the better its meta-gradient agrees with the mean of all.
 
     w_b = softmax_b(cos(g_b, mean_c g_c) / T), held constant, where g_b is task b's own meta-gradient.
@@ -32,7 +33,7 @@ class AgreementWeights(nn.Module):
         super().__init__()
         self.temperature = positive("temperature", "temperature of the softmax", temperature)
 
-    def forward(self, surrogates: Tensor, batch: MetaBatch) -> Tensor:
+    def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
         gradients = _rows(batch.gradients(surrogates))
         cosines = torch.cosine_similarity(gradients, gradients.mean(0, keepdim=True), dim=1)
         return torch.softmax(cosines / self.temperature, 0)
@@ -41,7 +42,7 @@ class AgreementWeights(nn.Module):
         return f"temperature={self.temperature:g}"
 
 
-class ConflictAverseWeights(nn.Module):
+class ConflictAverseWeights(Weighting):
     """The step near the mean that helps the task which it helps least.
 
     d = argmax_d min_b <g_b, d>  subject to  ||d - g_0|| <= c ||g_0||,  g_0 = mean_b g_b.
@@ -66,7 +67,7 @@ class ConflictAverseWeights(nn.Module):
             raise ValueError(f"steps: expected at least 1 step of the small problem, got {steps}")
         self.c, self.steps = c, steps
 
-    def forward(self, surrogates: Tensor, batch: MetaBatch) -> Tensor:
+    def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
         gradients = _rows(batch.gradients(surrogates))
         weights = conflict_averse(gradients @ gradients.T, self.c, self.steps)
         return weights.to(surrogates)

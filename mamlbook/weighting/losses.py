@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.checks import positive, whole_number
-from mamlbook.meta_batch import MetaBatch
+from mamlbook.meta_batch import JudgedTasks
 from mamlbook.numerics import gradient_of
 from mamlbook.tasks.base import known_index
+from mamlbook.weighting.base import Weighting
 
 
-class SoftmaxWeights(nn.Module):
+class SoftmaxWeights(Weighting):
     """The smoothed worst case: a task counts more the worse it is solved.
 
     w_b = exp(L_b / T) / sum_c exp(L_c / T), held constant. The step follows the gradient of T log mean_b exp(L_b / T),
@@ -27,14 +28,14 @@ class SoftmaxWeights(nn.Module):
         super().__init__()
         self.temperature = positive("temperature", "temperature of the softmax", temperature)
 
-    def forward(self, surrogates: Tensor, batch: MetaBatch) -> Tensor:
+    def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
         return torch.softmax(surrogates.detach() / self.temperature, 0)
 
     def extra_repr(self) -> str:
         return f"temperature={self.temperature:g}"
 
 
-class RobustWeights(nn.Module):
+class RobustWeights(Weighting):
     """The worst case over a finite collection: a player of his own raises the weights of the tasks that are bad.
 
     min_theta max_p sum_i p_i L_i(theta), p in the simplex of the T tasks of the collection. After each outer step
@@ -51,19 +52,20 @@ class RobustWeights(nn.Module):
     update is that of [Sagawa et al., 2020](https://arxiv.org/abs/1911.08731).
     """
 
+    remembers = True
+
     def __init__(self, tasks: int, rate: float):
         super().__init__()
         self.rate = positive("rate", "rate of the weights", rate)
         self.register_buffer("logits", torch.zeros(_count(tasks)))
-        self.staged: Tensor | None = None
 
     @property
     def p(self) -> Tensor:
         """The weights of all tasks of the collection, (T,), of sum 1."""
         return torch.softmax(self.logits, 0)
 
-    def forward(self, surrogates: Tensor, batch: MetaBatch) -> Tensor:
-        index = known_index(batch.tasks, len(self.logits))
+    def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
+        index = known_index(batch.index, len(self.logits))
         share = len(self.logits) / len(index)
         gain = torch.zeros_like(self.logits).index_add(0, index, surrogates.detach().to(self.logits))
         self.staged = self.logits + self.rate * share * gain
@@ -79,7 +81,7 @@ class RobustWeights(nn.Module):
         return f"tasks={len(self.logits)}, rate={self.rate:g}"
 
 
-class LearnedWeights(nn.Module):
+class LearnedWeights(Weighting):
     """A noise level for each task of a finite collection, learned with theta: what cannot be fitted counts less.
 
     mean_b exp(-s_b) L_b + s_b, so w_b = exp(-s_b) / B, and s_i settles at log L_i, where w_i is as 1 / L_i.
@@ -101,8 +103,8 @@ class LearnedWeights(nn.Module):
         super().__init__()
         self.s = nn.Parameter(torch.zeros(_count(tasks)))
 
-    def forward(self, surrogates: Tensor, batch: MetaBatch) -> Tensor:
-        s = self.s[known_index(batch.tasks, len(self.s))]
+    def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
+        s = self.s[known_index(batch.index, len(self.s))]
         losses = surrogates.detach().clamp(min=torch.finfo(surrogates.dtype).tiny)
         weights = torch.exp(-s)
         return gradient_of(weights, weights + s / losses) / len(s)

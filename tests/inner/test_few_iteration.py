@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from battery import Blobs, sine_model, sine_tasks
 from mamlbook import ALGORITHMS, GradientDescent, Model, distance, fit, mlp
 from mamlbook.inner import ResidualLoss, SquaredParameter
-from mamlbook.inner.kernel import targets
+from mamlbook.inner.head_weights import numeric_targets
 
 
 def scores():
@@ -17,14 +17,14 @@ def scores():
 
 def test_slope_one_is_least_squares():
     y_hat, y = scores()
-    goal = 5 * (2 * targets(y_hat, y) - 1)
+    goal = 5 * (2 * numeric_targets(y_hat, y) - 1)
     expected = 4 * (goal - y_hat).square().sum((1, 2)) / 2
     assert distance([ResidualLoss(target=5, weight=2, slope=1).double()(y_hat, y)], [expected]) < 1e-12
 
 
 def test_slope_zero_is_a_squared_hinge():
     y_hat, y = scores()
-    signs = 2 * targets(y_hat, y) - 1
+    signs = 2 * numeric_targets(y_hat, y) - 1
     expected = (0.5 - signs * y_hat).clamp(min=0).square().sum((1, 2)) / 2
     assert distance([ResidualLoss(target=0.5, slope=0).double()(y_hat, y)], [expected]) < 1e-12
 

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from battery import Blobs, sine_model, sine_tasks
 from mamlbook import ALL, GradientDescent, Model, distance, mlp
-from mamlbook.inner import MinimumNormHead, prototypes
+from mamlbook.inner import MinimumNormHead, PrototypeHead
 from mamlbook.numerics import expand_over_tasks
 
 
@@ -18,7 +18,7 @@ def drawn():
 def test_prototypes_score_by_distance():
     model, (support, query, _) = drawn()
     theta = expand_over_tasks(model.theta, 4)
-    phi = prototypes(model, support, theta)
+    phi = PrototypeHead()(model, support, theta)
     h, hq = (model.features(theta, d.x) for d in (support, query))
     means = torch.stack([torch.stack([h[b][support.y[b] == c].mean(0) for c in range(3)]) for b in range(4)])
     distances = (hq[:, :, None] - means[:, None]).square().sum(-1)
@@ -29,7 +29,7 @@ def test_prototypes_score_by_distance():
 def test_a_step_treats_head_and_body_as_separate_weights():
     """The head was computed from the body; the step's gradient by the body is that at the head as it stands."""
     model, (support, *_) = drawn()
-    first, second = GradientDescent(0.1, 1, start=prototypes).path(model, support, unroll=ALL)
+    first, second = GradientDescent(0.1, 1, start=PrototypeHead()).path(model, support, unroll=ALL)
     at = tuple(p.detach().requires_grad_() for p in first.phi)
     gradient = torch.autograd.grad(model.losses(model(at, support.x), support.y).sum(), at)
     assert distance(second.phi, [p - 0.1 * g for p, g in zip(at, gradient, strict=True)]) < 1e-12
@@ -53,7 +53,7 @@ def test_a_class_without_examples_is_finite():
     model, (support, *_) = drawn()
     support = support._replace(y=support.y.clamp(max=1))
     theta = expand_over_tasks(model.theta, 4)
-    for start in (prototypes, MinimumNormHead().double()):
+    for start in (PrototypeHead(), MinimumNormHead().double()):
         assert all(p.isfinite().all() for p in start(model, support, theta))
 
 
@@ -62,7 +62,7 @@ def test_numbers_are_no_classes():
     theta = expand_over_tasks(model.theta, 5)
     assert MinimumNormHead()(model, support, theta) is theta
     with pytest.raises(ValueError, match="y: expected classes, whole numbers"):
-        prototypes(model, support, theta)
+        PrototypeHead()(model, support, theta)
 
 
 def test_a_prototype_needs_a_bias():
@@ -71,4 +71,4 @@ def test_a_prototype_needs_a_bias():
     _, (support, *_) = drawn()
     model = Model(net.double(), mse_loss)
     with pytest.raises(ValueError, match="net: expected a head with a bias"):
-        prototypes(model, support, expand_over_tasks(model.theta, 4))
+        PrototypeHead()(model, support, expand_over_tasks(model.theta, 4))

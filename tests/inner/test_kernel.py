@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from battery import Blobs, sine_model, sine_tasks
 from mamlbook import ALL, Data, GradientDescent, MetaLearner, Model, conv4, distance, head, keep, linear, mlp
 from mamlbook.inner import FeatureKernel, KernelFlow, KernelRidge, TangentKernel, jacobian
-from mamlbook.inner.kernel import targets
+from mamlbook.inner.head_weights import numeric_targets
 from mamlbook.metagradient import FirstOrder
 from mamlbook.numerics import expand_over_tasks
 
@@ -141,8 +141,8 @@ def test_ridge_on_the_features_is_descent_of_the_head():
 def test_classes_are_ones_and_zeros():
     y = torch.tensor([[2, 0]])
     expected = torch.tensor([[[0.0, 0, 1], [1, 0, 0]]])
-    assert torch.equal(targets(torch.zeros(1, 2, 3), y), expected)
-    assert targets(torch.zeros(1, 2, 3), expected) is expected
+    assert torch.equal(numeric_targets(torch.zeros(1, 2, 3), y), expected)
+    assert numeric_targets(torch.zeros(1, 2, 3), expected) is expected
 
 
 def test_examples_that_share_a_batch_norm_are_one_function():
@@ -189,12 +189,12 @@ def test_single_precision_stays_close_to_double():
 
 @pytest.mark.parametrize("value", [-1.0, math.inf, math.nan])
 def test_refusals(value):
-    with pytest.raises(ValueError, match="lam: expected a finite ridge of at least 0"):
+    with pytest.raises(ValueError, match="lam: expected a finite ridge above 0"):
         KernelRidge(FeatureKernel(), value)
     with pytest.raises(ValueError, match="time: expected a finite time of at least 0"):
         KernelFlow(FeatureKernel(), value)
 
 
 def test_features_need_a_head():
-    with pytest.raises(ValueError, match="called 'head'"):
+    with pytest.raises(ValueError, match="net: expected a network with a head"):
         KernelRidge(FeatureKernel(), 0.1)(Model(linear([1.0]), mse_loss), sine_tasks().support, unroll=0)

@@ -8,7 +8,7 @@ from mamlbook import distance, maml
 from mamlbook.algorithms import dropgrad
 from mamlbook.inner import DropGrad, Place
 
-PLACE = Place(("w",), 0, None)
+PLACE = Place(("w",), 0, 0.01, None)
 noises = pytest.mark.parametrize("noise", ["binary", "gaussian"])
 
 

@@ -1,0 +1,66 @@
+"""PyTorch's optimisers as rules of the inner loop, made differentiable by higher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import higher
+import torch
+from higher.optim import DifferentiableOptimizer
+from torch import Tensor, nn
+
+from mamlbook.numerics import Params
+
+Rule = Callable[..., torch.optim.Optimizer]
+"""An optimiser of PyTorch, or a ``functools.partial`` of one: (parameters, lr=...) to an optimiser."""
+
+
+def require_rule(rule: Rule, alpha: float | Tensor) -> None:
+    """Refuse a rule that has no differentiable twin, before anything is computed.
+
+    Raises:
+        ValueError: the rule is no optimiser, higher does not know it, or it maximises.
+    """
+    try:
+        higher.get_diff_optim(_built(rule, alpha, blank := [_blank()]), blank)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise ValueError(
+            "rule: expected an optimiser of PyTorch that higher can differentiate, such as torch.optim.SGD, Adam or "
+            f"functools.partial(torch.optim.SGD, momentum=0.9), got {rule!r} ({error})"
+        ) from None
+
+
+def differentiable(rule: Rule, alpha: float | Tensor, phi: Params, *, unroll: bool) -> DifferentiableOptimizer:
+    """The differentiable twin of a rule, for weights such as ``phi``; a tensor alpha is differentiated as well."""
+    # The twin is handed its weights at every step; of these it needs the number only, and higher copies them.
+    weights = [_blank() for _ in phi]
+    optimizer = _built(rule, alpha, weights)
+    if optimizer.state:  # one that remembers from the beginning, as Adagrad does, has to know the shapes
+        weights = [nn.Parameter(torch.zeros_like(p)) for p in phi]
+        optimizer = _built(rule, alpha, weights)
+    override = {"lr": [alpha]} if isinstance(alpha, Tensor) else None
+    return higher.get_diff_optim(optimizer, weights, override=override, track_higher_grads=unroll)
+
+
+def require_plain_rule(part: object, solver: Any) -> None:
+    """Refuse a solver whose steps are not those of plain gradient descent, which a part counts on.
+
+    Raises:
+        ValueError: names the part and the rule.
+    """
+    if getattr(solver, "rule", None) is not torch.optim.SGD:
+        raise ValueError(
+            f"rule: expected plain gradient descent, rule=torch.optim.SGD, beside {type(part).__name__}, got {solver}"
+        )
+
+
+def _built(rule: Rule, alpha: float | Tensor, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    optimizer = rule(weights, lr=1.0 if isinstance(alpha, Tensor) else alpha)
+    if optimizer.defaults.get("maximize"):
+        raise ValueError("higher ignores maximize=True, and an inner loop minimises")
+    return optimizer
+
+
+def _blank() -> nn.Parameter:
+    return nn.Parameter(torch.empty(0))

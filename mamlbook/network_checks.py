@@ -1,0 +1,138 @@
+"""Which networks can be adapted for all tasks at once, how they are called, and where their head is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from mamlbook.trees import Tree
+
+
+def require_adaptable(net: nn.Module) -> None:
+    """Refuse a network that has nothing to adapt, or a layer that tasks cannot share.
+
+    Raises:
+        TypeError: the network is compiled or scripted.
+        ValueError: names the layer, the reason and the cure.
+    """
+    for name, module in net.named_modules():
+        where = f"layer {name!r}" if name else "the network"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TypeError(
+                f"net: {where} is scripted, and its weights cannot be exchanged; pass the nn.Module it "
+                "was made of, and compiled=True to fit if speed is what you want"
+            )
+        if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
+            raise TypeError(
+                f"net: {where} is compiled by torch.compile, which does not see the weights of each task; pass the "
+                "nn.Module it was made of, and compiled=True to fit"
+            )
+        if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
+            raise ValueError(f"net: {where} does not know its shape yet; call the network once on an example first")
+        _refuse_what_writes(where, module)
+    if not any(weight.requires_grad for weight in net.parameters()):
+        raise ValueError(
+            "net: expected a network with weights to adapt, got one without parameters that require a gradient"
+        )
+
+
+def _refuse_what_writes(where: str, module: nn.Module) -> None:
+    if isinstance(module, _NormBase) and module.training and module.running_mean is not None:
+        raise ValueError(
+            f"net: {where} keeps running statistics, which adapting tasks would overwrite for one another; "
+            "call torch.func.replace_all_batch_norm_modules_(net) to take each batch's own (setting "
+            "track_running_stats=False afterwards is not enough), or net.eval() to keep them as they are"
+        )
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        if module.max_norm is not None:
+            raise ValueError(
+                f"net: {where} has max_norm, which shortens the weights themselves whenever they are looked up; make "
+                "it without, or divide by the norm in forward"
+            )
+        if module.sparse:
+            raise ValueError(f"net: {where} has sparse gradients, which tasks cannot be stacked with; set sparse=False")
+    if _spectral(module) and module.training:
+        raise ValueError(
+            f"net: {where} has a spectral norm, which takes a step of its own in each forward pass of each task; call "
+            "net.eval() to fix its vectors, or leave it out"
+        )
+
+
+def _spectral(module: nn.Module) -> bool:
+    """A spectral norm as a parametrisation, or as the older hook."""
+    parametrised = type(module).__name__ == "_SpectralNorm"
+    return parametrised or any(type(hook).__name__ == "SpectralNorm" for hook in module._forward_pre_hooks.values())
+
+
+def find_head(net: nn.Module, head: str | nn.Module | None) -> str | None:
+    """The name of the layer that makes the predictions; None where it was not said and cannot be told.
+
+    Raises:
+        ValueError: ``head`` is no linear layer of the network.
+    """
+    layers = dict(net.named_modules(remove_duplicate=False))
+    if head is None:
+        last = list(net.named_children())[-1] if isinstance(net, nn.Sequential) and len(net) else ("", None)
+        candidates = ["head", last[0]]
+        return next((name for name in candidates if name and isinstance(layers.get(name), nn.Linear)), None)
+    name = head if isinstance(head, str) else next((name for name, layer in layers.items() if layer is head), None)
+    if name is None or not isinstance(layers.get(name), nn.Linear):
+        linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
+        raise ValueError(f"head: expected one of the network's linear layers, {linear}, got {head!r}")
+    return name
+
+
+def call_arguments(net: nn.Module, x: Tree) -> tuple:
+    """How a network takes one task's x: a tuple as several arguments if it takes so many, all else as one."""
+    if isinstance(x, Tensor) or not isinstance(x, tuple):
+        return (x,)
+    return x if _takes(type(net).forward, len(x)) else (x,)
+
+
+@lru_cache(maxsize=256)
+def _takes(forward: Any, count: int) -> bool:
+    try:
+        inspect.signature(forward).bind(None, *range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def refuse_written(buffers: Mapping[str, Tensor]) -> None:
+    """Refuse a network that has written into copies of its buffers.
+
+    Raises:
+        ValueError: names the buffers.
+    """
+    written = [name for name, buffer in buffers.items() if not buffer.is_inference() and buffer._version]
+    if written:
+        raise ValueError(
+            f"net: expected a network that leaves its buffers alone, got one that writes into {', '.join(written)} in "
+            "its forward pass; tasks would overwrite them for one another: compute them from the input, or call "
+            "net.eval() if that stops it"
+        )
+
+
+def refuse_what_tasks_cannot_share(error: RuntimeError) -> None:
+    """Say in words what an error of ``vmap`` means; any other is left alone.
+
+    Raises:
+        ValueError: the network does what cannot be done for all tasks at once.
+    """
+    text = str(error)
+    if "vmap: inplace arithmetic" in text:
+        raise ValueError(
+            "net: expected a network that leaves its buffers alone, got one that writes what it computes from a task "
+            "into a tensor that all tasks share; make a new tensor instead of writing in place"
+        ) from error
+    if "Batching rule not implemented for" in text or "vmap: It looks like" in text:
+        raise ValueError(
+            "net: expected operations that can be done for all tasks at once, got one that cannot "
+            f"({text.splitlines()[0][:200]}); choose by torch.where instead of a Python if, or another layer"
+        ) from error
