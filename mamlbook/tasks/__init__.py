@@ -4,8 +4,9 @@ from mamlbook.tasks.base import Data, FixedTasks, SupportAsQuery, TaskDistributi
 from mamlbook.tasks.collection import WaveCollection
 from mamlbook.tasks.families import DriftingTasks, Lines, Mixture, Signs, SquareWaves
 from mamlbook.tasks.glyph_pool import glyph_split, glyphs
-from mamlbook.tasks.images import Episodes, Pool
+from mamlbook.tasks.images import Episodes
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
+from mamlbook.tasks.pool import Pool
 from mamlbook.tasks.preparation import as_data, prepared, prepared_data
 from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
 from mamlbook.tasks.sinusoid import Sinusoids

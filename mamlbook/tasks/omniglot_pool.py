@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from mamlbook.tasks import omniglot_zip
-from mamlbook.tasks.images import Pool
+from mamlbook.tasks.pool import Pool
 
 URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 CHECKSUMS = {  # md5, as stated by torchvision.datasets.Omniglot
