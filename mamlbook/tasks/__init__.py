@@ -3,6 +3,7 @@
 from mamlbook.tasks.base import Data, FixedTasks, SupportAsQuery, TaskDistribution, Tasks, never_again, require_tasks
 from mamlbook.tasks.collection import WaveCollection
 from mamlbook.tasks.families import DriftingTasks, Lines, Mixture, Signs, SquareWaves
+from mamlbook.tasks.folders import picture_folder
 from mamlbook.tasks.glyph_pool import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
@@ -10,6 +11,7 @@ from mamlbook.tasks.pool import Pool
 from mamlbook.tasks.preparation import as_data, prepared, prepared_data
 from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
 from mamlbook.tasks.sinusoid import Sinusoids
+from mamlbook.tasks.splits import class_split
 from mamlbook.tasks.unequal import batches_by_size
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "as_data",
     "background",
     "batches_by_size",
+    "class_split",
     "evaluation",
     "glyph_split",
     "glyphs",
@@ -39,6 +42,7 @@ __all__ = [
     "never_again",
     "omniglot",
     "paper_split",
+    "picture_folder",
     "prepared",
     "prepared_data",
     "require_tasks",
