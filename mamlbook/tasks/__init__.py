@@ -12,6 +12,8 @@ from mamlbook.tasks.preparation import as_data, prepared, prepared_data
 from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
 from mamlbook.tasks.sinusoid import Sinusoids
 from mamlbook.tasks.splits import class_split
+from mamlbook.tasks.task_check import check_tasks
+from mamlbook.tasks.task_report import TaskReport, Verdict
 from mamlbook.tasks.unequal import batches_by_size
 
 __all__ = [
@@ -29,11 +31,14 @@ __all__ = [
     "SquareWaves",
     "SupportAsQuery",
     "TaskDistribution",
+    "TaskReport",
     "Tasks",
+    "Verdict",
     "WaveCollection",
     "as_data",
     "background",
     "batches_by_size",
+    "check_tasks",
     "class_split",
     "evaluation",
     "glyph_split",

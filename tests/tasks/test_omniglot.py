@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mamlbook.tasks import Episodes, omniglot_zip
+from mamlbook.tasks import Episodes, check_tasks, omniglot_zip
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
 
 # Not `import mamlbook.tasks.omniglot_pool`: in the package that name is the function.
@@ -347,3 +347,9 @@ def test_drawings_of_a_character_are_alike(real):
     tasks = Episodes(real, ways=5).draw(400, torch.Generator().manual_seed(0))
     distances = torch.cdist(tasks.query.x.flatten(2), tasks.support.x.flatten(2))
     assert (distances.argmin(2) == tasks.query.y).float().mean() > 0.35
+
+
+def test_a_check_of_its_tasks_finds_nothing(real):
+    train, test = paper_split(real)
+    report = check_tasks(Episodes(train, queries=5), test=Episodes(test))
+    assert not report.problems + report.warnings, report
