@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import whole_number
-from mamlbook.tasks.base import Data, Tasks, never_again
+from mamlbook.tasks.base import Data, Tasks, never_again, require_draw
 from mamlbook.tasks.pool import Pool
+from mamlbook.tasks.trees import kind_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +44,10 @@ class Episodes:
     rotate: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.pool, Pool):
+            raise TypeError(
+                f"pool: expected a Pool, got {kind_of(self.pool)}; call it if it is a function, as in glyphs()"
+            )
         for name in ("ways", "shots", "queries"):
             whole_number(name, getattr(self, name))
         looks, (height, width) = len(self._slices[1]), self.pool.drawings.shape[2:]
@@ -81,7 +86,7 @@ class Episodes:
         Raises:
             ValueError: ``tasks`` is less than 1.
         """
-        whole_number("tasks", tasks)
+        require_draw(tasks, generator)
         classes = self._draw_classes(tasks, generator)
         counts = self.pool.counts
         keys = torch.rand(tasks, self.ways, int(counts.max()), generator=generator)
