@@ -3,12 +3,17 @@
 from mamlbook.tasks.base import Data, FixedTasks, SupportAsQuery, TaskDistribution, Tasks, never_again, require_tasks
 from mamlbook.tasks.collection import WaveCollection
 from mamlbook.tasks.families import DriftingTasks, Lines, Mixture, Signs, SquareWaves
+from mamlbook.tasks.folders import picture_folder
 from mamlbook.tasks.glyph_pool import glyph_split, glyphs
-from mamlbook.tasks.images import Episodes, Pool
+from mamlbook.tasks.images import Episodes
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
+from mamlbook.tasks.pool import Pool
 from mamlbook.tasks.preparation import as_data, prepared, prepared_data
 from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
 from mamlbook.tasks.sinusoid import Sinusoids
+from mamlbook.tasks.splits import class_split
+from mamlbook.tasks.task_check import check_tasks
+from mamlbook.tasks.task_report import TaskReport, Verdict
 from mamlbook.tasks.unequal import batches_by_size
 
 __all__ = [
@@ -26,11 +31,15 @@ __all__ = [
     "SquareWaves",
     "SupportAsQuery",
     "TaskDistribution",
+    "TaskReport",
     "Tasks",
+    "Verdict",
     "WaveCollection",
     "as_data",
     "background",
     "batches_by_size",
+    "check_tasks",
+    "class_split",
     "evaluation",
     "glyph_split",
     "glyphs",
@@ -38,6 +47,7 @@ __all__ = [
     "never_again",
     "omniglot",
     "paper_split",
+    "picture_folder",
     "prepared",
     "prepared_data",
     "require_tasks",

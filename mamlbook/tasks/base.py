@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
+from mamlbook.checks import whole_number
 from mamlbook.tasks.trees import Tree, kind_of, require_examples
 
 
@@ -133,6 +134,20 @@ class SupportAsQuery:
 def never_again(tasks: int) -> Tensor:
     """The ``index`` of tasks that come from an unlimited distribution: (B,) times -1."""
     return torch.full((tasks,), -1)
+
+
+def require_draw(tasks: int, generator: torch.Generator) -> None:
+    """Refuse what no tasks can be drawn with.
+
+    Raises:
+        ValueError: ``tasks`` is no whole number of at least 1.
+        TypeError: ``generator`` is no generator, but a seed for instance.
+    """
+    whole_number("tasks", tasks)
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(
+            f"generator: expected a torch.Generator, got {kind_of(generator)}; write torch.Generator().manual_seed(0)"
+        )
 
 
 def known_index(index: Tensor, size: int) -> Tensor:

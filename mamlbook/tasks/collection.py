@@ -8,7 +8,7 @@ from itertools import product
 
 import torch
 
-from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.base import Tasks, require_draw
 from mamlbook.tasks.sinusoid import require_intervals, split, uniform
 
 
@@ -47,7 +47,8 @@ class WaveCollection:
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         """Tasks without repetition, in any order; as many as there are gives each once."""
-        if not 1 <= tasks <= len(self):
+        require_draw(tasks, generator)
+        if tasks > len(self):
             raise ValueError(f"tasks: expected between 1 and the {len(self)} waves of the collection, got {tasks}")
         index = torch.randperm(len(self), generator=generator)[:tasks]
         amplitude, phase = self.waves[index, :, None, None].unbind(1)

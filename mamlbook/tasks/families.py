@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mamlbook.tasks.base import Data, TaskDistribution, Tasks, concatenated, shape_of
+from mamlbook.tasks.base import Data, TaskDistribution, Tasks, concatenated, require_draw, shape_of
 from mamlbook.tasks.sinusoid import require_intervals, split, uniform
 
 
@@ -34,6 +34,7 @@ class Lines:
         require_intervals(self, "slope", "intercept", "domain")
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        require_draw(tasks, generator)
         slope = uniform(self.slope, (tasks, 1, 1), generator)
         intercept = uniform(self.intercept, (tasks, 1, 1), generator)
         x = uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
@@ -62,6 +63,7 @@ class SquareWaves:
         require_intervals(self, "amplitude", "phase", "domain")
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        require_draw(tasks, generator)
         amplitude = uniform(self.amplitude, (tasks, 1, 1), generator)
         phase = uniform(self.phase, (tasks, 1, 1), generator)
         x = uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
@@ -109,6 +111,7 @@ class Mixture:
             raise ValueError(f"shares: expected numbers of at least 0 and not all 0, got {self.shares}")
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        require_draw(tasks, generator)
         chosen = torch.multinomial(
             torch.tensor(self.shares, dtype=torch.float64), tasks, replacement=True, generator=generator
         )

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mamlbook.tasks.base import Tasks
+from mamlbook.checks import whole_number
+from mamlbook.tasks.base import Tasks, require_draw
 from mamlbook.tasks.sinusoid import require_intervals, split
 
 
@@ -35,6 +36,7 @@ class SharedFeatures:
         _require(self, "features")
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        require_draw(tasks, generator)
         own = torch.Generator().manual_seed(self.seed)
         directions = normalize(torch.randn(self.features, self.dimension, generator=own), dim=1)
         heads = torch.randn(tasks, self.features, 1, generator=generator)
@@ -63,6 +65,7 @@ class OwnFeatures:
         _require(self)
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        require_draw(tasks, generator)
         directions = normalize(torch.randn(tasks, self.dimension, 1, generator=generator), dim=1)
         x = _cube(self, tasks, generator)
         return split(x, 3 * torch.cos(3 * x @ directions), self.shots)
@@ -75,5 +78,4 @@ def _cube(family: SharedFeatures | OwnFeatures, tasks: int, generator: torch.Gen
 def _require(family: SharedFeatures | OwnFeatures, *names: str) -> None:
     require_intervals(family)
     for name in ("dimension", *names):
-        if getattr(family, name) < 1:
-            raise ValueError(f"{name}: expected at least 1, got {getattr(family, name)}")
+        whole_number(name, getattr(family, name))

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mamlbook.checks import whole_number
-from mamlbook.tasks.images import Pool
+from mamlbook.tasks.pool import Pool
 
 TRAINING_SCRIPTS = ("Canadian Syllabics", "Coptic", "Cyrillic", "Greek", "Latin", "Lisu", "Old Italic")
 TEST_SCRIPTS = ("Arabic", "Armenian", "Georgian", "Hebrew", "Lao")

@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from mamlbook.tasks import omniglot_zip
-from mamlbook.tasks.images import Pool
+from mamlbook.tasks.pool import Pool
 
 URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 CHECKSUMS = {  # md5, as stated by torchvision.datasets.Omniglot
@@ -31,8 +31,9 @@ def omniglot(folder: str | Path | None = None, *, cache: str | Path | None = Non
     """All of Omniglot at 28 x 28, from the zips in ``folder`` or downloaded once.
 
     ``folder`` holds images_background.zip and images_evaluation.zip; it defaults to the environment variable
-    MAMLBOOK_DATA, and without either the zips are downloaded. ``cache`` keeps the shrunk drawings, and a download;
-    it defaults to MAMLBOOK_CACHE, then to the user's cache folder. ``looks`` are the official character numbers.
+    MAMLBOOK_DATA, and without either the zips are downloaded. ``cache`` keeps the shrunk drawings, which later calls
+    find with or without a folder, and a download; it defaults to MAMLBOOK_CACHE, then to the user's cache folder.
+    ``looks`` are the official character numbers.
 
     Shapes: ``images`` is (1623, 20, 28, 28), in the order of zips, alphabets and characters.
 
@@ -48,10 +49,13 @@ def omniglot(folder: str | Path | None = None, *, cache: str | Path | None = Non
     zips = _found(Path(folder).expanduser()) if folder else None
     checksums = [_md5(path) for path in zips] if zips else list(CHECKSUMS.values())
     key = hashlib.sha256(repr((PACKING, checksums)).encode()).hexdigest()[:16]
-    packed = cache / f"omniglot-{key}.npz"
-    # A cache file that cannot be read, for whatever reason, is like none: it is made again.
-    with suppress(Exception):
-        return _loaded(packed)
+    packed = cache / f"omniglot-{PACKING}-{key}.npz"
+    # Without zips to compare with, whatever was packed before from a folder will do.
+    others = [] if zips else sorted(cache.glob(f"omniglot-{PACKING}-*.npz"))
+    for known in (packed, *others):
+        # A cache file that cannot be read, for whatever reason, is like none: it is made again.
+        with suppress(Exception):
+            return _loaded(known)
     with _replacing(packed) as temporary:
         _pack(zips or _downloaded(cache, progress), temporary, progress)
         return _loaded(temporary)
@@ -126,7 +130,7 @@ def _downloaded(cache: Path, progress: bool) -> list[Path]:
             raise kind(
                 f"{URL + name} did not arrive intact: {error}; try again, or fetch both zips by hand and name "
                 "their folder in folder= or MAMLBOOK_DATA"
-            ) from error
+            ) from None  # the chain below it is sixty lines of three libraries
     return [Path(path) for path in zips]
 
 
@@ -157,7 +161,7 @@ def _replacing(packed: Path) -> Iterator[Path]:
     except OSError as error:
         raise OSError(
             f"cache: {packed.parent} cannot be written: {error}; name a folder that can in cache= or MAMLBOOK_CACHE"
-        ) from error
+        ) from None
     try:
         yield temporary
         os.replace(temporary, packed)

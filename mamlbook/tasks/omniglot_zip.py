@@ -102,9 +102,9 @@ def characters(zips: list[Path]) -> Iterator[Character]:
                     images = np.stack([_shrunk(archive.read(drawing)) for drawing in drawings])
                     yield Character(alphabet, name, number, images)
         except _Unexpected as error:
-            raise ValueError(f"{path} is not the Omniglot {path.name}: {error}; fetch that file again") from error
+            raise ValueError(f"{path} is not the Omniglot {path.name}: {error}; fetch that file again") from None
         except (zipfile.BadZipFile, zlib.error, EOFError, Image.UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"{path} is damaged or not a zip: {error}; fetch that file again") from error
+            raise ValueError(f"{path} is damaged or not a zip: {error}; fetch that file again") from None
 
 
 class _Unexpected(ValueError):

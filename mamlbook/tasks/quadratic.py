@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mamlbook.tasks.base import Data, Tasks, never_again
+from mamlbook.checks import whole_number
+from mamlbook.tasks.base import Data, Tasks, never_again, require_draw
 
 
 def half_squared_error(y_hat: Tensor, y: Tensor) -> Tensor:
@@ -54,7 +55,8 @@ class Quadratics:
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         """Tasks without repetition; as many as there are gives each once."""
-        if not 1 <= tasks <= len(self):
+        require_draw(tasks, generator)
+        if tasks > len(self):
             raise ValueError(f"tasks: expected between 1 and the {len(self)} tasks of the collection, got {tasks}")
         return self._pick(torch.randperm(len(self), generator=generator)[:tasks])
 
@@ -84,13 +86,12 @@ class LinearRegression:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.dimension, self.shots, self.queries) < 1:
-            raise ValueError(
-                "dimension, shots, queries: expected at least 1 each, "
-                f"got {self.dimension}, {self.shots}, {self.queries}"
-            )
+        for name in ("dimension", "shots", "queries"):
+            whole_number(name, getattr(self, name))
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        require_draw(tasks, generator)
+
         def normal(*shape: int) -> Tensor:
             return torch.randn(*shape, dtype=torch.float64, generator=generator)
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mamlbook.tasks.base import Data, Tasks, never_again
+from mamlbook.checks import whole_number
+from mamlbook.tasks.base import Data, Tasks, never_again, require_draw
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Sinusoids:
         require_intervals(self, "amplitude", "phase", "domain")
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        require_draw(tasks, generator)
         amplitude = uniform(self.amplitude, (tasks, 1, 1), generator)
         phase = uniform(self.phase, (tasks, 1, 1), generator)
         x = uniform(self.domain, (tasks, self.shots + self.queries, 1), generator)
@@ -58,9 +60,9 @@ def require_intervals(family: Any, *names: str) -> None:
     Raises:
         ValueError: names what was wrong and what came.
     """
-    if min(family.shots, family.queries) < 1:
-        raise ValueError(f"shots, queries: expected at least 1 each, got {family.shots}, {family.queries}")
+    for name in ("shots", "queries"):
+        whole_number(name, getattr(family, name))
     for name in names:
-        low, high = getattr(family, name)
-        if not low <= high:
-            raise ValueError(f"{name}: expected (low, high), got {(low, high)}")
+        ends = getattr(family, name)
+        if not isinstance(ends, tuple | list) or len(ends) != 2 or not -math.inf < ends[0] <= ends[1] < math.inf:
+            raise ValueError(f"{name}: expected finite (low, high) with low <= high, got {ends!r}")

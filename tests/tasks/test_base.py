@@ -4,8 +4,23 @@ import numpy as np
 import pytest
 import torch
 
-from mamlbook.tasks import Data, Mixture, Sinusoids, Tasks, require_tasks
+from mamlbook.tasks import (
+    Data,
+    Episodes,
+    LinearRegression,
+    Lines,
+    Mixture,
+    Pool,
+    Quadratics,
+    Sinusoids,
+    SquareWaves,
+    Tasks,
+    WaveCollection,
+    glyphs,
+    require_tasks,
+)
 from mamlbook.tasks.base import concatenated, joined, split_examples
+from mamlbook.tasks.features import OwnFeatures, SharedFeatures
 
 
 def numbers(*shape):
@@ -125,3 +140,48 @@ def test_a_batch_that_disagrees_with_itself_is_refused(support, query, index, me
 def test_what_are_no_tasks_is_refused(thing, message):
     with pytest.raises(TypeError, match=message):
         require_tasks(thing)
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        Sinusoids(),
+        Lines(),
+        SquareWaves(),
+        Mixture([Sinusoids()]),
+        WaveCollection(),
+        Quadratics([1.0], [0.0]),
+        LinearRegression(),
+        SharedFeatures(),
+        OwnFeatures(),
+        Episodes(Pool(torch.zeros(5, 2, 4, 4, dtype=torch.uint8))),
+    ],
+    ids=lambda distribution: type(distribution).__name__,
+)
+def test_tasks_are_drawn_from_a_number_and_a_generator(distribution):
+    for tasks in (0, -1, 2.5, True, "3"):
+        with pytest.raises((ValueError, TypeError), match=r"tasks: expected a whole number .*, got"):
+            distribution.draw(tasks, torch.Generator())
+    with pytest.raises(TypeError, match=r"generator: expected a torch.Generator, got int; write .*manual_seed\(0\)"):
+        distribution.draw(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"shots": 2.5}, "shots: expected a whole number of at least 1, got 2.5"),
+        ({"queries": 0}, "queries: expected a whole number of at least 1, got 0"),
+        ({"amplitude": 3}, r"amplitude: expected finite \(low, high\) with low <= high, got 3"),
+        ({"phase": (2, 1)}, r"phase: expected finite .* got \(2, 1\)"),
+        ({"domain": (0, float("inf"))}, r"domain: expected finite .* got \(0, inf\)"),
+        ({"domain": (0, 1, 2)}, r"domain: expected finite .* got \(0, 1, 2\)"),
+    ],
+)
+def test_a_family_of_curves_that_is_none_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Sinusoids(**fields)
+
+
+def test_episodes_want_a_pool():
+    with pytest.raises(TypeError, match=r"pool: expected a Pool, got function; call it .* as in glyphs\(\)"):
+        Episodes(glyphs)

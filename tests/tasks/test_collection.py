@@ -37,7 +37,7 @@ def test_points_are_fresh_and_the_seed_decides():
     ("build", "message"),
     [
         (lambda: WaveCollection(()), "amplitudes, phases: expected at least one each"),
-        (lambda: WaveCollection(shots=0), "shots, queries: expected at least 1"),
+        (lambda: WaveCollection(shots=0), "shots: expected a whole number of at least 1, got 0"),
         (lambda: WaveCollection(domain=(1, 0)), "domain: expected"),
         (lambda: WaveCollection().draw(26, generator()), "between 1 and the 25 waves"),
     ],

@@ -49,9 +49,9 @@ def test_no_four_features_serve_all_tasks_of_the_second_family():
 
 
 def test_what_is_wrong_is_named():
-    with pytest.raises(ValueError, match="shots, queries: expected at least 1 each"):
+    with pytest.raises(ValueError, match="shots: expected a whole number of at least 1, got 0"):
         OwnFeatures(shots=0)
-    with pytest.raises(ValueError, match="dimension: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="dimension: expected a whole number of at least 1, got 0"):
         OwnFeatures(dimension=0)
-    with pytest.raises(ValueError, match="features: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="features: expected a whole number of at least 1, got 0"):
         SharedFeatures(features=0)

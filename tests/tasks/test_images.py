@@ -31,6 +31,19 @@ def read(x):
     return turns, upright[..., 0, 1] - 1, upright[..., 0, 2] - 1
 
 
+def unequal_pool(counts, channels=1):
+    """Classes of different size, in colour on request: pictures that tell what they are, as above."""
+    images = []
+    for c, count in enumerate(counts):
+        pictures = torch.zeros(count, channels, SIDE, SIDE, dtype=torch.uint8)
+        pictures[:, 0, 0, 0] = 255
+        pictures[:, 0, 0, 1] = c + 1
+        pictures[:, 0, 0, 2] = torch.arange(count) + 1
+        pictures[:, 1:] = pictures[:, :1] // 5
+        images.append(pictures if channels > 1 else pictures[:, 0])
+    return Pool(images, [f"c{c}" for c in range(len(counts))])
+
+
 def test_shapes_and_labels():
     episodes = Episodes(numbered_pool(), ways=4, shots=2, queries=3)
     tasks = episodes.draw(7, seeded())
@@ -83,6 +96,65 @@ def test_look_alikes_never_meet_and_looks_are_equally_likely():
         torch.testing.assert_close(counts, expected.double(), rtol=0, atol=0.012)
 
 
+def test_every_drawing_of_a_class_is_equally_likely_whatever_the_class_has():
+    counts = [2, 5, 3, 9]
+    tasks = Episodes(unequal_pool(counts), ways=4, shots=1, queries=1).draw(9_000, seeded())
+    _, classes, drawings = (
+        torch.cat([a, b], 1) for a, b in zip(read(tasks.support.x), read(tasks.query.x), strict=True)
+    )
+    first, second = (classes[:, :4], drawings[:, :4]), (classes[:, 4:], drawings[:, 4:])
+    assert torch.equal(first[0], second[0])
+    for c, count in enumerate(counts):
+        pairs = torch.stack([first[1][first[0] == c], second[1][second[0] == c]], 1)
+        found = (pairs[:, 0] * count + pairs[:, 1]).bincount(minlength=count * count).view(count, count).double()
+        assert (found.diagonal() == 0).all(), "no drawing is both learnt from and judged on"
+        expected = len(pairs) / (count * (count - 1))
+        apart = found[~torch.eye(count, dtype=torch.bool)]
+        chi_squared = ((apart - expected) ** 2 / expected).sum()
+        assert chi_squared < len(apart) - 1 + 4 * (2 * len(apart)) ** 0.5
+
+
+def test_classes_of_one_size_in_a_list_are_the_same_pool():
+    pool = numbered_pool()
+    other = Pool(list(pool.images), pool.names, pool.alphabets)
+    assert isinstance(other.images, torch.Tensor)
+    for rotate in (False, True):
+        drawn = [Episodes(p, rotate=rotate).draw(9, seeded()) for p in (pool, other)]
+        assert torch.equal(drawn[0].support.x, drawn[1].support.x)
+        assert torch.equal(drawn[0].query.x, drawn[1].query.x)
+
+
+def test_colour_pictures_keep_their_channels_and_turn_as_a_whole():
+    pool = unequal_pool([DRAWINGS] * CLASSES, channels=3)
+    assert pool.images.shape == (CLASSES, DRAWINGS, 3, SIDE, SIDE)
+    tasks = Episodes(pool, ways=4, shots=2, queries=1, rotate=True).draw(30, seeded())
+    assert tasks.support.x.shape == (30, 8, 3, SIDE, SIDE)
+    grey = Episodes(numbered_pool(), ways=4, shots=2, queries=1, rotate=True).draw(30, seeded())
+    assert torch.equal(tasks.support.x[:, :, :1], grey.support.x), "the same draws as without colour"
+    pictures = (tasks.query.x * 255).round().long()
+    assert torch.equal(pictures[:, :, 1], pictures[:, :, 0] // 5)
+    assert torch.equal(pictures[:, :, 2], pictures[:, :, 1])
+
+
+def test_classes_of_unequal_size_in_colour():
+    tasks = Episodes(unequal_pool([3, 8, 4], channels=3), ways=3, shots=2, queries=1).draw(5, seeded())
+    require_tasks(tasks)
+    assert tasks.support.x.shape == (5, 6, 3, SIDE, SIDE)
+    _, classes, _ = read(tasks.support.x)
+    assert (classes.view(5, 3, 2).diff(dim=2) == 0).all()
+
+
+def test_a_class_that_is_too_small_is_named():
+    pool = unequal_pool([4, 2, 9, 3])
+    with pytest.raises(
+        ValueError,
+        match=r"at most the 2 drawings of class 'c1', got 3 \+ 1; ask for fewer of either, or leave out the 2 of 4 "
+        r"classes that are too small, as in pool\[pool.counts >= 4\]",
+    ):
+        Episodes(pool, ways=2, shots=3, queries=1)
+    assert Episodes(pool[pool.counts >= 4], ways=2, shots=3, queries=1).draw(2, seeded()).query.x.shape[1] == 2
+
+
 def test_seed_decides_and_generator_moves_on():
     episodes = Episodes(numbered_pool(), rotate=True)
     generator = seeded(3)
@@ -117,7 +189,10 @@ def test_a_pool_on_a_gpu_gives_the_same_tasks():
     ("arguments", "message"),
     [
         ({"ways": CLASSES + 1}, r"ways: expected at most the 12 .* got 13; ask for fewer"),
-        ({"shots": 4, "queries": 3}, r"shots \+ queries: expected at most the 6 drawings of a class, got 4 \+ 3"),
+        (
+            {"shots": 4, "queries": 3},
+            r"shots \+ queries: expected at most the 6 drawings of class 'c0', got 4 \+ 3; .* of either$",
+        ),
         ({"ways": 0}, r"ways: .* at least 1, got 0"),
         ({"shots": -1}, r"shots: .* at least 1, got -1"),
         ({"queries": 0}, r"queries: .* at least 1, got 0"),
@@ -153,6 +228,13 @@ IMAGES = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
         ((IMAGES, "ab", "cde"), "alphabets: expected one for each of the 2 classes, got 3"),
         ((IMAGES, "ab", "cd", torch.zeros(3, dtype=torch.int64)), r"looks: .* got torch.int64 \(3,\)"),
         ((IMAGES, "ab", "cd", torch.zeros(2)), "looks: .* got torch.float32"),
+        (([],), "images: expected a non-empty .* got list"),
+        (("pictures",), "images: .* got str"),
+        (([IMAGES[0], IMAGES[0, :0]], "ab"), r"images: .* got torch.uint8 \(0, 4, 4\) for class 'b'"),
+        (([IMAGES[0], IMAGES[0, :, 1:]],), r"pictures of \(4, 4\) as the first .* \(3, 3, 4\) for class 1"),
+        (([IMAGES[0].float(), IMAGES[0]],), "got torch.float32 .* for class 0"),
+        ((torch.zeros(2, 3, 8, 9, 3).byte(),), r"channels before .* \(8, 9, 3\); move them, as in images.movedim"),
+        (([torch.zeros(4, 8, 9, 3).byte(), torch.zeros(3, 8, 9, 3).byte()],), "the channels before height and width"),
     ],
 )
 def test_a_pool_that_disagrees_with_itself_is_refused(fields, message):
@@ -182,6 +264,21 @@ def test_indexing_a_pool(index, expected):
     assert part.looks.tolist() == [10 * c for c in expected]
 
 
+def test_indexing_classes_of_unequal_size():
+    pool = unequal_pool([3, 8, 4])
+    assert pool.counts.tolist() == [3, 8, 4]
+    part = pool[[2, 0]]
+    assert (part.counts.tolist(), part.names) == ([4, 3], ("c2", "c0"))
+    assert (part.drawings[:, 0, 0, 1] - 1).tolist() == [2] * 4 + [0] * 3
+    assert pool[1].images.shape == (1, 8, SIDE, SIDE), "classes of one size are one tensor again"
+
+
+def test_arrays_and_defaults():
+    pool = Pool(torch.zeros(3, 2, 4, 4).byte().numpy()[::-1])
+    assert (pool.names, set(pool.alphabets), pool.looks.tolist()) == (("0", "1", "2"), {"all"}, [0, 1, 2])
+    assert isinstance(pool.images, torch.Tensor)
+
+
 def test_indexing_out_of_range_or_nothing():
     pool = numbered_pool()
     with pytest.raises(IndexError):
@@ -197,3 +294,6 @@ def test_repr_and_move():
     assert repr(pool) == "Pool(12 classes of 2 alphabets, 6 drawings each, 8 x 8, 12 looks)"
     assert repr(Episodes(pool, 3, 2, 1)) == "Episodes(ways=3, shots=2, queries=1, rotate=False, classes=12)"
     assert pool.to("cpu").names == pool.names
+    photographs = unequal_pool([2, 5], channels=3)
+    assert repr(photographs) == "Pool(2 classes of 1 alphabets, 2 to 5 drawings each, 3 channels of 8 x 8, 2 looks)"
+    assert photographs.to("cpu").counts.tolist() == [2, 5]

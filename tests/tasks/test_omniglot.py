@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mamlbook.tasks import Episodes, omniglot_zip
+from mamlbook.tasks import Episodes, check_tasks, omniglot_zip
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
 
 # Not `import mamlbook.tasks.omniglot_pool`: in the package that name is the function.
@@ -282,6 +282,17 @@ def test_downloads_once(server, load, cached, folder):
     assert len(cached()) == 3
 
 
+def test_what_was_packed_from_a_folder_is_found_without_it(server, load, folder, tmp_path):
+    write_zip(folder / EVALUATION, ALPHABETS[EVALUATION], number=5, extra=("of another archiver",))
+    pool = load(folder)
+    assert torch.equal(load().images, pool.images)
+    assert not server.requests
+    next((tmp_path / "cache").glob("*.npz")).write_bytes(b"?")
+    with pytest.raises(ValueError, match="did not arrive intact"):
+        load()
+    assert server.requests, "what cannot be read is no cache"
+
+
 def test_a_broken_connection_is_explained_and_leaves_nothing_behind(server, load, cached):
     server.cut = True
     with pytest.raises(OSError, match=f"{BACKGROUND} did not arrive intact: .*; try again, or fetch both zips by hand"):
@@ -293,8 +304,9 @@ def test_a_broken_connection_is_explained_and_leaves_nothing_behind(server, load
 
 def test_no_connection_is_explained(server, load, cached, monkeypatch):
     monkeypatch.setattr(MODULE, "URL", "http://127.0.0.1:1/")
-    with pytest.raises(OSError, match="did not arrive intact"):
+    with pytest.raises(OSError, match="did not arrive intact") as caught:
         load()
+    assert caught.value.__suppress_context__, "one sentence, without those of three libraries"
     assert cached() == []
 
 
@@ -347,3 +359,9 @@ def test_drawings_of_a_character_are_alike(real):
     tasks = Episodes(real, ways=5).draw(400, torch.Generator().manual_seed(0))
     distances = torch.cdist(tasks.query.x.flatten(2), tasks.support.x.flatten(2))
     assert (distances.argmin(2) == tasks.query.y).float().mean() > 0.35
+
+
+def test_a_check_of_its_tasks_finds_nothing(real):
+    train, test = paper_split(real)
+    report = check_tasks(Episodes(train, queries=5), test=Episodes(test))
+    assert not report.problems + report.warnings, report

@@ -96,7 +96,7 @@ def test_linear_regression_recovers_its_coefficients():
 def test_noise_has_its_size():
     support = LinearRegression(1, shots=50, queries=1, spread=0.0, noise=0.7).draw(400, generator()).support
     assert support.y.std().item() == pytest.approx(0.7, rel=0.05)
-    with pytest.raises(ValueError, match="dimension, shots, queries"):
+    with pytest.raises(ValueError, match="dimension: expected a whole number of at least 1, got 0"):
         LinearRegression(0)
 
 
