@@ -24,6 +24,7 @@ class MetaLearner(nn.Module):
     theta <- theta - beta sum_b w_b (d phi_b / d theta)^T grad L_b(phi_b),  phi_b = solver(theta, support_b).
 
     Calling it on tasks gives the scalar to call ``backward()`` on, and the query losses after adaptation, (B,).
+    ``meta_steps`` counts the outer steps taken so far.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class MetaLearner(nn.Module):
         self.solver = solver
         self.metagradient = Exact() if metagradient is None else metagradient
         self.weighting = UniformWeights() if weighting is None else weighting
+        self.meta_steps = 0
 
     def forward(self, tasks: Tasks) -> tuple[Tensor, Tensor]:
         require_tasks(tasks)
@@ -71,6 +73,7 @@ class MetaLearner(nn.Module):
 
         Only here, and not when a meta-gradient is computed, does anything change besides the weights.
         """
+        self.meta_steps += 1
         for part in self.modules():
             if part is not self and hasattr(part, "advance"):
                 part.advance()
