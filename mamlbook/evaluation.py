@@ -97,7 +97,7 @@ def _scorer(metric: Metric) -> Metric:
         except (RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{wanted}, got one that fails when all tasks are measured at once, where no value can be read "
-                f"(.item(), float, NumPy): {error}"
+                f"(.item(), float, NumPy): {str(error).splitlines()[0]}"
             ) from error
         if not isinstance(values, Tensor) or values.shape != (len(y),):
             found = f"shape {tuple(values.shape[1:])}" if isinstance(values, Tensor) else type(values).__name__

@@ -8,26 +8,50 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let an interrupt (Ctrl-C, a notebook's stop button) wait for the end of the block: all of it happens or nothing.
+class Interrupts:
+    """While it is entered, an interrupt (Ctrl-C, a notebook's stop button) waits for the end of what is ``whole``.
 
     Python delivers interrupts to its main thread only; in another one there is nothing to do.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    came: list[tuple] = []
-    signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if came:
-            handler(*came[0])
+
+    def __init__(self):
+        self.waiting: list[tuple] = []
+        self.holding = False
+        self.handler: Any = None
+
+    def __enter__(self) -> Interrupts:
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(handler):
+            self.handler = handler
+            # Once, and not around every step: setting a handler takes longer than many a step's share of Python.
+            signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.handler is not None:
+            signal.signal(signal.SIGINT, self.handler)
+
+    def _interrupt(self, *arguments) -> None:
+        if self.holding:
+            self.waiting.append(arguments)
+        else:
+            self.handler(*arguments)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What happens altogether or not at all."""
+        self.holding = True
+        try:
+            yield
+        finally:
+            self.holding = False
+            if self.waiting:
+                arguments, *_ = self.waiting
+                self.waiting = []
+                self.handler(*arguments)
 
 
 def announce(done: int, total: int, checkpoint: Path | None) -> None:

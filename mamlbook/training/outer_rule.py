@@ -67,7 +67,7 @@ class OuterRule:
             else:
                 group["lr"] = rate * multiple
         for weight, gradient in zip(self.learner.learned, gradients, strict=True):
-            weight.grad = gradient.to_dense() if gradient.is_sparse else gradient
+            weight.grad = gradient
         self.optimizer.step()
 
     def settings(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class OuterRule:
 
 
 def _built(optimizer: Any, learner: MetaLearner, rate: float) -> Optimizer:
-    wanted = "optimizer: expected a callable (params, lr=...) that returns a torch.optim.Optimizer, as torch.optim.Adam"
+    wanted = "optimizer: expected a callable (params, lr=...) giving a torch.optim.Optimizer, as torch.optim.Adam does"
     if isinstance(optimizer, Optimizer):
         kind = type(optimizer).__name__
         raise TypeError(f"{wanted}, got an {kind} object; pass the class, or lambda params, lr: {kind}(params, lr=lr)")
@@ -112,7 +112,7 @@ def _built(optimizer: Any, learner: MetaLearner, rate: float) -> Optimizer:
     except TypeError as error:
         raise TypeError(f"{wanted}, got {optimizer!r}, which refuses that call: {error}") from error
     if not isinstance(built, Optimizer):
-        raise TypeError(f"{wanted}, got {optimizer!r}, which returned {type(built).__name__}")
+        raise TypeError(f"{wanted}, got {optimizer!r}, which made a {type(built).__name__}")
     _require_plain_steps(built)
     _require_own_weights(built, learner)
     return built
@@ -127,9 +127,7 @@ def _require_plain_steps(optimizer: Optimizer) -> None:
             "several times a step (a closure), while every meta-step has tasks of its own; take Adam or SGD"
         )
     if isinstance(optimizer, torch.optim.SparseAdam):
-        raise ValueError(
-            f"optimizer: expected one for dense gradients, got {name}; meta-gradients are dense: take Adam"
-        )
+        raise ValueError(f"optimizer: expected one for dense gradients, as meta-gradients are, got {name}; take Adam")
     for number, group in enumerate(optimizer.param_groups, 1):
         non_negative(f"optimizer: lr of parameter group {number}", "rate", group.get("lr"))
 

@@ -28,7 +28,7 @@ from mamlbook.training.checkpoint import (
 from mamlbook.training.finite import non_finite, require_finite_losses, require_finite_state, tensors_of
 from mamlbook.training.generators import random_states, set_random_states, task_generator
 from mamlbook.training.history import Continuation, History
-from mamlbook.training.interrupts import announce, uninterrupted
+from mamlbook.training.interrupts import Interrupts, announce
 from mamlbook.training.outer_rule import OuterRule
 
 Gradients = Callable[[Tasks], tuple[Params, Tensor]]
@@ -62,6 +62,7 @@ class Run:
         self.meant = set(non_finite(tensors_of(learner)))
         require_finite_state({n: p for n, p in learner.named_parameters() if p.requires_grad}, 0, "")
         self.compiler: Compiled | None = None
+        self.interrupts = Interrupts()
         self.unread: list[Tensor] = []
         self.started, self.compiled_before = 0.0, 0.0
         self.random = self.generators()
@@ -91,7 +92,7 @@ class Run:
                 f"steps: the checkpoint has already done {self.done} meta-steps, more than the {total} asked for"
             )
         shown = progress if self.group.first else False
-        with progress_bar(total, shown, unit="step") as bar:
+        with self.interrupts, progress_bar(total, shown, unit="step") as bar:
             try:
                 self.advance(total, every, bar, self.gradients(compiled, bar))
             except KeyboardInterrupt:
@@ -137,7 +138,7 @@ class Run:
                 "a list of Tasks; leave compiled and group out"
             )
         found, losses = gradients(batch)
-        with uninterrupted():
+        with self.interrupts.whole():
             self.rule.step(rate, found)
             self.learner.advance()
             self.unread.append(losses.mean())
@@ -154,7 +155,7 @@ class Run:
 
     def record(self) -> None:
         """Read the losses since the last time, check that all is finite, and write the checkpoint."""
-        with uninterrupted():
+        with self.interrupts.whole():
             # Reading once per block spares a GPU the wait at every step.
             values = torch.stack(self.unread).tolist()
             self.unread = []
