@@ -78,7 +78,7 @@ def test_numbers_may_be_those_of_numpy():
         (lambda y_hat, y: (y_hat - y).abs().max().item(), r"no value can be read \(.item\(\), float, NumPy\)"),
         (lambda y_hat, y: float((y_hat - y).abs().max()), "no value can be read"),
         (lambda y_hat, y: None, "got one that fails"),
-        (lambda y_hat, y: y_hat @ y, "size mismatch"),
+        (lambda y_hat, y: y_hat @ y, "Expected size"),
         (lambda y_hat: y_hat.mean(), "takes 1 positional argument but 2 were given"),
     ],
 )
