@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import mamlbook
 from mamlbook.pages.results import RESULTS
+from mamlbook.training import History
 
 
 def arguments(name: str, description: str, **numbers: int) -> argparse.ArgumentParser:
@@ -16,3 +18,11 @@ def arguments(name: str, description: str, **numbers: int) -> argparse.ArgumentP
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
     return parser
+
+
+def fit(*given, **options) -> History:
+    """``mamlbook.fit``, which an interrupt ends together with the experiment: half a run is no result."""
+    history = mamlbook.fit(*given, **options)
+    if history.interrupted:
+        raise KeyboardInterrupt
+    return history

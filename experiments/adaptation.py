@@ -16,9 +16,9 @@ import torch
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from experiments import arguments
+from experiments import arguments, fit
 from experiments.sweeps import numbers
-from mamlbook import Model, Sinusoids, evaluate, fit
+from mamlbook import Model, Sinusoids, evaluate
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.analysis.pattern_search import candidates
 from mamlbook.analysis.pattern_search import measure as adapt_by

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch.nn.functional import mse_loss
 
-from experiments import arguments
-from mamlbook import ALGORITHMS, MetaLearner, Model, Sinusoids, fit, mlp
+from experiments import arguments, fit
+from mamlbook import ALGORITHMS, MetaLearner, Model, Sinusoids, mlp
 from mamlbook.analysis.diagnostics import agreement, alignment, task_gradients
 from mamlbook.numerics import dot
 from mamlbook.pages.results import environment, record

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 from tqdm import tqdm
 
-from experiments import arguments
+from experiments import arguments, fit
 from experiments.sweeps import numbers
-from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, Tasks, accuracy, evaluate, fit, maml, mlp
+from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, Tasks, accuracy, evaluate, maml, mlp
 from mamlbook.algorithms.closed_form import fiml, kernel_ridge, line_search, ntk_ridge, protomaml
 from mamlbook.pages.results import environment, record
 from mamlbook.tasks import Episodes, glyph_split, glyphs

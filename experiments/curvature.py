@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from experiments import arguments
-from mamlbook import MetaLearner, Model, Params, Sinusoids, evaluate, fit, fomaml, joint, maml, mlp
+from experiments import arguments, fit
+from mamlbook import MetaLearner, Model, Params, Sinusoids, evaluate, fomaml, joint, maml, mlp
 from mamlbook.analysis.diagnostics import gauss_newton_product, hessian_product, task_gradients
 from mamlbook.numerics import dot
 from mamlbook.pages.results import environment, record

@@ -16,9 +16,9 @@ import torch
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from experiments import arguments
+from experiments import arguments, fit
 from experiments.sweeps import numbers
-from mamlbook import ALGORITHMS, GradientDescent, MetaLearner, Model, Sinusoids, confidence, evaluate, fit, mlp
+from mamlbook import ALGORITHMS, GradientDescent, MetaLearner, Model, Sinusoids, confidence, evaluate, mlp
 from mamlbook.pages.results import environment, record
 from mamlbook.tasks import Lines, Mixture, SquareWaves, TaskDistribution
 from mamlbook.training import pick_device

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from experiments import arguments
-from mamlbook import Model, evaluate, fit, mlp
+from experiments import arguments, fit
+from mamlbook import Model, evaluate, mlp
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.pages.results import environment, record
 from mamlbook.tasks import WaveCollection

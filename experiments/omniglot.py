@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, fit, without_norms
+from experiments import fit
+from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, without_norms
 from mamlbook.execution.process_group import Group, ProcessLost, processes
 from mamlbook.inner import keep
 from mamlbook.learner import MetaLearner

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import mse_loss
 
-from experiments import arguments
-from mamlbook import Model, Sinusoids, confidence, evaluate, fit, joint, maml, mlp
+from experiments import arguments, fit
+from mamlbook import Model, Sinusoids, confidence, evaluate, joint, maml, mlp
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
 from mamlbook.pages.results import environment, record

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from experiments import arguments
+from experiments import arguments, fit
 from mamlbook import (
     GradientDescent,
     MetaLearner,
@@ -30,7 +30,6 @@ from mamlbook import (
     Sinusoids,
     confidence,
     evaluate,
-    fit,
     fomaml,
     maml,
     mlp,
@@ -40,7 +39,7 @@ from mamlbook.algorithms import PARTS
 from mamlbook.analysis.diagnostics import largest_curvature
 from mamlbook.pages.results import environment, record
 from mamlbook.tasks import WaveCollection
-from mamlbook.training import NonFiniteLoss, pick_device
+from mamlbook.training import NonFinite, pick_device
 
 ITERATIONS, FIELD_ITERATIONS, SEEDS = 5_000, 1_000, 5
 TEST_STEPS, TEST_TASKS, TEST_POINTS = 20, 600, 100
@@ -171,7 +170,7 @@ def train(setting: Setting, seed: int, iterations: int, device: torch.device) ->
     torch.manual_seed(seed)  # what is random in training, such as dropped gradients
     try:
         fit(learner, waves, steps=iterations, device=device, progress=False, **options)
-    except NonFiniteLoss as error:
+    except NonFinite as error:
         nothing = [None] * (TEST_STEPS + 1)
         return {**dict.fromkeys(("new", "new_half", "new_median"), nothing), "curvature": None, "diverged": str(error)}
     return measure(setting, learner)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from experiments import arguments
-from mamlbook import GradientDescent, MetaLearner, Model, UniformWeights, fit, mlp
+from experiments import arguments, fit
+from mamlbook import GradientDescent, MetaLearner, Model, UniformWeights, mlp
 from mamlbook.pages.results import environment, record
 from mamlbook.tasks import WaveCollection
 from mamlbook.training import pick_device

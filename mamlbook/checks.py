@@ -1,38 +1,69 @@
-"""Numbers that an argument has to be: one clear error each, which names it."""
+"""Numbers that an argument has to be: one clear error each, which names it. NumPy's numbers are numbers, too."""
 
 from __future__ import annotations
 
 import math
+import operator
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from torch import Tensor
 
 
-def whole_number(name: str, value: int, least: int = 1, expected: str = "a whole number", instead: str = "") -> int:
-    """The value, if it is a whole number of at least ``least``; ``instead`` says what else would have done.
+def whole_number(name: str, value: Any, least: int = 1, expected: str = "a whole number", instead: str = "") -> int:
+    """The value as an int, if it is a whole number of at least ``least``; ``instead`` says what else would have done.
+
+    Python's, NumPy's and torch's integers are whole numbers. 2.0 is none, and neither is True.
 
     Raises:
         ValueError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    try:
+        # An index is what Python itself takes as a whole number. A truth value would do, too, and is a mistake here.
+        number = least - 1 if isinstance(_plain(name, value), bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
         raise ValueError(f"{name}: expected {expected} of at least {least}{instead}, got {value!r}")
-    return value
+    return number
 
 
-def non_negative(name: str, meaning: str, value: float) -> float:
-    """The value, if it is finite and not negative.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}: expected a finite {meaning} of at least 0, got {value}")
-    return value
-
-
-def positive(name: str, meaning: str, value: float, instead: str = "") -> float:
-    """The value, if it is finite and above 0; ``instead`` says what else would have done.
+def non_negative(name: str, meaning: str, value: Any, instead: str = "") -> float:
+    """The value as a Python number, if it is finite and not negative; ``instead`` says what else would have done.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not, or it is a tensor that waits for a gradient.
     """
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: expected a finite {meaning} above 0{instead}, got {value}")
+    number = _plain(name, value)
+    if not (_finite(number) and number >= 0):
+        raise ValueError(f"{name}: expected a finite {meaning} of at least 0{instead}, got {value!r}")
+    return number
+
+
+def positive(name: str, meaning: str, value: Any, instead: str = "") -> float:
+    """The value as a Python number, if it is finite and above 0; ``instead`` says what else would have done.
+
+    Raises:
+        ValueError: it is not, or it is a tensor that waits for a gradient.
+    """
+    number = _plain(name, value)
+    if not (_finite(number) and number > 0):
+        raise ValueError(f"{name}: expected a finite {meaning} above 0{instead}, got {value!r}")
+    return number
+
+
+def _finite(number: Any) -> bool:
+    return isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """NumPy's numbers, and what torch and NumPy hold in arrays without axes, as Python's; anything else as it is."""
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise ValueError(
+            f"{name}: expected a number, got a tensor that requires a gradient, which none would reach here; "
+            f"pass {name}.item(), or let a part of the learner learn it, as LearnedRates learns rates"
+        )
+    if isinstance(value, Tensor | np.ndarray | np.generic) and value.ndim == 0:
+        return value.item()
     return value

@@ -8,10 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.func import vmap
-from tqdm import tqdm
 
+from mamlbook.arguments import drawn, require_distribution, require_learner
+from mamlbook.checks import whole_number
 from mamlbook.learner import MetaLearner
-from mamlbook.tasks.base import TaskDistribution
+from mamlbook.progress import progress_bar
+from mamlbook.tasks.base import FixedTasks, TaskDistribution, Tasks
+
+Metric = Callable[[Tensor, Tensor], Tensor]
+"""One task's predictions and targets to one number."""
 
 
 def evaluate(
@@ -21,7 +26,7 @@ def evaluate(
     tasks: int = 600,
     steps: int | None = None,
     seed: int = 1,
-    metric: Callable[[Tensor, Tensor], Tensor] | None = None,
+    metric: Metric | None = None,
     chunk: int = 100,
     progress: bool | None = None,
 ) -> Tensor:
@@ -29,23 +34,77 @@ def evaluate(
 
     ``metric(y_hat, y)`` sees one task and returns one number; the default is the model's loss. ``steps`` may exceed the
     number used in training. ``confidence(result)`` turns it into means with 95 % intervals. ``chunk`` tasks are
-    adapted at a time and are part of what the seed means. ``progress=None`` shows a bar in a terminal only.
+    adapted at a time and are part of what the seed means. ``FixedTasks`` are measured once each, whatever ``tasks``.
+    ``progress=None`` shows a bar in a terminal, and in a notebook that a person runs.
+
+    >>> from torch.nn.functional import mse_loss
+    >>> from mamlbook import Model, Sinusoids, evaluate, maml, mlp
+    >>> learner = maml(Model(mlp(1, 8, 1, seed=0), mse_loss), alpha=0.01, steps=1)
+    >>> evaluate(learner, Sinusoids(), tasks=4, steps=3).shape
+    torch.Size([4, 4])
 
     Raises:
-        ValueError: a number out of range.
+        TypeError: learner, distribution or metric is of another kind, or ``draw`` returned something else than Tasks.
+        ValueError: a number out of range, fewer tasks than were asked for, or a metric that is not one number per task.
     """
-    if min(tasks, chunk) < 1:
-        raise ValueError(f"tasks, chunk: expected at least 1 each, got {tasks}, {chunk}")
-    generator = torch.Generator().manual_seed(seed)
-    score = learner.model.losses if metric is None else vmap(metric)
-    rows = []
-    disable = None if progress is None else not progress
-    for first in tqdm(range(0, tasks, chunk), "evaluation", disable=disable, leave=False):
-        support, query, _ = distribution.draw(min(chunk, tasks - first), generator).like(learner.model.theta[0])
-        path = learner.solver.path(learner.model, support, unroll=0, steps=steps)
-        with torch.no_grad(), learner.testing():
-            rows.append(torch.stack([score(adapted.predict(adapted.phi, query.x), query.y) for adapted in path], 1))
+    tasks, steps, seed, chunk = _numbers(learner, distribution, tasks, steps, seed, chunk)
+    score = learner.model.losses if metric is None else _scorer(metric)
+    generator, rows = torch.Generator().manual_seed(seed), []
+    if isinstance(distribution, FixedTasks):
+        chunk = tasks  # the same tasks in every chunk would count as so many fresh ones
+    with progress_bar(tasks, progress, desc="evaluation", leave=False, unit="task") as bar:
+        for first in range(0, tasks, chunk):
+            count = min(chunk, tasks - first)
+            batch = drawn(distribution, count, generator, next(learner.model.parameters()))
+            rows += [_scores(learner, part, steps, score) for part in (batch if isinstance(batch, list) else [batch])]
+            bar.update(count)
     return torch.cat(rows).cpu()
+
+
+def _numbers(learner, distribution, tasks, steps, seed, chunk) -> tuple[int, int | None, int, int]:
+    """The whole numbers as Python's, after what they are numbers of."""
+    require_learner(learner)
+    require_distribution(distribution)
+    return (
+        whole_number("tasks", tasks, expected="a whole number of tasks"),
+        None if steps is None else whole_number("steps", steps, 0, "a whole number of inner steps"),
+        whole_number("seed", seed, least=0),
+        whole_number("chunk", chunk, expected="a whole number of tasks"),
+    )
+
+
+def _scores(learner: MetaLearner, tasks: Tasks, steps: int | None, score: Metric) -> Tensor:
+    """The score of every task after every inner step, (B, S + 1)."""
+    support, query, _ = tasks
+    path = learner.solver.path(learner.model, support, unroll=0, steps=steps)
+    with torch.no_grad(), learner.testing():
+        return torch.stack([score(adapted.predict(adapted.phi, query.x), query.y) for adapted in path], 1)
+
+
+def _scorer(metric: Metric) -> Metric:
+    """The metric of all tasks at once, (B,), which says so where it is not one number per task.
+
+    Raises:
+        TypeError: it cannot be called.
+    """
+    wanted = "metric: expected a function (y_hat, y) of one task that returns one number as a tensor, as accuracy does"
+    if not callable(metric):
+        raise TypeError(f"{wanted}, got {metric!r}")
+
+    def score(y_hat: Tensor, y: Tensor) -> Tensor:
+        try:
+            values = vmap(metric)(y_hat, y)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{wanted}, got one that fails when all tasks are measured at once, where no value can be read "
+                f"(.item(), float, NumPy): {str(error).splitlines()[0]}"
+            ) from error
+        if not isinstance(values, Tensor) or values.shape != (len(y),):
+            found = f"shape {tuple(values.shape[1:])}" if isinstance(values, Tensor) else type(values).__name__
+            raise ValueError(f"{wanted}, got {found} for one task; average over its examples, as .mean() does")
+        return values if values.is_floating_point() else values.to(torch.get_default_dtype())
+
+    return score
 
 
 def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:

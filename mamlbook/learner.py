@@ -27,7 +27,7 @@ class MetaLearner(nn.Module):
 
     Calling it on tasks gives the scalar to call ``backward()`` on, and the query losses after adaptation, (B,). Tasks
     of unequal size come as a list of ``Tasks``, one for each size (``mamlbook.tasks.batches_by_size``), and their
-    losses in the order of the list.
+    losses in the order of the list. ``meta_steps`` counts the outer steps taken so far.
 
     Raises:
         TypeError: a factor is of another kind than its name says.
@@ -54,6 +54,7 @@ class MetaLearner(nn.Module):
         self.weighting = _of_kind("weighting", weighting or UniformWeights(), Weighting, "UniformWeights()")
         for part in (self.solver, self.metagradient, self.weighting):
             part.require(model, solver)
+        self.meta_steps = 0
 
     def forward(self, tasks: Tasks | Sequence[Tasks]) -> tuple[Tensor, Tensor]:
         if not isinstance(tasks, Tasks):
@@ -106,6 +107,7 @@ class MetaLearner(nn.Module):
 
         Only here, and not when a meta-gradient is computed, does anything change besides the weights.
         """
+        self.meta_steps += 1
         for part in self.parts():
             part.advance()
 

@@ -1,5 +1,6 @@
 """Evaluation after every inner step, and the interval of a mean."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import mse_loss
@@ -52,5 +53,85 @@ def test_confidence_is_printed_with_its_interval():
 
 
 def test_evaluation_needs_tasks():
-    with pytest.raises(ValueError, match="expected at least 1"):
+    with pytest.raises(ValueError, match="tasks: expected a whole number of tasks of at least 1, got 0"):
         evaluate(learner(), WAVES, tasks=0)
+
+
+@pytest.mark.parametrize("name", ["tasks", "chunk", "steps", "seed"])
+@pytest.mark.parametrize("value", [-1, 2.0, "2", True])
+def test_what_is_no_whole_number_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}: expected a whole number .*of at least [01], got {value!r}"):
+        evaluate(learner(), WAVES, **{name: value})
+
+
+def test_numbers_may_be_those_of_numpy():
+    found = evaluate(learner(), WAVES, tasks=np.int64(5), steps=np.int32(3), seed=np.int64(2), chunk=np.uint8(2))
+    assert torch.equal(found, evaluate(learner(), WAVES, tasks=5, steps=3, seed=2, chunk=2))
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (lambda y_hat, y: (y_hat - y).square().mean(-1), r"got shape \(5,\) for one task; average over its examples"),
+        (lambda y_hat, y: (y_hat - y).square(), r"got shape \(5, 1\) for one task"),
+        (lambda y_hat, y: 1.0, "got one that fails when all tasks are measured at once"),
+        (lambda y_hat, y: (y_hat - y).abs().max().item(), r"no value can be read \(.item\(\), float, NumPy\)"),
+        (lambda y_hat, y: float((y_hat - y).abs().max()), "no value can be read"),
+        (lambda y_hat, y: None, "got one that fails"),
+        (lambda y_hat, y: y_hat @ y, "Expected size"),
+        (lambda y_hat: y_hat.mean(), "takes 1 positional argument but 2 were given"),
+    ],
+)
+def test_a_metric_that_is_not_one_number_per_task_is_refused_by_name(metric, message):
+    with pytest.raises(ValueError, match=rf"^metric: expected a function \(y_hat, y\) of one task .*{message}"):
+        evaluate(learner(), WAVES, tasks=3, metric=metric)
+
+
+def test_a_metric_has_to_be_a_function():
+    with pytest.raises(TypeError, match=r"metric: expected a function .*, got 'accuracy'"):
+        evaluate(learner(), WAVES, tasks=3, metric="accuracy")
+
+
+def test_a_metric_may_count():
+    right = lambda y_hat, y: ((y_hat > 0) == (y > 0)).all()  # noqa: E731
+    found = evaluate(learner(), WAVES, tasks=9, metric=right)
+    assert set(found.unique().tolist()) <= {0.0, 1.0}
+    assert confidence(found).mean.shape == (3,)
+
+
+def test_the_network_keeps_its_mode_whatever_happens():
+    one = learner()
+    for mode in (True, False):
+        one.train(mode)
+        evaluate(one, WAVES, tasks=2)
+        assert one.training is mode
+        with pytest.raises(ValueError, match="metric"):
+            evaluate(one, WAVES, tasks=2, metric=lambda y_hat, y: y)
+        assert one.training is mode
+
+
+class Sizes:
+    """Waves of three points and of seven, half of each."""
+
+    def draw(self, tasks, generator):
+        sizes = [Sinusoids(shots=shots, queries=shots) for shots in (3, 7)]
+        return [waves.draw(tasks // 2, generator) for waves in sizes]
+
+
+def test_tasks_of_several_sizes_are_measured_in_the_order_of_the_draw():
+    one = learner(alpha=0.05)
+    found = evaluate(one, Sizes(), tasks=8, chunk=4, seed=3)
+    generator, rows = torch.Generator().manual_seed(3), []
+    for _ in range(2):
+        for support, query, _ in Sizes().draw(4, generator):
+            path = [one.adapt(support, steps=step).phi for step in range(3)]
+            rows.append(torch.stack([one.model.losses(one.model(phi, query.x), query.y) for phi in path], 1))
+    torch.testing.assert_close(found, torch.cat(rows).detach())
+    assert found.shape == (8, 3)
+
+
+def test_evaluation_shows_a_bar_when_asked_for(capsys):
+    evaluate(learner(), WAVES, tasks=4, progress=True)
+    assert "evaluation" in capsys.readouterr().err
+    evaluate(learner(), WAVES, tasks=4)
+    assert capsys.readouterr().err == ""

@@ -159,7 +159,7 @@ def test_no_file_names_a_folder_of_one_machine_or_the_host_of_a_registry():
 
 # Each line may import from the lines above it, and a package from itself.
 LAYERS = [
-    {"checks"},
+    {"checks", "files", "progress"},
     {"layers", "numerics"},
     {"networks", "tasks"},
     {"model"},
@@ -167,6 +167,7 @@ LAYERS = [
     {"meta_batch"},
     {"metagradient", "weighting"},
     {"learner"},
+    {"arguments"},
     {"algorithms", "evaluation", "execution"},
     {"analysis", "training"},
     {"pages"},

@@ -1,0 +1,80 @@
+"""What ``fit`` and ``evaluate`` are given, a learner and a source of tasks: anything else is refused in a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.learner import MetaLearner
+from mamlbook.tasks.base import FixedTasks, TaskDistribution, Tasks
+
+
+def require_learner(learner: Any) -> None:
+    """Refuse what is no learner, and a learner whose network has sparse gradients.
+
+    Raises:
+        TypeError: it is something else, such as the model that a learner is made from.
+        ValueError: an embedding has ``sparse=True``.
+    """
+    if not isinstance(learner, MetaLearner):
+        raise TypeError(
+            f"learner: expected a MetaLearner, as maml(model, alpha=0.01, steps=5) makes one, got {_named(learner)}"
+        )
+    for name, part in learner.named_modules():
+        if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.sparse:
+            raise ValueError(
+                f"learner: expected dense gradients, got {name} with sparse=True, whose sparse ones cannot follow "
+                "several tasks at once; build it with sparse=False"
+            )
+
+
+def require_distribution(distribution: Any) -> None:
+    """Refuse what cannot draw tasks.
+
+    Raises:
+        TypeError: it has no method ``draw``, or is a class and not an object of it.
+    """
+    if isinstance(distribution, type):
+        hint = f"make one: {distribution.__name__}(...)"
+    elif isinstance(distribution, Tasks):
+        hint = "FixedTasks(tasks) draws the same tasks every time"
+    elif not callable(getattr(distribution, "draw", None)):
+        hint = "write a class with that one method, which returns Tasks"
+    else:
+        return
+    raise TypeError(f"distribution: expected an object with draw(tasks, generator), got {_named(distribution)}; {hint}")
+
+
+def drawn(
+    distribution: TaskDistribution, tasks: int, generator: torch.Generator, weight: Tensor
+) -> Tasks | list[Tasks]:
+    """Fresh tasks, or a list with one batch for each size of task, on the device and in the precision of ``weight``.
+
+    Raises:
+        TypeError: ``draw`` returned something else than Tasks or a list of Tasks.
+        ValueError: it returned fewer tasks than were asked for. ``FixedTasks`` alone may, which says so.
+    """
+    batch = distribution.draw(tasks, generator)
+    parts = batch if isinstance(batch, list) else [batch]
+    for part in parts:
+        if not isinstance(part, Tasks):
+            raise TypeError(
+                f"distribution: expected draw to return Tasks(support, query, index), or a list of Tasks with one for "
+                f"each size of task, got {_named(part)} from {_named(distribution)}"
+            )
+    parts = [part.like(weight) for part in parts]
+    count = sum(len(part.index) for part in parts)
+    if count < (1 if isinstance(distribution, FixedTasks) else tasks):
+        raise ValueError(
+            f"distribution: expected draw({tasks}, generator) to return {tasks} tasks, got {count} from "
+            f"{_named(distribution)}; ask for tasks={max(count, 1)}, or give a fixed collection as FixedTasks"
+        )
+    return parts if isinstance(batch, list) else parts[0]
+
+
+def _named(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"the function {value.__name__}" if hasattr(value, "__name__") else type(value).__name__

@@ -1,0 +1,36 @@
+"""Files that are written wholly or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary file beside ``path``, which takes its place when the block ends well and vanishes otherwise.
+
+    Missing folders are made. Whoever reads ``path`` meanwhile sees the old file, whole, and then the new one.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with replacing(folder / "number.txt") as temporary:
+    ...     _ = temporary.write_text("1")
+    >>> [file.name for file in folder.iterdir()]
+    ['number.txt']
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: another process may be writing the same file.
+    temporary = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.partial{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

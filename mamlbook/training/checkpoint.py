@@ -1,0 +1,122 @@
+"""A run on disk: everything needed to go on bit for bit, and which run it is."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from collections.abc import Mapping
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mamlbook.files import replacing
+
+_PARTS = {"settings", "losses", "seconds", "meta_steps", "rates", "learner", "optimizer", "generator", "random"}
+
+
+def without_addresses(text: str) -> str:
+    """A text without the places in memory that Python's own ``repr`` names: the same in every process.
+
+    >>> without_addresses("<Waves object at 0x7f3a9c1f0d90>")
+    '<Waves object>'
+    """
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+
+
+def described(value: Any) -> str:
+    """A setting as text, which is equal where the setting is."""
+    if isinstance(value, Tensor):
+        return described(value.tolist())
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(described, value))})"
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return repr(int(value)) if float(value).is_integer() else repr(float(value))
+    return value if isinstance(value, str) else without_addresses(repr(value))
+
+
+def weights_of(learner: nn.Module) -> str:
+    """The name, precision and shape of every stored tensor, a line each."""
+    stored = learner.state_dict().items()
+    tensors = [(name, value) for name, value in stored if isinstance(value, Tensor)]
+    return "\n".join(f"{name}: {value.dtype} {tuple(value.shape)}" for name, value in tensors)
+
+
+class Checkpoint:
+    """One file that always holds a whole and finite moment of a run.
+
+    Raises:
+        ValueError: the path is a folder's.
+        OSError: its folder cannot be made.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        if self.path.is_dir():
+            raise ValueError(f"checkpoint: expected the path of a file, got the folder {self.path}")
+        # Now and not at the first writing, which may come after hours.
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(self, state: Mapping[str, Any]) -> None:
+        """Put a moment in place of the one before."""
+        with replacing(self.path) as temporary:
+            torch.save(dict(state), temporary)
+
+    def read(self) -> dict[str, Any]:
+        """The last moment.
+
+        Raises:
+            ValueError: there is none, or it cannot be read.
+        """
+        if not self.path.is_file():
+            raise ValueError(f"resume: there is no checkpoint at {self.path}; start without resume=True")
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            raise ValueError(f"resume: the checkpoint {self.path} cannot be read ({error}); start anew") from None
+        if not isinstance(state, dict) or not state.keys() >= _PARTS:
+            raise ValueError(
+                f"resume: expected {self.path} to be written by fit(checkpoint=...) of this version, got another kind "
+                "of file; load weights with load_state_dict, and start without resume=True"
+            )
+        return state
+
+
+def require_same_run(path: Path, stored: Mapping[str, str], own: Mapping[str, str]) -> None:
+    """Refuse to go on with other settings than those of the run.
+
+    Raises:
+        ValueError: says which setting differs, what it was and what it is now.
+    """
+    differing = [_difference(name, stored[name], own[name]) for name in own if stored.get(name, own[name]) != own[name]]
+    if differing:
+        raise ValueError(
+            f"resume: the checkpoint {path} belongs to another run: {'; '.join(differing[:3])}; "
+            "go on with the settings it has, or start anew without resume=True"
+        )
+
+
+def require_same_rates(path: Path, stored: list[float], own: list[float]) -> None:
+    """Refuse a beta that contradicts the rates of the meta-steps already done; later ones are free.
+
+    Raises:
+        ValueError: names the first meta-step at which they differ.
+    """
+    for step, (before, now) in enumerate(zip(stored, own, strict=False), 1):
+        if not math.isclose(before, now, rel_tol=1e-9):
+            raise ValueError(
+                f"resume: the checkpoint {path} belongs to another run: beta: the checkpoint has {before} at meta-step "
+                f"{step}, this run {now}; for a rate that changes from now on, pass a function of the step's number "
+                "that gives the old one before"
+            )
+
+
+def _difference(name: str, stored: str, own: str) -> str:
+    """The setting, and of a long one the first line that differs."""
+    before, now = stored.splitlines(), own.splitlines()
+    gone = next((line.strip() for line in before if line not in now), "nothing more")
+    come = next((line.strip() for line in now if line not in before), "nothing more")
+    return f"{name}: the checkpoint has {gone}, this run {come}"

@@ -1,0 +1,29 @@
+"""Where random numbers come from: tasks from a generator of their own, noise in layers from the global ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def task_generator(seed: int, meta_steps: int) -> torch.Generator:
+    """The generator of tasks for a learner that has done so many outer steps.
+
+    A new learner's is ``seed`` itself. One that has been trained is not shown its first tasks again.
+    """
+    # numpy's SeedSequence mixes both well; torch takes 63 bits.
+    mixed = np.random.SeedSequence((seed, meta_steps)).generate_state(1, np.uint64).item() >> 1
+    return torch.Generator().manual_seed(mixed if meta_steps else seed)
+
+
+def random_states() -> list[Tensor]:
+    """The global generators, which layers such as dropout draw from: the CPU's, then each GPU's."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
+
+
+def set_random_states(states: list[Tensor]) -> None:
+    """Put the global generators back where they were."""
+    torch.set_rng_state(states[0])
+    for device, state in enumerate(states[1 : 1 + torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(state, device)

@@ -1,0 +1,106 @@
+"""What ``fit`` and ``evaluate`` say to what is no learner, no distribution or no batch of tasks."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import mse_loss
+
+from mamlbook import Data, Model, Sinusoids, Tasks, evaluate, fit, maml, mlp
+from mamlbook.tasks import FixedTasks
+from training_cases import WAVES, learner
+
+MODEL = Model(mlp(1, 8, 1), mse_loss)
+
+
+def fitted(learner, distribution, tasks=4):
+    return fit(learner, distribution, steps=1, tasks=tasks)
+
+
+def evaluated(learner, distribution, tasks=4):
+    return evaluate(learner, distribution, tasks=tasks)
+
+
+both = pytest.mark.parametrize("call", [fitted, evaluated])
+
+
+class Draws:
+    """A distribution that draws whatever it was given."""
+
+    def __init__(self, drawn):
+        self.drawn = drawn
+
+    def draw(self, tasks, generator):
+        return self.drawn
+
+
+@both
+@pytest.mark.parametrize(
+    ("wrong", "name"), [(MODEL, "Model"), (mlp(1, 8, 1), "Sequential"), (maml, "the function maml"), (None, "NoneType")]
+)
+def test_what_is_no_learner_is_refused(call, wrong, name):
+    with pytest.raises(TypeError, match=rf"learner: expected a MetaLearner, as maml\(model, .*, got {name}$"):
+        call(wrong, WAVES)
+
+
+@both
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (Sinusoids, r"got the class Sinusoids; make one: Sinusoids\(...\)"),
+        (WAVES.draw(4, torch.Generator()), "got Tasks; FixedTasks"),
+        ([1, 2], "got list; write a class with that one method"),
+        (torch.utils.data.TensorDataset(torch.ones(3)), "got TensorDataset; "),
+        (lambda tasks, generator: WAVES.draw(tasks, generator), "got the function <lambda>; "),
+    ],
+)
+def test_what_draws_no_tasks_is_refused(call, wrong, message):
+    with pytest.raises(TypeError, match=rf"distribution: expected an object with draw\(tasks, generator\), {message}"):
+        call(learner(), wrong)
+
+
+@both
+@pytest.mark.parametrize(
+    ("drawn", "message"),
+    [
+        ((torch.ones(4, 3, 1), torch.ones(4, 3, 1)), "got tuple from Draws"),
+        (None, "got NoneType from Draws"),
+        (WAVES.draw(4, torch.Generator()).support, "got Data from Draws"),
+        ([WAVES.draw(4, torch.Generator()), "more"], "got str from Draws"),
+        ({"x": torch.ones(4, 3, 1)}, "got dict from Draws"),
+    ],
+)
+def test_a_draw_of_something_else_is_refused(call, drawn, message):
+    with pytest.raises(TypeError, match=rf"distribution: expected draw to return Tasks\(.*{message}"):
+        call(learner(), Draws(drawn))
+
+
+@both
+@pytest.mark.parametrize("drawn", [WAVES.draw(3, torch.Generator()), [WAVES.draw(2, torch.Generator())], []])
+def test_too_few_tasks_are_refused(call, drawn):
+    with pytest.raises(ValueError, match=r"expected draw\(4, generator\) to return 4 tasks, got \d from Draws; "):
+        call(learner(), Draws(drawn))
+
+
+@both
+def test_fixed_tasks_are_as_many_as_they_are(call):
+    call(learner(), FixedTasks(WAVES.draw(3, torch.Generator())))
+
+
+def test_fixed_tasks_are_measured_once_each():
+    fixed = FixedTasks(WAVES.draw(3, torch.Generator()))
+    assert evaluate(learner(), fixed, tasks=600, chunk=2).shape == (3, 3)
+
+
+@both
+def test_tasks_may_be_in_double_precision(call):
+    call(learner(), Draws(WAVES.draw(4, torch.Generator()).to(torch.float64)))
+
+
+@both
+def test_tasks_may_hold_the_numbers_of_numpy(call):
+    class FromNumpy:
+        def draw(self, tasks, generator):
+            x = torch.from_numpy(np.linspace(-1, 1, tasks * 3).reshape(tasks, 3, 1))
+            return Tasks(Data(x, x), Data(x, x), torch.arange(tasks))
+
+    call(learner(), FromNumpy())

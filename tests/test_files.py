@@ -1,0 +1,49 @@
+"""Files that are replaced wholly or not at all."""
+
+import pytest
+
+from mamlbook.files import replacing
+
+
+def test_the_new_file_takes_the_place_of_the_old_one_at_the_end(tmp_path):
+    path = tmp_path / "a" / "b" / "number.txt"
+    for text in ("1", "2"):
+        with replacing(path) as temporary:
+            assert temporary.parent == path.parent
+            assert temporary.suffix == ".txt"  # numpy would add its own to another one
+            temporary.write_text(text)
+            assert not path.exists() or path.read_text() == "1"
+        assert path.read_text() == text
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "number.txt"
+    path.write_text("1")
+
+    def fail():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert path.read_text() == "1"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_do_not_meet(tmp_path):
+    path = tmp_path / "number.txt"
+    with replacing(path) as one, replacing(path) as other:
+        one.write_text("1")
+        other.write_text("2")
+    assert path.read_text() == "1"  # the outer block ends last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_is_said(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OSError, match="file"), replacing(tmp_path / "file" / "number.txt"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
