@@ -2,87 +2,210 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
+from mamlbook.analysis.plain_loop import NotFollowed, OwnObjective, PlainLoop
+from mamlbook.analysis.verdict import CANNOT, RIGHT, WRONG, Audit, GradientCheck
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import Exact, FirstOrder
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks
+from mamlbook.weighting import UniformWeights
+
+OF_A_FUNCTION = {RIGHT: "gradient of the objective", WRONG: "not its gradient"}
+"""What the verdicts are called where there is no learner."""
 
 
-class GradientCheck(NamedTuple):
-    """Slopes along one random direction v: of the objective itself, of the gradient on trial, and of FOMAML's.
-
-    ``verdict`` is "MAML", "FOMAML", "neither", or "no gradient" where some of it is missing.
-    """
-
-    verdict: str
-    finite_difference: float
-    gradient: float
-    fomaml: float
-
-    def __str__(self) -> str:
-        slopes = f"objective {self.finite_difference:+.4f}   this {self.gradient:+.4f}   FOMAML {self.fomaml:+.4f}"
-        return f"{self.verdict:11}  slopes: {slopes}"
-
-
+@overload
 def gradient_check(
-    gradient: Sequence[Tensor | None],
+    gradient: Iterable[Tensor | None],
     learner: MetaLearner,
     tasks: Tasks,
+    /,
     *,
-    step: float = 1e-5,
-    seed: int = 0,
-    within: float = 1e-6,
-) -> GradientCheck:
-    """Name the gradient that some code computed, by the slope of the objective along a random direction v.
+    step: float = ...,
+    seed: int = ...,
+    within: float = ...,
+) -> GradientCheck: ...
 
-    (F(theta + h v) - F(theta - h v)) / 2h  is  <grad F, v>  up to O(h^2); FOMAML's slope is <g_FOMAML, v>. F is the
-    mean query loss after the learner's own solver. Use double precision, and a smooth activation: across a kink of
-    the inner loop the objective jumps, and the difference measures the jump.
 
-    Shapes: ``gradient`` is one (\\*shape) per weight; ``None`` or an empty gradient stands for a missing one.
+@overload
+def gradient_check(
+    gradient: Iterable[Tensor | None],
+    objective: Callable[..., Any],
+    theta: Iterable[Tensor],
+    /,
+    *,
+    first_order: Iterable[Tensor] | None = ...,
+    step: float = ...,
+    seed: int = ...,
+    within: float = ...,
+) -> GradientCheck: ...
+
+
+def gradient_check(gradient, judge, at, /, *, first_order=None, step=1e-3, seed=0, within=1e-6) -> GradientCheck:
+    """Name the gradient that some code computed, by the slope of the objective along random directions v.
+
+    <grad F, v> = lim (F(theta + h v) - F(theta - h v)) / 2h,  extrapolated from steps h that begin at ``step``.
+
+    ``gradient_check(gradient, learner, tasks)``: F(theta) = sum_b w_b L_b(phi_b(theta)), with the weights w_b held at
+    their value at theta. It is computed apart from the learner: the network is called as anybody calls it, with its
+    weights set in place, one task after another, and ``torch.optim`` steps. Only for a solver that is no plain rule,
+    such as a kernel or a computed start, it is the learner's own, and ``judged_by`` says so. FOMAML's slope is
+    <sum_b w_b grad L_b(phi_b), v>.
+
+    ``gradient_check(gradient, objective, theta)``: F is any function of the tensors, as ``objective(theta)`` or
+    ``objective(*theta)``, that gives one number; it need know nothing of this package. ``first_order`` is a gradient to
+    be called FOMAML's.
+
+    The gradient is right if it agrees with F along three directions within ``within`` times the size of the slopes. A
+    random objective, a kink, a value that is not finite or a slope that drowns in rounding cannot be judged.
+
+    Shapes: ``gradient`` is one (\\*shape) per weight that learns. ``None`` stands for a missing one, and is right where
+    the objective does not use the weight.
 
     Raises:
-        ValueError: the gradient has not one tensor for each weight, or the model is not in double precision.
+        TypeError: the arguments are none of the two forms.
+        ValueError: the gradient is not one tensor for each weight, or something is not in double precision.
+
+    >>> a, b = torch.tensor([2.0, 3.0], dtype=torch.float64)
+    >>> print(gradient_check([b, a], lambda x, y: x * y, [a, b]).verdict)
+    gradient of the objective
+    >>> print(gradient_check([b, 2 * a], lambda x, y: x * y, [a, b]).verdict)
+    not its gradient
+
+    >>> from mamlbook import Model, Sinusoids, fomaml, maml, mlp
+    >>> learner = maml(Model(mlp(1, 8, 1, activation=torch.nn.Tanh), torch.nn.functional.mse_loss).double(), 0.1, 2)
+    >>> tasks = Sinusoids(shots=5).draw(4, torch.Generator().manual_seed(0)).to(torch.float64)
+    >>> gradient_check(learner.meta_gradient(tasks), learner, tasks).verdict
+    'MAML'
+    >>> gradient_check(fomaml(learner.model, 0.1, 2).meta_gradient(tasks), learner, tasks).verdict
+    'FOMAML'
     """
-    model = learner.model
-    theta = model.theta
-    if len(gradient) != len(theta):
-        raise ValueError(f"gradient: expected {len(theta)} tensors, one per weight of the network, got {len(gradient)}")
-    if theta[0].dtype != torch.float64:
-        raise ValueError(f"learner: expected weights in double precision, got {theta[0].dtype}; call learner.double()")
-    generator = torch.Generator().manual_seed(seed)
-    direction = tuple(torch.randn(t.shape, generator=generator, dtype=t.dtype).to(t.device) for t in theta)
-    exact = MetaLearner(model, learner.solver, Exact(), learner.weighting)
-    ahead, behind = (_objective_at(exact, tasks, direction, sign * step) for sign in (1, -1))
-    slope = (ahead - behind) / (2 * step)
-    fomaml = _along(MetaLearner(model, learner.solver, FirstOrder(), learner.weighting).meta_gradient(tasks), direction)
-    if any(g is None for g in gradient):
-        return GradientCheck("no gradient", slope, float("nan"), fomaml)
-    given = _along(gradient, direction)
-    scale = within * max(abs(slope), abs(fomaml))
-    verdict = "MAML" if abs(given - slope) <= scale else "FOMAML" if abs(given - fomaml) <= scale else "neither"
-    return GradientCheck(verdict, slope, given, fomaml)
+    audit = partial(Audit, step=step, seed=seed, within=within)
+    if isinstance(judge, MetaLearner):
+        if first_order is not None or not isinstance(at, Tasks):
+            raise TypeError(f"tasks: expected Tasks beside a learner, and no first_order, got {type(at).__name__}")
+        return _check_learner(gradient, judge, at, audit)
+    if not callable(judge):
+        raise TypeError(f"objective: expected a MetaLearner or a function of tensors, got {type(judge).__name__}")
+    return _check_function(gradient, judge, at, first_order, audit)
 
 
-def _along(gradient: Sequence[Tensor], direction: Params) -> float:
-    return sum((g.detach() * d).sum().item() for g, d in zip(gradient, direction, strict=True))
+def _check_learner(gradient, learner: MetaLearner, tasks: Tasks, audit: Callable[..., Audit]) -> GradientCheck:
+    theta, names = learner.model.theta, learner.model.names
+    _require_double("learner", theta, names)
+    gradient = _matching("gradient", gradient, theta, names)
+    with _generators_kept(theta):
+        judge, own = _judge_of(learner, tasks), OwnObjective(learner, tasks)
+        w = _task_weights(learner, tasks)
+        found = audit(lambda point: (w * judge.losses(point)).sum(), theta, names).judge(
+            gradient, judge.first_order(theta, w)
+        )
+        if found.verdict != CANNOT and not found.reason:
+            found = found._replace(
+                reason=_disagreement(own.losses(theta), judge.losses(theta), audit.keywords["within"])
+            )
+    return found._replace(judged_by=judge.name)
 
 
-def _objective_at(learner: MetaLearner, tasks: Tasks, direction: Params, distance: float) -> float:
-    """F(theta + distance v); theta is put back exactly, whatever happens."""
-    start = [t.detach().clone() for t in learner.model.theta]
+def _check_function(gradient, objective: Callable, theta, first_order, audit: Callable[..., Audit]) -> GradientCheck:
+    if not isinstance(theta, Iterable) or isinstance(theta, Tensor):
+        raise TypeError(f"theta: expected a sequence of tensors, got {type(theta).__name__}")
+    theta = tuple(theta)
+    names = tuple(f"theta[{number}]" for number in range(len(theta)))
+    _require_double("theta", theta, names)
+    gradient = _matching("gradient", gradient, theta, names)
+    if first_order is not None:
+        first_order = _matching("first_order", first_order, theta, names)
+    each = _takes_each(objective)
+    with _generators_kept(theta):
+        found = audit(lambda point: objective(*point) if each else objective(list(point)), theta, names).judge(
+            gradient, first_order
+        )
+    return found._replace(verdict=OF_A_FUNCTION.get(found.verdict, found.verdict), judged_by="the function")
+
+
+def _judge_of(learner: MetaLearner, tasks: Tasks) -> PlainLoop | OwnObjective:
     try:
-        with torch.no_grad():
-            for t, d in zip(learner.model.theta, direction, strict=True):
-                t.add_(d, alpha=distance)
-        return learner(tasks)[0].item()
-    finally:
-        with torch.no_grad():
-            for t, s in zip(learner.model.theta, start, strict=True):
-                t.copy_(s)
+        judge = PlainLoop(learner, tasks)
+        judge.losses(learner.model.theta)
+    except NotFollowed:
+        return OwnObjective(learner, tasks)
+    return judge
+
+
+def _task_weights(learner: MetaLearner, tasks: Tasks) -> Tensor:
+    """The weights of the tasks at theta, (B,); what the weighting remembers of them is not kept."""
+    if type(learner.weighting) is UniformWeights:
+        return learner.model.theta[0].new_full((len(tasks.index),), 1 / len(tasks.index)).detach()
+    metagradient, weighting = deepcopy((learner.metagradient, learner.weighting))
+    batch = MetaBatch.of(learner.model, learner.solver, tasks)
+    return weighting(metagradient(batch), batch).detach()
+
+
+def _disagreement(own: Tensor, plain: Tensor, within: float) -> str:
+    off = ((own - plain).abs().max() / plain.abs().max()).item()
+    if off <= within:
+        return ""
+    return (
+        "the learner computes something else than its network does: by its own account the query losses after "
+        f"adaptation are others than by plain calls, by a share of {off:.1e}"
+    )
+
+
+def _require_double(argument: str, theta: Sequence[Tensor], names: Sequence[str]) -> None:
+    if not theta:
+        raise ValueError(f"{argument}: expected at least one tensor to differentiate by, got none")
+    for name, tensor in zip(names, theta, strict=True):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{argument}: expected tensors, got {type(tensor).__name__} for {name}")
+        if tensor.dtype != torch.float64:
+            call = "learner.double()" if argument == "learner" else "t.double() for each tensor"
+            raise ValueError(
+                f"{argument}: expected weights in double precision, got {tensor.dtype} for {name}; call {call}"
+            )
+
+
+def _matching(argument: str, gradient, theta: Params, names: Sequence[str]) -> list[Tensor | None]:
+    """The gradient, if it has a tensor or None for each weight."""
+    if isinstance(gradient, Tensor) or not isinstance(gradient, Iterable):
+        raise TypeError(f"{argument}: expected a sequence of tensors, one per weight, got {type(gradient).__name__}")
+    gradient = list(gradient)
+    if len(gradient) != len(theta):
+        raise ValueError(
+            f"{argument}: expected {len(theta)} tensors, one per weight of the network that learns, got {len(gradient)}"
+        )
+    for name, part, weight in zip(names, gradient, theta, strict=True):
+        if part is not None and not isinstance(part, Tensor):
+            raise TypeError(f"{argument}: expected a tensor or None for {name}, got {type(part).__name__}")
+        if part is not None and part.shape != weight.shape:
+            raise ValueError(
+                f"{argument}: expected shape {tuple(weight.shape)} for {name}, got {tuple(part.shape)}; "
+                "the tensors come in the order of the weights"
+            )
+    return gradient
+
+
+def _takes_each(objective: Callable) -> bool:
+    """Whether a function takes the tensors one by one, and not in one list."""
+    try:
+        signature = inspect.signature(objective)
+        signature.bind([])
+    except ValueError:  # a function of another language does not say
+        return False
+    except TypeError:
+        return True
+    return any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in signature.parameters.values())
+
+
+def _generators_kept(theta: Sequence[Tensor]):
+    """What is drawn inside comes from the global generators, which are left as they were."""
+    return torch.random.fork_rng(sorted({t.device.index for t in theta if t.device.type == "cuda"}))
