@@ -146,7 +146,7 @@ class Audit:
     def _settled(self, found: list[_Along]) -> list[_Along]:
         """The directions along which the slope of the objective is known well enough to tell gradients apart."""
         allowed = self.within * self._scale(found)
-        return [along for along in found if 0 < allowed and along.objective.error <= allowed]
+        return [along for along in found if allowed > 0 and along.objective.error <= allowed]
 
     def _named(self, found: list[_Along]) -> str:
         for verdict, expected in (
