@@ -14,7 +14,7 @@ from mamlbook.inner import GradientDescent, Place
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import FirstOrder
-from mamlbook.numerics import Params
+from mamlbook.numerics import Params, detached
 from mamlbook.tasks.base import Data, Tasks
 
 
@@ -53,19 +53,20 @@ class OwnObjective:
 
     name = "the learner's own objective"
 
-    def __init__(self, learner: MetaLearner, tasks: Tasks):
-        self.model, self.solver, self.tasks = learner.model, learner.solver, tasks
+    def __init__(self, learner: MetaLearner, batches: Sequence[Tasks]):
+        self.model, self.solver, self.batches = learner.model, learner.solver, batches
 
     def losses(self, theta: Params) -> Tensor:
         """The query losses after adaptation from theta, (B,)."""
         with weights_set(self.model.net, self.model.theta, theta):
-            batch = MetaBatch.of(self.model, self.solver, self.tasks)
-            return batch.query(batch.solve(unroll=0)).detach()
+            batches = [MetaBatch.of(self.model, self.solver, tasks) for tasks in self.batches]
+            return torch.cat([batch.query(batch.solve(unroll=0)).detach() for batch in batches])
 
     def first_order(self, theta: Params, w: Tensor) -> Params:
         """FOMAML's gradient, sum_b w_b grad L_b(phi_b)."""
         with weights_set(self.model.net, self.model.theta, theta):
-            losses = FirstOrder()(MetaBatch.of(self.model, self.solver, self.tasks))
+            batches = [MetaBatch.of(self.model, self.solver, tasks) for tasks in self.batches]
+            losses = torch.cat([FirstOrder()(batch) for batch in batches])
             return torch.autograd.grad((w * losses).sum(), self.model.theta, materialize_grads=True)
 
 
@@ -81,16 +82,23 @@ class PlainLoop:
 
     name = "the network itself"
 
-    def __init__(self, learner: MetaLearner, tasks: Tasks):
+    def __init__(self, learner: MetaLearner, batches: Sequence[Tasks]):
         solver = learner.solver
         if type(solver) is not GradientDescent or solver.start is not None:
             raise NotFollowed
-        self.net, self.loss, self.solver, self.tasks = learner.model.net, learner.model.loss, solver, tasks
+        self.net, self.loss, self.solver = learner.model.net, learner.model.loss, solver
+        self.tasks = [(tasks.support.pick(b), tasks.query.pick(b)) for tasks in batches for b in range(tasks.size)]
         self.weights, self.names = learner.model.theta, learner.model.names
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether the learner's steps are those of a differentiable twin of the optimiser, which may differ from it."""
+        return type(self.solver.rule(self.weights, lr=self.solver.alpha)) is not torch.optim.SGD
 
     def losses(self, theta: Params) -> Tensor:
         """The query losses after adaptation from theta, (B,)."""
-        return torch.stack([self._solved(theta, b, lambda loss: loss.detach()) for b in range(len(self.tasks.index))])
+        theta = detached(theta)  # these numbers, whatever becomes of the network's weights
+        return torch.stack([self._solved(theta, *task, lambda loss: loss.detach()) for task in self.tasks])
 
     def first_order(self, theta: Params, w: Tensor) -> Params:
         """FOMAML's gradient, sum_b w_b grad L_b(phi_b)."""
@@ -98,15 +106,13 @@ class PlainLoop:
         def gradient(loss: Tensor) -> Params:
             return torch.autograd.grad(loss, self.weights, materialize_grads=True)
 
-        gradients = [self._solved(theta, b, gradient) for b in range(len(self.tasks.index))]
+        theta = detached(theta)
+        gradients = [self._solved(theta, *task, gradient) for task in self.tasks]
         return tuple(sum(share * g for share, g in zip(w, each, strict=True)) for each in zip(*gradients, strict=True))
 
-    def _solved(self, theta: Params, b: int, of_loss: Callable[[Tensor], Any]) -> Any:
-        """What ``of_loss`` makes of the query loss of task b, at the weights that solve it."""
-        support, query = (
-            Data(*tree_map(lambda t: t[b], tuple(data))) for data in (self.tasks.support, self.tasks.query)
-        )
-        phi = [nn.Parameter(t.detach().clone()) for t in theta]
+    def _solved(self, theta: Params, support: Data, query: Data, of_loss: Callable[[Tensor], Any]) -> Any:
+        """What ``of_loss`` makes of the query loss of a task, at the weights that solve it."""
+        phi = [nn.Parameter(t.clone()) for t in theta]
         with weights_set(self.net, self.weights, phi), torch.enable_grad():
             optimizer = self.solver.rule(phi, lr=self.solver.alpha)
             for step in range(self.solver.steps):
@@ -141,7 +147,7 @@ class PlainLoop:
         if not self.solver.lam:
             return loss
         lam = self.solver.lam() if callable(self.solver.lam) else self.solver.lam
-        away = sum((weight - t.detach()).square().sum() for weight, t in zip(self.weights, theta, strict=True))
+        away = sum((weight - t).square().sum() for weight, t in zip(self.weights, theta, strict=True))
         return loss + lam / 2 * away
 
     def _predict(self, x: Any) -> Any:
