@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mamlbook.analysis.plain_loop import NotFollowed, OwnObjective, PlainLoop
 from mamlbook.analysis.verdict import CANNOT, RIGHT, WRONG, Audit, GradientCheck
+from mamlbook.checks import positive
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.numerics import Params
@@ -32,7 +33,7 @@ ANOTHER_RULE = (
 def gradient_check(
     gradient: Iterable[Tensor | None],
     learner: MetaLearner,
-    tasks: Tasks,
+    tasks: Tasks | Sequence[Tasks],
     /,
     *,
     step: float = ...,
@@ -43,12 +44,12 @@ def gradient_check(
 
 @overload
 def gradient_check(
-    gradient: Iterable[Tensor | None],
+    gradient: Tensor | Iterable[Tensor | None],
     objective: Callable[..., Any],
-    theta: Iterable[Tensor],
+    theta: Tensor | Iterable[Tensor],
     /,
     *,
-    first_order: Iterable[Tensor] | None = ...,
+    first_order: Tensor | Iterable[Tensor] | None = ...,
     step: float = ...,
     seed: int = ...,
     within: float = ...,
@@ -77,7 +78,8 @@ def gradient_check(gradient, judge, at, /, *, first_order=None, step=1e-3, seed=
 
     Raises:
         TypeError: the arguments are none of the two forms.
-        ValueError: the gradient is not one tensor for each weight, or something is not in double precision.
+        ValueError: the gradient is not one tensor for each weight, something is not in double precision, or ``step`` or
+            ``within`` is not above 0.
 
     >>> x = torch.tensor([2.0, 3.0], dtype=torch.float64)
     >>> gradient_check(x.cos(), lambda x: x.sin().sum(), x).verdict
@@ -93,6 +95,8 @@ def gradient_check(gradient, judge, at, /, *, first_order=None, step=1e-3, seed=
     >>> gradient_check(fomaml(learner.model, 0.1, 2).meta_gradient(tasks), learner, tasks).verdict
     'FOMAML'
     """
+    positive("step", "largest step", step)
+    positive("within", "share of the slopes", within)
     audit = partial(Audit, step=step, seed=seed, within=within)
     if isinstance(judge, MetaLearner):
         if first_order is not None:

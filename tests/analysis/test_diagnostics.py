@@ -135,7 +135,7 @@ def test_agreement_runs_from_opposite_to_alike():
 
 
 def test_wrong_arguments():
-    with pytest.raises(ValueError, match="iterations: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="iterations: expected a whole number of at least 1, got 0"):
         largest_curvature(small(), waves(), iterations=0)
 
 
