@@ -86,7 +86,7 @@ def largest_curvature(model: Model, data: Data, *, iterations: int = 100, seed: 
     v = tuple(torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device) for p in phi)
     for _ in range(iterations):
         v = _unit(v)
-        turned = torch.autograd.grad(gradients, phi, v, retain_graph=True, materialize_grads=True)
+        turned = _turned(gradients, phi, v)
         eigenvalue, v = dot(v, turned), turned
     return eigenvalue
 
@@ -103,7 +103,7 @@ def hessian_product(model: Model, data: Data, v: Params) -> Params:
     """
     _require_vector(model, data, v)
     gradients, phi = _gradients(model, data, differentiable=True)
-    return torch.autograd.grad(gradients, phi, v, materialize_grads=True)
+    return _turned(gradients, phi, v)
 
 
 def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
@@ -126,11 +126,10 @@ def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
     # J^T u is linear in u, so its own gradient along v is J v: two backward passes instead of a forward one.
     u = torch.zeros_like(outputs, requires_grad=True)
     along = torch.autograd.grad(outputs, phi, u, create_graph=True, materialize_grads=True)
-    used = [(g, part) for g, part in zip(along, v, strict=True) if g.requires_grad]
-    (turned,) = torch.autograd.grad([g for g, _ in used], u, [part for _, part in used])
+    (forward,) = _turned(along, (u,), v)
     free = outputs.detach().requires_grad_()
     (slope,) = torch.autograd.grad(model.losses(free, data.y).sum(), free, create_graph=True)
-    (weighted,) = torch.autograd.grad(slope, free, turned)
+    (weighted,) = _turned((slope,), (free,), (forward,))
     return torch.autograd.grad(outputs, phi, weighted, materialize_grads=True)
 
 
@@ -139,6 +138,15 @@ def _gradients(model: Model, data: Data, *, differentiable: bool) -> tuple[Param
     # The sum over tasks gives each task its own gradient: L_b depends on phi_b alone.
     loss = model.losses(model(phi, data.x), data.y).sum()
     return torch.autograd.grad(loss, phi, create_graph=differentiable, materialize_grads=True), phi
+
+
+def _turned(gradients: Params, phi: Params, v: Params) -> Params:
+    """The gradient of <g(phi), v>; a part of g that depends on nothing, as an unused weight's, adds nothing."""
+    moving = [(g, part) for g, part in zip(gradients, v, strict=True) if g.requires_grad]
+    if not moving:
+        return tuple(map(torch.zeros_like, phi))
+    gradients, v = zip(*moving, strict=True)
+    return torch.autograd.grad(gradients, phi, v, retain_graph=True, materialize_grads=True)
 
 
 def _parts(gradients: Sequence[Tensor] | Tensor) -> Sequence[Tensor]:
