@@ -1,4 +1,9 @@
-"""Which gradient is this? A finite difference of the objective tells."""
+"""Which gradient is this? A finite difference of the objective tells.
+
+The objective of a learner is computed apart from the learner: its network is called as anybody calls it, with its
+weights set in place, one task after another, and the inner steps are those of ``torch.optim``. Only for a solver that is
+no plain rule, such as a kernel or a computed start, is it the learner's own, and the result says so.
+"""
 
 from __future__ import annotations
 
@@ -57,35 +62,24 @@ def gradient_check(
 
 
 def gradient_check(gradient, judge, at, /, *, first_order=None, step=1e-3, seed=0, within=1e-6) -> GradientCheck:
-    """Name the gradient that some code computed, by the slope of the objective along random directions v.
+    """Name the gradient that some code computed, by the slope of the objective along three random directions v.
 
     <grad F, v> = lim (F(theta + h v) - F(theta - h v)) / 2h,  extrapolated from steps h that begin at ``step``.
 
-    ``gradient_check(gradient, learner, tasks)``: F(theta) = sum_b w_b L_b(phi_b(theta)), with the weights w_b held at
-    their value at theta. It is computed apart from the learner: the network is called as anybody calls it, with its
-    weights set in place, one task after another, and ``torch.optim`` steps. Only for a solver that is no plain rule,
-    such as a kernel or a computed start, it is the learner's own, and ``judged_by`` says so. FOMAML's slope is
-    <sum_b w_b grad L_b(phi_b), v>.
+    For ``gradient_check(gradient, learner, tasks)`` F is sum_b w_b L_b(phi_b(theta)), with the weights w_b held. For
+    ``gradient_check(gradient, objective, theta)`` it is any function that gives one number, of a tensor, a list of them
+    or several; ``first_order`` is a gradient to be called FOMAML's. ``within`` is the share of their size by which the
+    slopes may differ. What is random, flat, infinite or has a kink at theta cannot be judged.
 
-    ``gradient_check(gradient, objective, theta)``: F is any function that gives one number, of a tensor, of a list of
-    tensors, or of several; it need know nothing of this package. ``first_order`` is a gradient to be called FOMAML's.
-
-    The gradient is right if it agrees with F along three directions within ``within`` times the size of the slopes. A
-    random objective, a kink, a value that is not finite or a slope that drowns in rounding cannot be judged.
-
-    Shapes: ``gradient`` is one (\\*shape) per weight that learns. ``None`` stands for a missing one, and is right where
-    the objective does not use the weight.
+    Shapes: ``gradient`` is one (\\*shape) per weight that learns, or None where the objective does not use the weight.
 
     Raises:
         TypeError: the arguments are none of the two forms.
-        ValueError: the gradient is not one tensor for each weight, something is not in double precision, or ``step`` or
-            ``within`` is not above 0.
+        ValueError: the shapes are others, something is not in double precision, or a number is not above 0.
 
     >>> x = torch.tensor([2.0, 3.0], dtype=torch.float64)
     >>> gradient_check(x.cos(), lambda x: x.sin().sum(), x).verdict
     'gradient of the objective'
-    >>> gradient_check(x.sin(), lambda x: x.sin().sum(), x).verdict
-    'not its gradient'
 
     >>> from mamlbook import Model, Sinusoids, fomaml, maml, mlp
     >>> learner = maml(Model(mlp(1, 8, 1, activation=torch.nn.Tanh), torch.nn.functional.mse_loss).double(), 0.1, 2)
@@ -136,10 +130,10 @@ def _check_learner(gradient, learner: MetaLearner, tasks, audit: Callable[..., A
 
 def _check_function(gradient, objective: Callable, theta, first_order, audit: Callable[..., Audit]) -> GradientCheck:
     each = isinstance(theta, Tensor) or _takes_each(objective)
-    theta, gradient, first_order = (
-        (given,) if isinstance(given, Tensor) and isinstance(theta, Tensor) else given
-        for given in (theta, gradient, first_order)
-    )
+    if isinstance(theta, Tensor):
+        gradient = (gradient,) if gradient is None or isinstance(gradient, Tensor) else gradient
+        first_order = (first_order,) if isinstance(first_order, Tensor) else first_order
+        theta = (theta,)
     if not isinstance(theta, Iterable):
         raise TypeError(f"theta: expected a tensor or a sequence of them, got {type(theta).__name__}")
     theta = tuple(theta)
@@ -148,10 +142,9 @@ def _check_function(gradient, objective: Callable, theta, first_order, audit: Ca
     gradient = _matching("gradient", gradient, theta, names)
     if first_order is not None:
         first_order = _matching("first_order", first_order, theta, names)
+    trial = audit(lambda point: objective(*point) if each else objective(list(point)), theta, names)
     with _generators_kept(theta):
-        found = audit(lambda point: objective(*point) if each else objective(list(point)), theta, names).judge(
-            gradient, first_order
-        )
+        found = trial.judge(gradient, first_order)
     return found._replace(verdict=OF_A_FUNCTION.get(found.verdict, found.verdict), judged_by="the function")
 
 

@@ -95,8 +95,10 @@ class Audit:
         value = self.objective(
             tuple(p.detach().clone().requires_grad_(t.requires_grad) for p, t in zip(point, self.theta, strict=True))
         )
-        if not isinstance(value, Tensor):
+        if isinstance(value, float | int):  # NumPy's numbers in double precision are floats
             return float(value)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"objective: expected one number in double precision, got {type(value).__name__}")
         if value.numel() != 1 or value.dtype != torch.float64:
             raise ValueError(
                 f"objective: expected one number in double precision, got {value.dtype} of shape {tuple(value.shape)}"

@@ -442,6 +442,7 @@ def test_a_function_of_a_list_and_one_of_tensors_are_judged():
         assert gradient_check(right[::-1], objective, (x, y)).verdict == "not its gradient"
         assert gradient_check([1.001 * g for g in right], objective, iter((x, y))).verdict == "not its gradient"
         assert gradient_check([None, right[1]], objective, (x, y)).verdict == "no gradient"
+    assert gradient_check(x.grad, lambda x: x**2, x).verdict == "no gradient"
     line = str(gradient_check(right, rosenbrock, (x, y)))
     assert "FOMAML" not in line
 
@@ -557,5 +558,9 @@ def test_wrong_arguments():
         gradient_check([x], lambda x: x.sum(), [x.float()])
     with pytest.raises(ValueError, match="objective: expected one number in double precision"):
         gradient_check([x], lambda x: x[0], [x])
+    with pytest.raises(TypeError, match="objective: expected one number in double precision, got list"):
+        gradient_check([x], lambda x: [1.0], [x])
+    with pytest.raises(ValueError, match="step: expected a finite largest step above 0, got 0"):
+        gradient_check([x], lambda x: x.sum(), [x], step=0)
     with pytest.raises(ValueError, match="theta: expected at least one tensor"):
         gradient_check([], lambda x: x, [])
