@@ -1,8 +1,8 @@
 """Which gradient is this? A finite difference of the objective tells.
 
 The objective of a learner is computed apart from the learner: its network is called as anybody calls it, with its
-weights set in place, one task after another, and the inner steps are those of ``torch.optim``. Only for a solver that is
-no plain rule, such as a kernel or a computed start, is it the learner's own, and the result says so.
+weights set in place, one task after another, and the inner steps are those of ``torch.optim``. Only for a solver that
+is no plain rule, such as a kernel or a computed start, is it the learner's own, and the result says so.
 """
 
 from __future__ import annotations
