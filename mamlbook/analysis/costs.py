@@ -8,12 +8,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import Tasks
+
+try:
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+    from torch.utils.flop_counter import flop_registry
+except ImportError as error:
+    raise ImportError(
+        f"torch: expected a release whose operations can be followed and counted, as 2.9 and 2.13 are, got "
+        f"{torch.__version__}, which lacks {error.name}; install another one to measure costs"
+    ) from error
 
 
 class Cost(NamedTuple):
@@ -26,24 +33,31 @@ class Cost(NamedTuple):
 def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
     """Count one meta-gradient on these tasks.
 
-    The bytes are those that the graph holds for the outer ``backward()``, the weights and the examples themselves left
-    out. Both numbers are exact, and the same on every machine that chooses the same kernels.
+    The bytes are those that the graph holds for the outer ``backward()``, the network's weights and the examples
+    themselves left out. Both numbers are exact, and the same on every machine that chooses the same kernels.
+
+    >>> from mamlbook import Model, Sinusoids, joint, maml, mlp
+    >>> model = Model(mlp(1, 40, 40, 1), torch.nn.functional.mse_loss)
+    >>> tasks = Sinusoids(shots=10).draw(25, torch.Generator().manual_seed(0))
+    >>> gradient = cost(joint(model), tasks)  # of all tasks, at theta
+    >>> [round(cost(maml(model, 0.01, steps), tasks).operations / gradient.operations) for steps in (1, 2, 5)]
+    [4, 7, 16]
     """
     with OperationCounter() as counted:
         with SavedTensors() as graphs:
             surrogate, _ = learner(tasks)
         # What an inner step saved for itself alone is gone by now.
-        held = graphs.bytes(*learner.model.theta, *tasks.support, *tasks.query)
+        held = graphs.bytes(*_given(learner, tasks))
         torch.autograd.grad(surrogate, learner.model.theta, materialize_grads=True)
     return Cost(counted.total, held)
 
 
 def peak(learner: MetaLearner, tasks: Tasks) -> int:
-    """The bytes alive at the fullest moment of one meta-gradient, the weights and the examples themselves left out.
+    """The bytes alive at the fullest moment of one meta-gradient, weights and examples themselves left out.
 
     Unlike ``Cost.held`` this counts what is kept without a graph as well, and what one inner step needs for a while.
     """
-    with _Alive(_storage(t) for t in (*learner.model.theta, *tasks.support, *tasks.query)) as alive:
+    with _Alive(map(_storage, _given(learner, tasks))) as alive:
         learner.meta_gradient(tasks)
     return alive.peak
 
@@ -77,10 +91,10 @@ class _Alive(TorchDispatchMode):
 
 
 class SavedTensors(torch.autograd.graph.saved_tensors_hooks):
-    """Follow what the graphs that are made inside hold, for as long as they hold it.
+    """Follow the tensors that the graphs made inside save for their backward pass, for as long as they hold them.
 
     >>> x = torch.ones(10, requires_grad=True)
-    >>> with holding() as graphs:
+    >>> with SavedTensors() as graphs:
     ...     y = x.exp().sum()
     >>> graphs.bytes()
     40
@@ -106,7 +120,8 @@ class SavedTensors(torch.autograd.graph.saved_tensors_hooks):
     def bytes(self, *known: Tensor) -> int:
         """The bytes that are held now, those of ``known`` tensors left out."""
         held = {_storage(h.tensor): h.tensor.untyped_storage().nbytes() for h in self._holders}
-        return sum(size for storage, size in held.items() if storage not in set(map(_storage, known)))
+        left_out = set(map(_storage, known))
+        return sum(size for storage, size in held.items() if storage not in left_out)
 
 
 class _Holder:
@@ -119,7 +134,7 @@ class _Holder:
 class OperationCounter(TorchDispatchMode):
     """Add up, in ``total``, the operations of everything that runs inside, by PyTorch's own formulas.
 
-    >>> with operations() as counted:
+    >>> with OperationCounter() as counted:
     ...     _ = torch.ones(2, 3) @ torch.ones(3, 5)
     >>> counted.total
     60
@@ -136,6 +151,11 @@ class OperationCounter(TorchDispatchMode):
         if formula is not None:
             self.total += formula(*args, **kwargs, out_val=result)
         return result
+
+
+def _given(learner: MetaLearner, tasks: Tasks) -> list[Tensor]:
+    """What is there before anything is computed."""
+    return [*learner.model.parameters(), *(leaf for leaf in tree_leaves(tasks) if isinstance(leaf, Tensor))]
 
 
 def _storage(tensor: Tensor) -> int:

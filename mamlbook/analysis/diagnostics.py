@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mamlbook.checks import whole_number
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.model import Model
 from mamlbook.numerics import Params, as_leaves, dot, expand_over_tasks
-from mamlbook.tasks.base import Data, Tasks
+from mamlbook.tasks.base import Data, Tasks, require_tasks
+from mamlbook.tasks.trees import kind_of
 
 
 def task_gradients(model: Model, data: Data) -> Params:
@@ -24,26 +26,38 @@ def meta_gradients(learner: MetaLearner, tasks: Tasks, *, seed: int = 0) -> Tens
     """Each task's own meta-gradient, as it enters the learner's weighting: a row for each task, (B, P).
 
     What is random in it is drawn from ``seed``, and the global generators are left as they were.
+
+    Raises:
+        TypeError, ValueError: ``tasks`` is no batch of tasks whose tensors agree.
     """
-    batch = MetaBatch.of(learner.model, learner.solver, tasks)
+    if not isinstance(tasks, Tasks):
+        raise TypeError(f"tasks: expected one batch of Tasks, got {kind_of(tasks)}")
+    require_tasks(tasks)
+    batch = MetaBatch.of(learner.model, learner.solver, tasks.numbered())
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         gradients = batch.gradients(learner.metagradient(batch))
     return torch.cat([g.flatten(1) for g in gradients], 1)
 
 
-def alignment(gradients: Sequence[Tensor]) -> Tensor:
+def alignment(gradients: Sequence[Tensor] | Tensor) -> Tensor:
     """How far the tasks pull the same way, from 0 (they cancel) to 1 (they are all alike): a scalar.
 
     rho = ||mean_b g_b||^2 / mean_b ||g_b||^2.
 
-    Shapes: ``gradients`` is a tuple of (B, \\*shape). Among B unrelated directions rho is 1/B and not 0.
+    Among B unrelated directions rho is 1/B and not 0; it is nan where all gradients vanish.
+
+    Shapes: ``gradients`` is a tuple of (B, \\*shape), or one row for each task, (B, P).
+
+    >>> alignment(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))  # two tasks, at right angles
+    tensor(0.5000)
     """
+    gradients = _parts(gradients)
     mean = [g.mean(0, keepdim=True) for g in gradients]
     return dot(mean, mean)[0] / dot(gradients, gradients).mean()
 
 
-def agreement(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
+def agreement(one: Sequence[Tensor] | Tensor, other: Sequence[Tensor] | Tensor) -> Tensor:
     """How far two gradients of the same task pull the same way, over all tasks, from -1 to 1: a scalar.
 
     a = mean_b <u_b, v_b> / mean_b (||u_b||^2 + ||v_b||^2) / 2.
@@ -51,8 +65,9 @@ def agreement(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
     With the gradients of two independent samples of each task, the numerator estimates mean_b ||grad L_b||^2, and
     1 - a is the share of a gradient's squared length that is noise of sampling.
 
-    Shapes: both are tuples of (B, \\*shape).
+    Shapes: both are tuples of (B, \\*shape), or one row for each task, (B, P).
     """
+    one, other = _parts(one), _parts(other)
     return 2 * dot(one, other).mean() / (dot(one, one) + dot(other, other)).mean()
 
 
@@ -63,16 +78,15 @@ def largest_curvature(model: Model, data: Data, *, iterations: int = 100, seed: 
     alpha lambda > 2.
 
     Raises:
-        ValueError: ``iterations`` below 1.
+        ValueError: ``iterations`` is no whole number of at least 1.
     """
-    if iterations < 1:
-        raise ValueError(f"iterations: expected at least 1, got {iterations}")
+    whole_number("iterations", iterations)
     gradients, phi = _gradients(model, data, differentiable=True)
     generator = torch.Generator().manual_seed(seed)
     v = tuple(torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device) for p in phi)
     for _ in range(iterations):
         v = _unit(v)
-        turned = torch.autograd.grad(gradients, phi, v, retain_graph=True, materialize_grads=True)
+        turned = _turned(gradients, phi, v)
         eigenvalue, v = dot(v, turned), turned
     return eigenvalue
 
@@ -83,9 +97,13 @@ def hessian_product(model: Model, data: Data, v: Params) -> Params:
     H v = grad <g(phi), v>  with v held constant, so no matrix is formed.
 
     Shapes: ``v`` and the result are tuples of (B, \\*shape).
+
+    Raises:
+        ValueError: ``v`` is no vector for each task.
     """
+    _require_vector(model, data, v)
     gradients, phi = _gradients(model, data, differentiable=True)
-    return torch.autograd.grad(gradients, phi, v, materialize_grads=True)
+    return _turned(gradients, phi, v)
 
 
 def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
@@ -95,23 +113,50 @@ def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
     The rest, H - G, is the curvature of the network itself.
 
     Shapes: ``v`` and the result are tuples of (B, \\*shape).
+
+    Raises:
+        ValueError: ``v`` is no vector for each task.
+        TypeError: the network puts out more than one tensor.
     """
-    phi = as_leaves(expand_over_tasks(model.theta, len(data.x)))
+    _require_vector(model, data, v)
+    phi = as_leaves(expand_over_tasks(model.theta, data.tasks))
     outputs = model(phi, data.x)
+    if not isinstance(outputs, Tensor):
+        raise TypeError(f"model: expected a network that puts out one tensor, got {kind_of(outputs)}")
     # J^T u is linear in u, so its own gradient along v is J v: two backward passes instead of a forward one.
     u = torch.zeros_like(outputs, requires_grad=True)
-    (turned,) = torch.autograd.grad(torch.autograd.grad(outputs, phi, u, create_graph=True), u, v)
+    along = torch.autograd.grad(outputs, phi, u, create_graph=True, materialize_grads=True)
+    (forward,) = _turned(along, (u,), v)
     free = outputs.detach().requires_grad_()
     (slope,) = torch.autograd.grad(model.losses(free, data.y).sum(), free, create_graph=True)
-    (weighted,) = torch.autograd.grad(slope, free, turned)
+    (weighted,) = _turned((slope,), (free,), (forward,))
     return torch.autograd.grad(outputs, phi, weighted, materialize_grads=True)
 
 
 def _gradients(model: Model, data: Data, *, differentiable: bool) -> tuple[Params, Params]:
-    phi = as_leaves(expand_over_tasks(model.theta, len(data.x)))
+    phi = as_leaves(expand_over_tasks(model.theta, data.tasks))
     # The sum over tasks gives each task its own gradient: L_b depends on phi_b alone.
     loss = model.losses(model(phi, data.x), data.y).sum()
     return torch.autograd.grad(loss, phi, create_graph=differentiable, materialize_grads=True), phi
+
+
+def _turned(gradients: Params, phi: Params, v: Params) -> Params:
+    """The gradient of <g(phi), v>; a part of g that depends on nothing, as an unused weight's, adds nothing."""
+    moving = [(g, part) for g, part in zip(gradients, v, strict=True) if g.requires_grad]
+    if not moving:
+        return tuple(map(torch.zeros_like, phi))
+    gradients, v = zip(*moving, strict=True)
+    return torch.autograd.grad(gradients, phi, v, retain_graph=True, materialize_grads=True)
+
+
+def _parts(gradients: Sequence[Tensor] | Tensor) -> Sequence[Tensor]:
+    return (gradients,) if isinstance(gradients, Tensor) else gradients
+
+
+def _require_vector(model: Model, data: Data, v: Params) -> None:
+    expected, came = [(data.tasks, *t.shape) for t in model.theta], [tuple(part.shape) for part in v]
+    if came != expected:
+        raise ValueError(f"v: expected a vector for each task, tensors of shapes {expected}, got {came}")
 
 
 def _unit(v: Params) -> Params:

@@ -1,88 +1,226 @@
-"""Which gradient is this? A finite difference of the objective tells."""
+"""Which gradient is this? A finite difference of the objective tells.
+
+The objective of a learner is computed apart from the learner: its network is called as anybody calls it, with its
+weights set in place, one task after another, and the inner steps are those of ``torch.optim``. Only for a solver that
+is no plain rule, such as a kernel or a computed start, is it the learner's own, and the result says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
+from mamlbook.analysis.plain_loop import NotFollowed, OwnObjective, PlainLoop
+from mamlbook.analysis.verdict import CANNOT, RIGHT, WRONG, Audit, GradientCheck
+from mamlbook.checks import positive
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import Exact, FirstOrder
+from mamlbook.meta_batch import MetaBatch
 from mamlbook.numerics import Params
-from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.base import Tasks, require_tasks
+from mamlbook.weighting import UniformWeights
+
+OF_A_FUNCTION = {RIGHT: "gradient of the objective", WRONG: "not its gradient"}
+"""What the verdicts are called where there is no learner."""
+
+ANOTHER_RULE = (
+    "the gradient is that of the learner's inner steps, but these are not quite those of the optimiser in torch.optim, "
+    "by which it would be wrong: the differentiable twin rounds or places a constant in another way"
+)
 
 
-class GradientCheck(NamedTuple):
-    """Slopes along one random direction v: of the objective itself, of the gradient on trial, and of FOMAML's.
-
-    ``verdict`` is "MAML", "FOMAML", "neither", or "no gradient" where some of it is missing.
-    """
-
-    verdict: str
-    finite_difference: float
-    gradient: float
-    fomaml: float
-
-    def __str__(self) -> str:
-        slopes = f"objective {self.finite_difference:+.4f}   this {self.gradient:+.4f}   FOMAML {self.fomaml:+.4f}"
-        return f"{self.verdict:11}  slopes: {slopes}"
-
-
+@overload
 def gradient_check(
-    gradient: Sequence[Tensor | None],
+    gradient: Iterable[Tensor | None],
     learner: MetaLearner,
-    tasks: Tasks,
+    tasks: Tasks | Sequence[Tasks],
+    /,
     *,
-    step: float = 1e-5,
-    seed: int = 0,
-    within: float = 1e-6,
-) -> GradientCheck:
-    """Name the gradient that some code computed, by the slope of the objective along a random direction v.
+    step: float = ...,
+    seed: int = ...,
+    within: float = ...,
+) -> GradientCheck: ...
 
-    (F(theta + h v) - F(theta - h v)) / 2h  is  <grad F, v>  up to O(h^2); FOMAML's slope is <g_FOMAML, v>. F is the
-    mean query loss after the learner's own solver. Use double precision, and a smooth activation: across a kink of
-    the inner loop the objective jumps, and the difference measures the jump.
 
-    Shapes: ``gradient`` is one (\\*shape) per weight; ``None`` or an empty gradient stands for a missing one.
+@overload
+def gradient_check(
+    gradient: Tensor | Iterable[Tensor | None],
+    objective: Callable[..., Any],
+    theta: Tensor | Iterable[Tensor],
+    /,
+    *,
+    first_order: Tensor | Iterable[Tensor] | None = ...,
+    step: float = ...,
+    seed: int = ...,
+    within: float = ...,
+) -> GradientCheck: ...
+
+
+def gradient_check(gradient, judge, at, /, *, first_order=None, step=1e-3, seed=0, within=1e-6) -> GradientCheck:
+    """Name the gradient that some code computed, by the slope of the objective along three random directions v.
+
+    <grad F, v> = lim (F(theta + h v) - F(theta - h v)) / 2h,  extrapolated from steps h that begin at ``step``.
+
+    For ``gradient_check(gradient, learner, tasks)`` F is sum_b w_b L_b(phi_b(theta)), with the weights w_b held. For
+    ``gradient_check(gradient, objective, theta)`` it is any function that gives one number, of a tensor, a list of them
+    or several; ``first_order`` is a gradient to be called FOMAML's. ``within`` is the share of their size by which the
+    slopes may differ. What is random, flat, infinite or has a kink at theta cannot be judged.
+
+    Shapes: ``gradient`` is one (\\*shape) per weight that learns, or None where the objective does not use the weight.
 
     Raises:
-        ValueError: the gradient has not one tensor for each weight, or the model is not in double precision.
+        TypeError: the arguments are none of the two forms.
+        ValueError: the shapes are others, something is not in double precision, or a number is not above 0.
+
+    >>> x = torch.tensor([2.0, 3.0], dtype=torch.float64)
+    >>> gradient_check(x.cos(), lambda x: x.sin().sum(), x).verdict
+    'gradient of the objective'
+
+    >>> from mamlbook import Model, Sinusoids, fomaml, maml, mlp
+    >>> learner = maml(Model(mlp(1, 8, 1, activation=torch.nn.Tanh), torch.nn.functional.mse_loss).double(), 0.1, 2)
+    >>> tasks = Sinusoids(shots=5).draw(4, torch.Generator().manual_seed(0)).to(torch.float64)
+    >>> gradient_check(learner.meta_gradient(tasks), learner, tasks).verdict
+    'MAML'
+    >>> gradient_check(fomaml(learner.model, 0.1, 2).meta_gradient(tasks), learner, tasks).verdict
+    'FOMAML'
     """
-    model = learner.model
-    theta = model.theta
-    if len(gradient) != len(theta):
-        raise ValueError(f"gradient: expected {len(theta)} tensors, one per weight of the network, got {len(gradient)}")
-    if theta[0].dtype != torch.float64:
-        raise ValueError(f"learner: expected weights in double precision, got {theta[0].dtype}; call learner.double()")
-    generator = torch.Generator().manual_seed(seed)
-    direction = tuple(torch.randn(t.shape, generator=generator, dtype=t.dtype).to(t.device) for t in theta)
-    exact = MetaLearner(model, learner.solver, Exact(), learner.weighting)
-    ahead, behind = (_objective_at(exact, tasks, direction, sign * step) for sign in (1, -1))
-    slope = (ahead - behind) / (2 * step)
-    fomaml = _along(MetaLearner(model, learner.solver, FirstOrder(), learner.weighting).meta_gradient(tasks), direction)
-    if any(g is None for g in gradient):
-        return GradientCheck("no gradient", slope, float("nan"), fomaml)
-    given = _along(gradient, direction)
-    scale = within * max(abs(slope), abs(fomaml))
-    verdict = "MAML" if abs(given - slope) <= scale else "FOMAML" if abs(given - fomaml) <= scale else "neither"
-    return GradientCheck(verdict, slope, given, fomaml)
+    positive("step", "largest step", step)
+    positive("within", "share of the slopes", within)
+    audit = partial(Audit, step=step, seed=seed, within=within)
+    if isinstance(judge, MetaLearner):
+        if first_order is not None:
+            raise TypeError("first_order: expected none beside a learner, which computes its own")
+        require_tasks(at)
+        return _check_learner(gradient, judge, at, audit)
+    if not callable(judge):
+        raise TypeError(f"objective: expected a MetaLearner or a function of tensors, got {type(judge).__name__}")
+    return _check_function(gradient, judge, at, first_order, audit)
 
 
-def _along(gradient: Sequence[Tensor], direction: Params) -> float:
-    return sum((g.detach() * d).sum().item() for g, d in zip(gradient, direction, strict=True))
+def _check_learner(gradient, learner: MetaLearner, tasks, audit: Callable[..., Audit]) -> GradientCheck:
+    theta, names = learner.model.theta, learner.model.names
+    _require_double("learner", theta, names)
+    gradient = _matching("gradient", gradient, theta, names)
+    batches = [batch.like(theta[0]).numbered() for batch in ([tasks] if isinstance(tasks, Tasks) else tasks)]
+    with _generators_kept(theta):
+        w = _task_weights(learner, batches)
+
+        def judged(judge: PlainLoop | OwnObjective) -> GradientCheck:
+            trial = audit(lambda point: (w * judge.losses(point)).sum(), theta, names)
+            return trial.judge(gradient, judge.first_order(theta, w))._replace(judged_by=judge.name)
+
+        own = OwnObjective(learner, batches)
+        try:
+            plain = PlainLoop(learner, batches)
+            found = judged(plain)
+        except NotFollowed:
+            return judged(own)
+        if found.verdict == CANNOT or found.reason:
+            return found
+        reason = _disagreement(own, plain, theta, audit.keywords["within"])
+        if found.verdict == WRONG and not reason and plain.has_twin and judged(own).verdict == RIGHT:
+            return judged(own)._replace(reason=ANOTHER_RULE)
+        return found._replace(reason=reason)
 
 
-def _objective_at(learner: MetaLearner, tasks: Tasks, direction: Params, distance: float) -> float:
-    """F(theta + distance v); theta is put back exactly, whatever happens."""
-    start = [t.detach().clone() for t in learner.model.theta]
+def _check_function(gradient, objective: Callable, theta, first_order, audit: Callable[..., Audit]) -> GradientCheck:
+    each = isinstance(theta, Tensor) or _takes_each(objective)
+    if isinstance(theta, Tensor):
+        gradient = (gradient,) if gradient is None or isinstance(gradient, Tensor) else gradient
+        first_order = (first_order,) if isinstance(first_order, Tensor) else first_order
+        theta = (theta,)
+    if not isinstance(theta, Iterable):
+        raise TypeError(f"theta: expected a tensor or a sequence of them, got {type(theta).__name__}")
+    theta = tuple(theta)
+    names = tuple(f"theta[{number}]" for number in range(len(theta)))
+    _require_double("theta", theta, names)
+    gradient = _matching("gradient", gradient, theta, names)
+    if first_order is not None:
+        first_order = _matching("first_order", first_order, theta, names)
+    trial = audit(lambda point: objective(*point) if each else objective(list(point)), theta, names)
+    with _generators_kept(theta):
+        found = trial.judge(gradient, first_order)
+    return found._replace(verdict=OF_A_FUNCTION.get(found.verdict, found.verdict), judged_by="the function")
+
+
+def _task_weights(learner: MetaLearner, batches: Sequence[Tasks]) -> Tensor:
+    """The weights of the tasks at theta, (B,); what the weighting remembers of them is not kept."""
+    count = sum(batch.size for batch in batches)
+    if type(learner.weighting) is UniformWeights:
+        return learner.model.theta[0].new_full((count,), 1 / count).detach()
+    if len(batches) > 1:
+        raise ValueError(f"tasks: expected one batch, for {learner.weighting} weighs its tasks, got {len(batches)}")
+    metagradient, weighting = deepcopy((learner.metagradient, learner.weighting))
+    batch = MetaBatch.of(learner.model, learner.solver, batches[0])
+    return weighting(metagradient(batch), batch).detach()
+
+
+def _disagreement(own: OwnObjective, plain: PlainLoop, theta: Params, within: float) -> str:
+    """What is to be said where the learner evaluates its network in another way than anybody else."""
+    expected = plain.losses(theta)
     try:
-        with torch.no_grad():
-            for t, d in zip(learner.model.theta, direction, strict=True):
-                t.add_(d, alpha=distance)
-        return learner(tasks)[0].item()
-    finally:
-        with torch.no_grad():
-            for t, s in zip(learner.model.theta, start, strict=True):
-                t.copy_(s)
+        found = own.losses(theta)
+    except RuntimeError as error:  # the gradient is not the learner's, then, and could be judged all the same
+        return f"the learner itself cannot be evaluated: {str(error).splitlines()[0]}"
+    off = ((found - expected).abs().max() / expected.abs().max()).item()
+    if not off > within:
+        return ""
+    return (
+        "the learner computes something else than its network does: by its own account the query losses after "
+        f"adaptation are others than by plain calls, by a share of {off:.1e}"
+    )
+
+
+def _require_double(argument: str, theta: Sequence[Tensor], names: Sequence[str]) -> None:
+    if not theta:
+        raise ValueError(f"{argument}: expected at least one tensor to differentiate by, got none")
+    for name, tensor in zip(names, theta, strict=True):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{argument}: expected tensors, got {type(tensor).__name__} for {name}")
+        if tensor.dtype != torch.float64:
+            call = "learner.double()" if argument == "learner" else "t.double() for each tensor"
+            raise ValueError(
+                f"{argument}: expected weights in double precision, got {tensor.dtype} for {name}; call {call}"
+            )
+
+
+def _matching(argument: str, gradient, theta: Params, names: Sequence[str]) -> list[Tensor | None]:
+    """The gradient, if it has a tensor or None for each weight."""
+    if isinstance(gradient, Tensor) or not isinstance(gradient, Iterable):
+        raise TypeError(f"{argument}: expected a sequence of tensors, one per weight, got {type(gradient).__name__}")
+    gradient = list(gradient)
+    if len(gradient) != len(theta):
+        raise ValueError(
+            f"{argument}: expected {len(theta)} tensors, one per weight of the network that learns, got {len(gradient)}"
+        )
+    for name, part, weight in zip(names, gradient, theta, strict=True):
+        if part is not None and not isinstance(part, Tensor):
+            raise TypeError(f"{argument}: expected a tensor or None for {name}, got {type(part).__name__}")
+        if part is not None and part.shape != weight.shape:
+            raise ValueError(
+                f"{argument}: expected shape {tuple(weight.shape)} for {name}, got {tuple(part.shape)}; "
+                "the tensors come in the order of the weights"
+            )
+    return gradient
+
+
+def _takes_each(objective: Callable) -> bool:
+    """Whether a function takes the tensors one by one, and not in one list."""
+    try:
+        signature = inspect.signature(objective)
+        signature.bind([])
+    except ValueError:  # a function of another language does not say
+        return False
+    except TypeError:
+        return True
+    return any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in signature.parameters.values())
+
+
+def _generators_kept(theta: Sequence[Tensor]):
+    """What is drawn inside comes from the global generators, which are left as they were."""
+    return torch.random.fork_rng(sorted({t.device.index for t in theta if t.device.type == "cuda"}))

@@ -9,12 +9,16 @@ from typing import NamedTuple
 import torch
 
 from mamlbook.analysis.costs import OperationCounter
+from mamlbook.checks import whole_number
 from mamlbook.inner import GradientDescent, LambdaPattern, layers
 from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
 from mamlbook.tasks.base import TaskDistribution, Tasks
 
 Rows = tuple[str, ...]
+
+MOST = 1_000_000
+"""So many patterns can be listed; nobody could try more."""
 
 
 class MeasuredPattern(NamedTuple):
@@ -39,10 +43,12 @@ def candidates(model: Model, steps: int, rows: Sequence[str] | None = None) -> l
     With L layers these are (2^L - 1)^steps: 343 for three layers and steps.
 
     Raises:
-        ValueError: fewer than one step.
+        ValueError: ``steps`` is no whole number of at least 1, or there are more than a million patterns.
     """
-    if steps < 1:
-        raise ValueError(f"steps: expected at least 1, got {steps}")
+    whole_number("steps", steps)
+    choices = 2 ** len(layers(model)) - 1 if rows is None else len(rows)
+    if choices**steps > MOST:
+        raise ValueError(f"rows: expected at most {MOST:,} patterns, got {choices}^{steps}; give the rows worth trying")
     if rows is None:
         rows = ["".join(row) for row in product("01", repeat=len(layers(model)))][1:]
     return list(product(rows, repeat=steps))
@@ -82,12 +88,13 @@ def search(
     flattered by that; measure it again on tasks of another seed.
 
     Raises:
-        ValueError: a negative tolerance, or rows that are no pattern of the network.
+        ValueError: ``tolerance`` is negative, ``tasks`` no whole number of at least 1, or rows are no pattern.
 
     References: [Khabarlak, 2022](https://arxiv.org/abs/2206.05930), of which the abstract was available.
     """
     if not tolerance >= 0:
         raise ValueError(f"tolerance: expected a share of the loss of at least 0, got {tolerance}")
+    whole_number("tasks", tasks)
     generator = torch.Generator().manual_seed(seed)
     validation = distribution.draw(tasks, generator).like(learner.model.theta[0])
     full = measure(learner, ("1" * len(layers(learner.model)),), validation)
@@ -101,6 +108,6 @@ def measure(learner: MetaLearner, rows: Rows, tasks: Tasks) -> MeasuredPattern:
     adapting = restricted(learner, *rows)
     with OperationCounter() as counted:
         adapted = adapting.adapt(tasks.support)
-    with torch.no_grad():
+    with adapting.testing(), torch.no_grad():
         losses = learner.model.losses(adapted.predict(adapted.phi, tasks.query.x), tasks.query.y)
     return MeasuredPattern(tuple(rows), losses.mean().item(), counted.total)

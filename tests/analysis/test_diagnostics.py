@@ -134,8 +134,50 @@ def test_agreement_runs_from_opposite_to_alike():
     assert agreement([one], [other]).item() == pytest.approx(4 / 5, abs=0.01)
 
 
+class WithIdle(torch.nn.Module):
+    """A network with a weight that nothing uses."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.idle = mlp(1, 5, 1, activation=torch.nn.Tanh), torch.nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+def test_an_unused_weight_has_no_curvature_and_changes_none():
+    plain, data = small(), waves()
+    model = Model(WithIdle(), mse_loss).double()
+    order = [name.removeprefix("net.") for name in model.names]
+    assert order[0] == "idle"
+    v = random_vector(model, 3)
+    for product in (hessian_product, gauss_newton_product):
+        found, expected = product(model, data, v), product(plain, data, v[1:])
+        assert not found[0].any()
+        assert distance(found[1:], expected) < 1e-13
+    assert torch.isfinite(largest_curvature(model, data)).all()
+
+
+def test_a_linear_loss_has_no_curvature_in_its_outputs():
+    model = Model(linear([0.5]), lambda y_hat, y: y_hat.mean())
+    data, v = Quadratics([1.0], [0.0]).all().support, (torch.ones(1, 1, 1).double(),)
+    assert not gauss_newton_product(model, data, v)[0].any()
+    assert not hessian_product(model, data, v)[0].any()
+
+
+def test_rows_and_tuples_of_gradients_are_alike():
+    parts = (torch.arange(6.0).view(3, 2), torch.arange(12.0).view(3, 2, 2))
+    rows = torch.cat([part.flatten(1) for part in parts], 1)
+    assert alignment(rows) == alignment(parts)
+    assert agreement(rows, rows.flip(0)) == agreement(parts, tuple(part.flip(0) for part in parts))
+
+
 def test_wrong_arguments():
-    with pytest.raises(ValueError, match="iterations: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="v: expected a vector for each task"):
+        hessian_product(small(), waves(), ())
+    with pytest.raises(TypeError, match="tasks: expected one batch of Tasks, got Data"):
+        meta_gradients(maml(small()), waves())
+    with pytest.raises(ValueError, match="iterations: expected a whole number of at least 1, got 0"):
         largest_curvature(small(), waves(), iterations=0)
 
 

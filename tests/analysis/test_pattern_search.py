@@ -71,8 +71,12 @@ def test_candidates_are_all_combinations():
 
 
 def test_what_is_wrong_is_named():
-    with pytest.raises(ValueError, match="steps: expected at least 1"):
+    with pytest.raises(ValueError, match="steps: expected a whole number of at least 1"):
         candidates(sine_model(), 0)
+    with pytest.raises(ValueError, match=r"rows: expected at most 1,000,000 patterns, got 7\^30; give"):
+        candidates(sine_model(), 30)
+    with pytest.raises(ValueError, match="tasks: expected a whole number of at least 1"):
+        search(learner(), WAVES, [], tasks=0)
     with pytest.raises(ValueError, match="tolerance: expected a share of the loss"):
         search(learner(), WAVES, [], tolerance=-1.0)
     with pytest.raises(ValueError, match="rows: expected strings of 3 signs"):

@@ -87,6 +87,27 @@ def test_activations_are_those_of_the_network():
     torch.testing.assert_close(found["activation2"], model.features(phi, tasks.query.x), rtol=0, atol=1e-14)
 
 
+def test_activations_of_layers_that_share_weights_work_in_place_or_stand_twice():
+    shared, twice = torch.nn.Linear(4, 4), torch.nn.Tanh()
+    again = torch.nn.Linear(4, 4)
+    again.weight = shared.weight
+    net = torch.nn.Sequential(shared, torch.nn.ReLU(inplace=True), again, twice, torch.nn.Linear(4, 4), twice).double()
+    model, x = Model(net, mse_loss), noise(2, 7, 4)
+    phi = tuple(t.detach() + noise(2, *t.shape) for t in model.theta)
+    found = activations(model, phi, x)
+    assert list(found) == ["0", "1", "2", "3", "4", "5"]
+    for b in range(2):
+        weight, bias, again_bias, last, last_bias = (p[b] for p in phi)
+        outputs = [x[b] @ weight.T + bias]
+        outputs.append(outputs[-1].relu())
+        outputs.append(outputs[-1] @ weight.T + again_bias)
+        outputs.append(outputs[-1].tanh())
+        outputs.append(outputs[-1] @ last.T + last_bias)
+        outputs.append(outputs[-1].tanh())
+        for name, output in zip(found, outputs, strict=True):
+            torch.testing.assert_close(found[name][b], output, rtol=0, atol=1e-14)
+
+
 def test_activations_of_convolutions_have_their_pixels():
     model = Model(conv4(3, filters=2, size=16), cross_entropy)
     x = torch.rand(2, 5, 1, 16, 16)
@@ -134,3 +155,16 @@ def test_what_is_wrong_is_named():
         ValueError, match=r"net: expected an nn\.Sequential, whose layers follow one another, got Alone"
     ):
         activations(Model(Alone(), mse_loss), (), torch.zeros(1, 1, 1))
+    with pytest.raises(ValueError, match="phi: expected 6 tensors, one per weight that learns, got 0"):
+        activations(sine_model(), (), torch.zeros(1, 1, 1))
+    flat = Model(torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Flatten(0)), lambda y_hat, y: (y_hat**2).mean())
+    data = Data(torch.zeros(2, 3, 1), torch.zeros(2, 3, 1))
+    with pytest.raises(TypeError, match="net: expected layers that put out one tensor"):
+        change(maml(flat), Tasks(data, data), linear_cka, steps=0)
+
+
+def test_dropout_is_no_change():
+    net = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1)).double()
+    found = change(maml(Model(net, mse_loss)), sine_tasks(), linear_cka, steps=0)
+    assert all(torch.allclose(alike, torch.ones(5).double()) for alike in found.values())
+    assert net.training
