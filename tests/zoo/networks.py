@@ -243,20 +243,19 @@ def _conv3d() -> nn.Module:
     )
 
 
-@specimen("transposed convolution", "a decoder, whose output is an image", (2, 3, 3), (1, 7, 7))
+@specimen("transposed convolution", "a decoder, whose output is an image", (2, 2, 2), (1, 3, 3))
 def _transposed() -> nn.Module:
-    return layers(
-        conv=nn.Conv2d(2, 2, 1), tanh=nn.Tanh(), up=nn.ConvTranspose2d(2, 1, 3, stride=2, padding=0, output_padding=0)
-    )
+    up = nn.ConvTranspose2d(2, 1, 3, stride=2, padding=1)
+    return layers(conv=nn.Conv2d(2, 2, 1), tanh=nn.Tanh(), up=up)
 
 
-@specimen("upsampling", "a decoder that interpolates between pixels", (1, 2, 2), (1, 4, 4))
+@specimen("upsampling", "a decoder that interpolates between pixels", (1, 1, 2), (1, 3, 3))
 def _upsampling() -> nn.Module:
     return layers(
         conv=nn.Conv2d(1, 4, 1),
         tanh=nn.Tanh(),
         shuffle=nn.PixelShuffle(2),
-        up=nn.Upsample(size=(4, 4), mode="bilinear", align_corners=True),
+        up=nn.Upsample(size=(3, 3), mode="bilinear", align_corners=True),
         last=nn.Conv2d(1, 1, 3, padding=1),
     )
 
@@ -269,13 +268,13 @@ def _layer_norm() -> nn.Module:
     return layers(linear1=nn.Linear(3, 4), norm=nn.LayerNorm(4), tanh=nn.Tanh(), head=nn.Linear(4, 1))
 
 
-@specimen("layer norm over two axes", "one with a gain, over rows and columns, and one without any", (2, 3), (2,))
+@specimen("layer norm over two axes", "one with a gain, and one without", (2, 3), (2,), head="linear2")
 def _layer_norm_two_axes() -> nn.Module:
     return layers(
         linear1=nn.Linear(3, 3),
         norm=nn.LayerNorm((2, 3), bias=False),
         tanh=nn.Tanh(),
-        bare=nn.LayerNorm(3, elementwise_affine=False),
+        bare=nn.LayerNorm(3, eps=0.1, elementwise_affine=False),
         flat=nn.Flatten(),
         linear2=nn.Linear(6, 2),
     )
@@ -344,6 +343,14 @@ def _batch_norm_2d() -> nn.Module:
 @specimen("batch norm that tracks", "running statistics, which tasks would overwrite for one another", (3,), (1,))
 def _batch_norm_tracking() -> nn.Module:
     return layers(linear1=nn.Linear(3, 4), norm=nn.BatchNorm1d(4), tanh=nn.Tanh(), head=nn.Linear(4, 1))
+
+
+@specimen("batch norm, fixed", "running statistics in evaluation, which stand still", (3,), (1,), head="head")
+def _batch_norm_fixed() -> nn.Module:
+    net = layers(linear1=nn.Linear(3, 4), norm=nn.BatchNorm1d(4), tanh=nn.Tanh(), head=nn.Linear(4, 1))
+    net.norm.running_mean.normal_()
+    net.norm.running_var.uniform_(0.5, 2)
+    return net.eval()
 
 
 @specimen("instance norm that tracks", "the same, of another layer", (2, 3), (1,))
@@ -468,7 +475,7 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         outputs, state = self.recurrent(x)
         state = state[1] if isinstance(state, tuple) else state
-        return self.head(outputs[:, -1]) + state.sum((0, 2))[:, None]
+        return self.head(outputs[:, -1] * (1 + state.sum((0, 2))[:, None]))
 
 
 for name, about, width, recipe in [
@@ -479,7 +486,7 @@ for name, about, width, recipe in [
     ("GRU, deep", "two layers, without biases", 2, partial(nn.GRU, num_layers=2, bias=False)),
     ("LSTM, projected", "a recurrent layer whose state is projected", 1, partial(nn.LSTM, proj_size=1)),
 ]:
-    specimen(name, about, (3, 2), (1,), by=partial(Recurrent, recipe, width))(Recurrent)
+    specimen(name, about, (3, 2), (1,), head="head", by=partial(Recurrent, recipe, width))(Recurrent)
 
 
 # What comes in and what goes out.
@@ -682,7 +689,7 @@ class Scalars(nn.Module):
         return self.head(torch.tanh(self.gain * self.body(x) + self.offset)) * self.gain
 
 
-@specimen("slices", "pieces of one weight, picked by slices, masks and whole numbers, and written in place", (3,), (2,))
+@specimen("slices", "pieces of one weight, picked by slices and whole numbers, and written in place", (3,), (2,))
 class Slices(nn.Module):
     def __init__(self):
         super().__init__()
@@ -690,12 +697,23 @@ class Slices(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         a, b = self.w[:3, ::2], self.w[[0, 4, 1]][:, -2:]
-        diagonal = self.w.diagonal(1)[self.w.new_ones(5) > 0].sum()
+        diagonal = self.w.diagonal(1)[1:].sum()
         h = torch.tanh(x @ a)
         out = x.new_zeros(len(x), 2)
         out[:, 0] = (h @ b)[..., 0] * diagonal
         out[:, 1:] += torch.einsum("kd,de->ke", h, b[:, 1:])
         return out
+
+
+@specimen("boolean mask", "entries picked by a condition, as many as meet it", (3,), (1,), head="head")
+class BooleanMask(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(3, 3), nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.body(x))
+        return self.head(h) + h[h > 0].square().sum()
 
 
 @specimen("sorting", "examples that are sorted, gathered and accumulated", (4,), (1,), head="head")
@@ -711,15 +729,15 @@ class Sorting(nn.Module):
         return self.head(torch.where(values > 0, values.cumsum(1).tanh(), values) * best)
 
 
-@specimen("spectrum", "filters in the frequency domain, with complex weights seen as pairs of numbers", (6,), (6,))
+@specimen("spectrum", "filters in the frequency domain, with complex weights seen as pairs of numbers", (4,), (4,))
 class Spectrum(nn.Module):
     def __init__(self):
         super().__init__()
-        self.filter = nn.Parameter(torch.randn(4, 2))
-        self.gain = nn.Parameter(torch.randn(6))
+        self.filter = nn.Parameter(torch.randn(3, 2))
+        self.gain = nn.Parameter(torch.randn(4))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.gain * torch.tanh(torch.fft.irfft(torch.fft.rfft(x) * torch.view_as_complex(self.filter), n=6))
+        return self.gain * torch.tanh(torch.fft.irfft(torch.fft.rfft(x) * torch.view_as_complex(self.filter), n=4))
 
 
 @specimen("solver inside", "a linear system and a matrix exponential in the forward pass", (2,), (2,))
@@ -754,6 +772,11 @@ class OutputInTheMiddle(nn.Module):
         return self.score["final"](torch.tanh(self.body(x)))
 
 
+@specimen("chain without names", "an nn.Sequential as most people write it", (2,), "classes", head="2")
+def _chain() -> nn.Module:
+    return scattered(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, CLASSES)))
+
+
 @specimen("no bias in the head", "a last layer that is a matrix and nothing else", (2,), (1,), head="head")
 def _no_bias() -> nn.Module:
     return layers(linear1=nn.Linear(2, 3), tanh=nn.Tanh(), head=nn.Linear(3, 1, bias=False))
@@ -786,6 +809,13 @@ def _frozen_bias() -> nn.Module:
 def _frozen_norm() -> nn.Module:
     net = _layer_norm()
     net.norm.requires_grad_(False)
+    return net
+
+
+@specimen("frozen head", "a last layer that is not learned", (2,), (2,))
+def _frozen_head() -> nn.Module:
+    net = perceptron(2, 4, 3, 2)
+    net.head.requires_grad_(False)
     return net
 
 
@@ -889,6 +919,16 @@ def _spectral_norm() -> nn.Module:
 @specimen("spectral norm by hooks", "the same the old way", (2,), (1,), head="head")
 def _spectral_norm_by_hooks() -> nn.Module:
     return layers(linear1=nn.utils.spectral_norm(nn.Linear(2, 3)), tanh=nn.Tanh(), head=nn.Linear(3, 1))
+
+
+@specimen("spectral norm, fixed", "the same in evaluation, where the estimate stands still", (2,), (1,), head="head")
+def _spectral_norm_fixed() -> nn.Module:
+    return _spectral_norm().eval()
+
+
+@specimen("spectral norm by hooks, fixed", "the same the old way, in evaluation", (2,), (1,), head="head")
+def _spectral_norm_by_hooks_fixed() -> nn.Module:
+    return _spectral_norm_by_hooks().eval()
 
 
 @specimen("hooks", "hooks that change what goes in and what comes out", (2,), (1,), head="head")

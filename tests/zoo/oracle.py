@@ -841,7 +841,9 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
 
 
 def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
-    assert training
+    if not training:
+        mean, variance = (known.view(_per_channel(x)) for known in (running_mean, running_var))
+        return _scaled((x - mean) / (variance + eps).sqrt(), weight, bias, _per_channel(x))
     return _scaled(_normalised(x, [axis for axis in range(x.ndim) if axis != 1], eps), weight, bias, _per_channel(x))
 
 

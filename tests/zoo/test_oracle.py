@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 
 from mamlbook import ALGORITHMS
-from zoo.cells import SEED, TOLERANCE, build, cell, draw, expected, oracle_of, relative
+from zoo.cells import SEED, TOLERANCES, build, cell, draw, expected, oracle_of, relative
 from zoo.networks import ZOO
 from zoo.oracle import (
     SETTINGS,
@@ -108,7 +108,7 @@ def test_rows_are_those_of_the_package(name, row):
         pytest.skip("the row asks for another network")
     found = cell(name, row)
     assert found.said is None, found.said
-    assert found.error < TOLERANCE.get(row, 1e-11)
+    assert found.error < TOLERANCES.get(row, 1e-11)
 
 
 def test_one_entry_for_every_weight_that_is_learned():
