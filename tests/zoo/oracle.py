@@ -30,7 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "maml": {"alpha": ALPHA, "steps": STEPS},
     "fomaml": {"alpha": ALPHA, "steps": STEPS},
     "reptile": {"alpha": ALPHA, "steps": STEPS},
-    "imaml": {"alpha": 0.01, "steps": STEPS, "lam": 20.0, "iterations": 12, "damping": 1.0},
+    "imaml": {"alpha": 0.01, "steps": STEPS, "lam": 40.0, "iterations": 12, "damping": 1.0},
     "imaml-neumann": {"alpha": 0.01, "steps": STEPS, "lam": 5.0, "iterations": 3, "rate": 0.01},
     "truncated": {"alpha": ALPHA, "steps": 3, "last": 1},
     "forward-mode": {"alpha": ALPHA, "steps": STEPS},
