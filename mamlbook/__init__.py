@@ -7,54 +7,66 @@ Every algorithm of the book changes one factor of one formula; the folders of th
 
 The letters are the same in prose, equations and code: theta meta-parameters, phi adapted parameters (task axis
 first), alpha inner rate, beta outer rate, S inner steps, B tasks, K shots, N ways, w task weights.
+
+Beside the factors stand ``execution``, the same numbers faster, ``analysis``, what a learner does and costs, and
+``pages``, what the book needs and nothing here imports.
 """
 
-from mamlbook.algorithms import ALGORITHMS, fomaml, joint, maml, reptile
+import importlib
+from types import ModuleType
+
+from mamlbook import algorithms, inner, metagradient, tasks, weighting
+from mamlbook.algorithms import *  # noqa: F403
+from mamlbook.analysis import GradientCheck, cost, gradient_check
 from mamlbook.evaluation import accuracy, confidence, evaluate
-from mamlbook.inner import ALL, Adapted, GradientDescent, body, head, keep, without_norms
-from mamlbook.layers import BatchNorm
+from mamlbook.execution import Compiled, NotTraceable, processes
+from mamlbook.inner import *  # noqa: F403
+from mamlbook.layers import BatchNorm, FixedNorm
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import Exact, FirstOrder, Reptile
+from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient import *  # noqa: F403
 from mamlbook.model import Model
-from mamlbook.networks import conv4, linear, mlp
+from mamlbook.networks import Recurrent, contextual, conv4, linear, mlp
 from mamlbook.numerics import Params, distance
-from mamlbook.tasks.base import Data, TaskDistribution, Tasks
-from mamlbook.tasks.sinusoid import Sinusoids
-from mamlbook.training import History, fit
-from mamlbook.weighting import UniformWeights
+from mamlbook.parts import Part
+from mamlbook.tasks import *  # noqa: F403
+from mamlbook.training import History, NonFinite, NonFiniteLoss, fit
+from mamlbook.weighting import *  # noqa: F403
 
 __all__ = [
-    "ALGORITHMS",
-    "ALL",
-    "Adapted",
     "BatchNorm",
-    "Data",
-    "Exact",
-    "FirstOrder",
-    "GradientDescent",
+    "Compiled",
+    "FixedNorm",
+    "GradientCheck",
     "History",
+    "MetaBatch",
     "MetaLearner",
     "Model",
+    "NonFinite",
+    "NonFiniteLoss",
+    "NotTraceable",
     "Params",
-    "Reptile",
-    "Sinusoids",
-    "TaskDistribution",
-    "Tasks",
-    "UniformWeights",
+    "Part",
+    "Recurrent",
     "accuracy",
-    "body",
     "confidence",
+    "contextual",
     "conv4",
+    "cost",
     "distance",
     "evaluate",
     "fit",
-    "fomaml",
-    "head",
-    "joint",
-    "keep",
+    "gradient_check",
     "linear",
-    "maml",
     "mlp",
-    "reptile",
-    "without_norms",
+    "processes",
 ]
+for _factor in (tasks, inner, metagradient, weighting, algorithms):
+    __all__ += _factor.__all__
+
+
+def __getattr__(name: str) -> ModuleType:
+    """``mamlbook.pages``, and what else is imported by those only who ask for it."""
+    if name == "pages":
+        return importlib.import_module("mamlbook.pages")
+    raise AttributeError(f"module 'mamlbook' has no attribute {name!r}")

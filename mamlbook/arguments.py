@@ -5,29 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import FixedTasks, TaskDistribution, Tasks
+from mamlbook.tasks.preparation import prepared
 
 
 def require_learner(learner: Any) -> None:
-    """Refuse what is no learner, and a learner whose network has sparse gradients.
+    """Refuse what is no learner.
 
     Raises:
         TypeError: it is something else, such as the model that a learner is made from.
-        ValueError: an embedding has ``sparse=True``.
     """
     if not isinstance(learner, MetaLearner):
         raise TypeError(
             f"learner: expected a MetaLearner, as maml(model, alpha=0.01, steps=5) makes one, got {_named(learner)}"
         )
-    for name, part in learner.named_modules():
-        if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.sparse:
-            raise ValueError(
-                f"learner: expected dense gradients, got {name} with sparse=True, whose sparse ones cannot follow "
-                "several tasks at once; build it with sparse=False"
-            )
 
 
 def require_distribution(distribution: Any) -> None:
@@ -64,7 +58,7 @@ def drawn(
                 f"distribution: expected draw to return Tasks(support, query, index), or a list of Tasks with one for "
                 f"each size of task, got {_named(part)} from {_named(distribution)}"
             )
-    parts = [part.like(weight) for part in parts]
+    parts = [prepared(part, weight) for part in parts]
     count = sum(len(part.index) for part in parts)
     if count < (1 if isinstance(distribution, FixedTasks) else tasks):
         raise ValueError(

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from mamlbook import recurrent
+from mamlbook import exact_losses, recurrent
 
 
 @contextmanager
@@ -20,8 +20,9 @@ def exact_operations() -> Iterator[None]:
     """Run what is inside with norms, attention and recurrent layers spelled out, whoever calls them.
 
     A kernel that PyTorch has fused comes with a derivative written by hand. That of the norms is wrong in the third
-    order, and under an outer gradient of ``vmap(grad(...))`` in the second; that of attention ends after the first; and
-    recurrent kernels cannot be batched over tasks. Sums, products and exponentials have none of these troubles.
+    order, and under an outer gradient of ``vmap(grad(...))`` in the second; that of ``weight_norm`` in the second; that
+    of attention ends after the first; and recurrent kernels cannot be batched over tasks, nor can two losses that look
+    at their values. Sums, products and exponentials have none of these troubles.
 
     References: https://github.com/pytorch/pytorch/issues/175754 and 186256 for the norms.
     """
@@ -119,6 +120,12 @@ def batch_norm(
     return _scaled(normalised, _per_channel(weight, input), _per_channel(bias, input))
 
 
+def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    """``torch.nn.utils.weight_norm``: each slice of v along ``dim`` at the length of g; -1 takes v as a whole."""
+    axes = [axis for axis in range(v.ndim) if dim == -1 or axis != dim % v.ndim]
+    return v * (g / v.square().sum(axes, keepdim=True).sqrt())
+
+
 def _by_known(x: Tensor, mean: Tensor, variance: Tensor, gain, offset, eps: float) -> Tensor:
     normalised = (x - _per_channel(mean, x)) * torch.rsqrt(_per_channel(variance, x) + eps)
     return _scaled(normalised, _per_channel(gain, x), _per_channel(offset, x))
@@ -146,5 +153,7 @@ _EXACT: dict[Callable, Callable] = {
     ),
     functional.instance_norm: instance_norm,
     functional.batch_norm: batch_norm,
+    torch._weight_norm: weight_norm,
     **recurrent.EXACT,
+    **exact_losses.EXACT,
 }

@@ -145,8 +145,7 @@ class Model(nn.Module):
                 f"y: expected targets that match the predictions {tuple(y_hat.shape)}, got {tuple(y.shape)}; "
                 "both begin with (tasks, examples)"
             )
-        with refusing_broadcasts():
-            losses = vmap(self.loss, randomness="different")(y_hat, y)
+        losses = self._loss_of_each_task(y_hat, y)
         count = len(first_leaf(y_hat))
         if not isinstance(losses, Tensor) or losses.shape != (count,):
             got = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
@@ -155,6 +154,22 @@ class Model(nn.Module):
                 "let the loss average over a task's examples, as reduction='mean' does"
             )
         return losses
+
+    def _loss_of_each_task(self, y_hat: Tree, y: Tree) -> Tensor:
+        try:
+            with exact_operations(), refusing_broadcasts():
+                return vmap(self.loss, randomness="different")(y_hat, y)
+        except RuntimeError as error:
+            refuse_what_tasks_cannot_share("loss", error)
+            raise
+        except (AttributeError, TypeError) as error:
+            if isinstance(y_hat, Tensor) and isinstance(y, Tensor):
+                raise
+            raise ValueError(
+                f"loss: expected one that reads what the network gives, {type(y_hat).__name__}, and targets, "
+                f"{type(y).__name__}, got {self.extra_repr()} ({error}); write it out, as in "
+                "lambda y_hat, y: mse_loss(y_hat['y'], y)"
+            ) from error
 
     def _require(self, phi: Params, x: Tree) -> tuple[str, ...]:
         """The names of the weights, after a look at whether ``phi`` are such weights for each of the tasks in x."""
@@ -177,7 +192,7 @@ class Model(nn.Module):
             with exact_operations():
                 return vmap(function, randomness="different")(tuple(phi), x)
         except RuntimeError as error:
-            refuse_what_tasks_cannot_share(error)
+            refuse_what_tasks_cannot_share("net", error)
             raise
 
     def _predict(self, names: Sequence[str], phi: Params, x: Tree) -> Tree:

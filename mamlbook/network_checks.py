@@ -33,6 +33,11 @@ def require_adaptable(net: nn.Module) -> None:
                 f"net: {where} is compiled by torch.compile, which does not see the weights of each task; pass the "
                 "nn.Module it was made of, and compiled=True to fit"
             )
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            raise TypeError(
+                f"net: {where} copies the network to several devices, where its weights cannot be exchanged; pass the "
+                "module inside it, net.module, and share the tasks among processes (mamlbook.execution.processes)"
+            )
         if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
             raise ValueError(f"net: {where} does not know its shape yet; call the network once on an example first")
         _refuse_what_writes(where, module)
@@ -119,20 +124,20 @@ def refuse_written(buffers: Mapping[str, Tensor]) -> None:
         )
 
 
-def refuse_what_tasks_cannot_share(error: RuntimeError) -> None:
-    """Say in words what an error of ``vmap`` means; any other is left alone.
+def refuse_what_tasks_cannot_share(name: str, error: RuntimeError) -> None:
+    """Say in words what an error of ``vmap`` means; any other is left alone. ``name`` is "net" or "loss".
 
     Raises:
-        ValueError: the network does what cannot be done for all tasks at once.
+        ValueError: it does what cannot be done for all tasks at once.
     """
     text = str(error)
     if "vmap: inplace arithmetic" in text:
         raise ValueError(
-            "net: expected a network that leaves its buffers alone, got one that writes what it computes from a task "
-            "into a tensor that all tasks share; make a new tensor instead of writing in place"
+            f"{name}: expected operations that leave tensors alone which all tasks share, got one that writes what it "
+            "computes from a task into a buffer or a constant; make a new tensor instead of writing in place"
         ) from error
     if "Batching rule not implemented for" in text or "vmap: It looks like" in text:
         raise ValueError(
-            "net: expected operations that can be done for all tasks at once, got one that cannot "
-            f"({text.splitlines()[0][:200]}); choose by torch.where instead of a Python if, or another layer"
+            f"{name}: expected operations that can be done for all tasks at once, got one that cannot "
+            f"({text.splitlines()[0][:200]}); choose by torch.where instead of a Python if, or write it otherwise"
         ) from error

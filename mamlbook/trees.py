@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 Tree = Any
 """A tensor, or a tuple, list or dictionary of trees; the leaves of one tree begin with the same axes."""
@@ -23,4 +23,4 @@ def first_leaf(tree: Tree) -> Tensor:
     raise TypeError(f"x: expected a tensor, or tuples, lists and dictionaries of tensors, got {type(tree).__name__}")
 
 
-__all__ = ["Tree", "first_leaf", "tree_leaves", "tree_map"]
+__all__ = ["Tree", "TreeSpec", "first_leaf", "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten"]

@@ -1,1 +1,43 @@
 """What a start looks like, what a meta-gradient is and what it costs."""
+
+from mamlbook.analysis.costs import Cost, OperationCounter, SavedTensors, cost, peak
+from mamlbook.analysis.diagnostics import (
+    agreement,
+    alignment,
+    gauss_newton_product,
+    hessian_product,
+    largest_curvature,
+    meta_gradients,
+    task_gradients,
+)
+from mamlbook.analysis.gradient_audit import gradient_check
+from mamlbook.analysis.pattern_search import MeasuredPattern, SearchResult, candidates, measure, restricted, search
+from mamlbook.analysis.similarity import activations, change, linear_cka, mean_cca
+from mamlbook.analysis.verdict import GradientCheck
+
+__all__ = [
+    "Cost",
+    "GradientCheck",
+    "MeasuredPattern",
+    "OperationCounter",
+    "SavedTensors",
+    "SearchResult",
+    "activations",
+    "agreement",
+    "alignment",
+    "candidates",
+    "change",
+    "cost",
+    "gauss_newton_product",
+    "gradient_check",
+    "hessian_product",
+    "largest_curvature",
+    "linear_cka",
+    "mean_cca",
+    "measure",
+    "meta_gradients",
+    "peak",
+    "restricted",
+    "search",
+    "task_gradients",
+]

@@ -14,8 +14,9 @@ from mamlbook.tasks.base import Tasks
 
 try:
     from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
     from torch.utils.flop_counter import flop_registry
+
+    from mamlbook.trees import tree_leaves
 except ImportError as error:
     raise ImportError(
         f"torch: expected a release whose operations can be followed and counted, as 2.9 and 2.13 are, got "

@@ -13,7 +13,7 @@ from mamlbook.meta_batch import MetaBatch
 from mamlbook.model import Model
 from mamlbook.numerics import Params, as_leaves, dot, expand_over_tasks
 from mamlbook.tasks.base import Data, Tasks, require_tasks
-from mamlbook.tasks.trees import kind_of
+from mamlbook.tasks.examples import kind_of
 
 
 def task_gradients(model: Model, data: Data) -> Params:

@@ -64,10 +64,7 @@ def restricted(learner: MetaLearner, *rows: str) -> MetaLearner:
     old = learner.solver
     if not isinstance(old, GradientDescent):
         raise TypeError(f"learner: expected one that takes gradient steps, got the solver {type(old).__name__}")
-    mask = LambdaPattern(learner.model, *rows)
-    solver = GradientDescent(
-        old.alpha, old.steps, *old.transforms, mask, rule=old.rule, lam=old.lam, start=old.start, loss=old.loss
-    )
+    solver = old.with_transforms(LambdaPattern(learner.model, *rows))
     return MetaLearner(learner.model, solver, learner.metagradient, learner.weighting)
 
 

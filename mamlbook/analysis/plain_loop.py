@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from mamlbook.inner import GradientDescent, Place
 from mamlbook.learner import MetaLearner
@@ -16,6 +15,7 @@ from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import FirstOrder
 from mamlbook.numerics import Params, detached
 from mamlbook.tasks.base import Data, Tasks
+from mamlbook.trees import tree_map
 
 
 class NotFollowed(Exception):
@@ -88,7 +88,7 @@ class PlainLoop:
             raise NotFollowed
         self.net, self.loss, self.solver = learner.model.net, learner.model.loss, solver
         self.tasks = [(tasks.support.pick(b), tasks.query.pick(b)) for tasks in batches for b in range(tasks.size)]
-        self.weights, self.names = learner.model.theta, learner.model.names
+        self.model, self.weights, self.names = learner.model, learner.model.theta, learner.model.names
 
     @property
     def has_twin(self) -> bool:
@@ -125,13 +125,13 @@ class PlainLoop:
 
     def _gradients(self, theta: Params, support: Data, step: int) -> list[Tensor | None]:
         """The transformed gradients of the inner objective, None where a weight stays as it is."""
-        adapts = [all(self._adapts(change, name, step) for change in self.solver.transforms) for name in self.names]
+        adapts = self.solver.adapts(self.model, step)
         moving = [weight for weight, yes in zip(self.weights, adapts, strict=True) if yes]
         if not moving:
             return [None] * len(adapts)
         found = iter(torch.autograd.grad(self._objective(theta, support), moving, allow_unused=True))
         gradients = [next(found) if yes else None for yes in adapts]
-        place = Place(self.names, step, _no_curvature)
+        place = Place(self.names, step, self.solver.alpha, _no_curvature)
         with torch.no_grad():
             batched = [None if g is None else g[None] for g in gradients]
             for change in self.solver.transforms:
@@ -146,16 +146,11 @@ class PlainLoop:
             (loss,) = self.solver.loss(*tree_map(lambda t: t[None], (y_hat, support.y)))
         if not self.solver.lam:
             return loss
-        lam = self.solver.lam() if callable(self.solver.lam) else self.solver.lam
         away = sum((weight - t).square().sum() for weight, t in zip(self.weights, theta, strict=True))
-        return loss + lam / 2 * away
+        return loss + self.solver.proximal / 2 * away
 
     def _predict(self, x: Any) -> Any:
         return self.net(*x) if isinstance(x, tuple) else self.net(x)
-
-    @staticmethod
-    def _adapts(change: Any, name: str, step: int) -> bool:
-        return change.adapts(name, step) if hasattr(change, "adapts") else True
 
 
 def _no_curvature(v: object) -> Tensor:

@@ -15,7 +15,7 @@ from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
 from mamlbook.numerics import Params, expand_over_tasks
 from mamlbook.tasks.base import Tasks
-from mamlbook.tasks.trees import Tree, kind_of
+from mamlbook.tasks.examples import Tree, kind_of
 
 
 def activations(model: Model, phi: Params, x: Tree) -> dict[str, Tensor]:

@@ -11,10 +11,10 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.passes.fake_tensor_prop import FakeTensorProp
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from mamlbook.execution.merged_products import merge_products
 from mamlbook.parts import Part
+from mamlbook.trees import TreeSpec, tree_flatten, tree_unflatten
 
 
 class NotTraceable(TypeError):

@@ -10,6 +10,7 @@ import torch
 from higher.optim import DifferentiableOptimizer
 from torch import Tensor, nn
 
+from mamlbook.inner import adam  # noqa: F401  it registers its optimisers with higher
 from mamlbook.numerics import Params
 
 Rule = Callable[..., torch.optim.Optimizer]

@@ -7,10 +7,10 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from mamlbook.checks import whole_number
-from mamlbook.tasks.trees import Tree, kind_of, require_examples
+from mamlbook.tasks.examples import Tree, kind_of, require_examples
+from mamlbook.trees import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 
 class Data(NamedTuple):

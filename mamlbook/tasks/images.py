@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mamlbook.checks import whole_number
 from mamlbook.tasks.base import Data, Tasks, never_again, require_draw
+from mamlbook.tasks.examples import kind_of
 from mamlbook.tasks.pool import Pool
-from mamlbook.tasks.trees import kind_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)

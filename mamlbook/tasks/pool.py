@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mamlbook.tasks.trees import kind_of
+from mamlbook.tasks.examples import kind_of
 
 CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 

@@ -7,17 +7,17 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
-from torch.utils._pytree import tree_leaves, tree_map
 
 from mamlbook.checks import whole_number
 from mamlbook.tasks.base import Data, FixedTasks, TaskDistribution, Tasks
+from mamlbook.tasks.examples import kind_of
 from mamlbook.tasks.images import Episodes
 from mamlbook.tasks.label_check import label_verdicts, meaning
 from mamlbook.tasks.pool import Pool
 from mamlbook.tasks.preparation import prepared
 from mamlbook.tasks.survey import Survey, fingerprints, surveyed
 from mamlbook.tasks.task_report import TaskReport, Verdict
-from mamlbook.tasks.trees import kind_of
+from mamlbook.trees import tree_leaves, tree_map
 
 FEW = 8  # tasks that a learner is asked to solve
 WIDE = 100.0  # inputs beyond it have hardly been scaled

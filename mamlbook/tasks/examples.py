@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
-Tree = Any
-"""A tensor, or a tuple, a list or a dictionary of trees: several inputs, or several targets."""
+from mamlbook.trees import Tree, tree_leaves
 
 
 def require_examples(name: str, x: Tree, y: Tree) -> None:
