@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
 from mamlbook import ALGORITHMS
 from zoo.cells import SEED, TOLERANCES, build, cell, draw, expected, oracle_of, relative
@@ -325,3 +325,20 @@ def test_functional_call_forgets_to_put_the_weights_of_a_layer_with_two_names_ba
     before = net.a.weight
     functional_call(net, {"a.weight": torch.zeros(1, 1)}, (torch.ones(1, 1),))
     assert net.a.weight is not before
+
+
+def test_vmap_leaves_the_padding_of_an_embedding_alone_for_the_first_task_only():
+    """What the zoo's embedding with padding is there for. If this fails, PyTorch has mended it."""
+    weights = torch.randn(2, 4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    words = torch.tensor([[0, 1], [0, 2]])
+    vectors = vmap(lambda weight, words: F.embedding(words, weight, padding_idx=0))(weights, words)
+    (gradient,) = torch.autograd.grad(vectors.square().sum(), weights)
+    assert not gradient[0, 0].any()
+    assert gradient[1, 0].any()
+
+
+def test_gradients_made_of_nothing_lack_the_axis_of_a_batch_of_them():
+    """Why a Jacobian needs care with weights that are not used. If this fails, PyTorch has mended it."""
+    used, unused = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    rows = torch.autograd.grad(2 * used, (used, unused), torch.eye(3), is_grads_batched=True, materialize_grads=True)
+    assert [tuple(row.shape) for row in rows] == [(3, 3), (3,)]
