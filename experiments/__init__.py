@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mamlbook.pages.results import RESULTS
+from mamlbook.pages import RESULTS
 
 
 def arguments(name: str, description: str, **numbers: int) -> argparse.ArgumentParser:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mamlbook.networks import mlp
-from mamlbook.pages.figures import style
-from mamlbook.pages.figures.widgets import sine_adaptation, two_tasks_figure, widget
+from mamlbook.pages.figures import sine_adaptation, styling, two_tasks_figure
+from mamlbook.pages.figures.widgets.base import widget
 from shown import Shown, assert_fits, page_of, payload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +64,7 @@ def test_data_survives_as_float64_and_cannot_end_its_script():
 
 
 def test_every_role_is_complete():
-    assert style.COLOURS.keys() == style.DARK_COLOURS.keys() == style.DASHES.keys() == style.MARKERS.keys()
+    assert styling.COLOURS.keys() == styling.DARK_COLOURS.keys() == styling.DASHES.keys() == styling.MARKERS.keys()
 
 
 @pytest.mark.parametrize(
@@ -385,11 +385,11 @@ def test_a_figure_that_cannot_start_keeps_its_picture(browser, tmp_path):
 def test_the_page_decides_the_theme(show):
     with show(two_tasks_figure(), color_scheme="dark") as shown:
         colour = "node => getComputedStyle(node).getPropertyValue('--mb-maml').trim()"
-        assert shown.figure.evaluate(colour) == style.DARK_COLOURS["maml"]
+        assert shown.figure.evaluate(colour) == styling.DARK_COLOURS["maml"]
         shown.page.evaluate("document.documentElement.dataset.theme = 'light'")
-        assert shown.figure.evaluate(colour) == style.COLOURS["maml"]
+        assert shown.figure.evaluate(colour) == styling.COLOURS["maml"]
         shown.page.evaluate("document.documentElement.dataset.theme = 'dark'")
-        assert shown.figure.evaluate(colour) == style.DARK_COLOURS["maml"]
+        assert shown.figure.evaluate(colour) == styling.DARK_COLOURS["maml"]
 
 
 def test_legend_shows_and_hides_a_curve(show):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mamlbook.algorithms.linear_model import ClosedForm
-from mamlbook.pages.figures.widgets import gradient_arrows
+from mamlbook.pages.figures import gradient_arrows
 from mamlbook.tasks.quadratic import Quadratics
 from shown import Shown, assert_fits, page_of, payload
 

@@ -4,7 +4,7 @@ import pytest
 
 from experiments.cost import learner, waves
 from mamlbook.analysis.costs import cost
-from mamlbook.pages.figures.widgets import cost_explorer
+from mamlbook.pages.figures import cost_explorer
 from mamlbook.pages.figures.widgets.cost import EXECUTIONS, NAMES, ROLES
 from shown import Shown, payload
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from mamlbook.pages.figures.widgets import failure_diagnosis
+from mamlbook.pages.figures import failure_diagnosis
 from mamlbook.pages.figures.widgets.diagnosis import HEALTHY, TEXTS
 from shown import Shown, payload
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from mamlbook import confidence
-from mamlbook.pages.figures import style
-from mamlbook.pages.figures.widgets import diversity_dial
-from mamlbook.pages.results import RESULTS, recall
+from mamlbook.pages import RESULTS, recall
+from mamlbook.pages.figures import diversity_dial, styling
 from need import need
 from shown import Shown, assert_fits, payload
 
@@ -164,7 +163,7 @@ def test_it_carries_what_was_measured():
                 np.testing.assert_array_equal(np.array(found["half"], dtype=float), half)
                 assert found["lost"] == np.isnan(curves).sum(0).tolist()
                 assert found["runs"] == 5
-    assert data["names"] == {role: style.NAMES[role] for role in ROLES.values()}
+    assert data["names"] == {role: styling.NAMES[role] for role in ROLES.values()}
     assert data["powers"] == [3 + p for p in POSITIONS]
     assert data["spread"][:2] == [None, pytest.approx(0.21)]
 
@@ -364,7 +363,7 @@ def test_where_the_lead_passes_on(show, means, passes, held):
         got = [(" ".join(p["from"]), " ".join(p["to"]), p["after"], p["before"]) for p in values["passes"]]
         assert (got, values["held"]) == (passes, held)
         for before, _, after, _ in passes:
-            assert f"from {style.NAMES[before]} to" in said(shown)
+            assert f"from {styling.NAMES[before]} to" in said(shown)
             assert f"between “place {after}” and" in said(shown)
 
 

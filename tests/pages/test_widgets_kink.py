@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mamlbook.pages.figures.widgets import kink_figure
+from mamlbook.pages.figures import kink_figure
 from shown import Shown, payload
 
 

@@ -6,7 +6,7 @@ from test_widgets_cost import counted, timed
 from test_widgets_diagnosis import failures
 from test_widgets_diversity import measured
 
-from mamlbook.pages.figures.widgets import (
+from mamlbook.pages.figures import (
     adaptation_pattern,
     cost_explorer,
     diversity_dial,

@@ -12,8 +12,8 @@ from torch.nn.functional import mse_loss
 
 from mamlbook import GradientDescent, Model, fomaml, mlp
 from mamlbook.analysis.costs import cost
-from mamlbook.pages.figures.widgets import adaptation_pattern
-from mamlbook.pages.results import load_theta, recall_weights
+from mamlbook.pages import load_theta, recall_weights
+from mamlbook.pages.figures import adaptation_pattern
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.sinusoid import split
 from shown import Shown, assert_fits, payload

@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 
-from mamlbook.pages.figures.widgets import proximal_pull
+from mamlbook.pages.figures import proximal_pull
 from shown import Shown, assert_fits, payload
 
 FIRST = {"h": [1.0, 3.0], "c": [0.0, 1.0], "theta": 0.6, "lam": 1.0, "alpha": 0.05, "steps": 10}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mamlbook.algorithms.linear_model import ClosedForm
-from mamlbook.pages.figures.widgets import weights_figure
+from mamlbook.pages.figures import weights_figure
 from mamlbook.tasks.quadratic import Quadratics
 from shown import Shown, assert_fits, payload
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from mamlbook.pages.figures.widgets.base import Widget, widget
@@ -149,8 +150,6 @@ def _still(first: dict[str, Any]) -> str:
 
 def _contours(first: dict[str, Any]) -> list[tuple[str, list[float], list[float]]]:
     """Contours of the first objective on a grid of 40 x 28 cells."""
-    from matplotlib.figure import Figure  # slow to import, and for its contours only
-
     xs = torch.linspace(*X_RANGE, 41, dtype=torch.float64)
     ys = torch.linspace(*Y_RANGE, 29, dtype=torch.float64)
     grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).requires_grad_()
