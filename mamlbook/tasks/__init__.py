@@ -6,8 +6,10 @@ from mamlbook.tasks.families import DriftingTasks, Lines, Mixture, Signs, Square
 from mamlbook.tasks.glyph_pool import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
+from mamlbook.tasks.preparation import as_data, prepared, prepared_data
 from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
 from mamlbook.tasks.sinusoid import Sinusoids
+from mamlbook.tasks.unequal import batches_by_size
 
 __all__ = [
     "Data",
@@ -26,7 +28,9 @@ __all__ = [
     "TaskDistribution",
     "Tasks",
     "WaveCollection",
+    "as_data",
     "background",
+    "batches_by_size",
     "evaluation",
     "glyph_split",
     "glyphs",
@@ -34,5 +38,7 @@ __all__ = [
     "never_again",
     "omniglot",
     "paper_split",
+    "prepared",
+    "prepared_data",
     "require_tasks",
 ]

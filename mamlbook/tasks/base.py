@@ -7,49 +7,88 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+from mamlbook.tasks.trees import Tree, kind_of, require_examples
 
 
 class Data(NamedTuple):
     """Examples of several tasks: what goes in and what should come out.
 
-    Shapes: ``x`` is (B, K, ...) and ``y`` is (B, K, ...), the task axis first.
+    ``x`` and ``y`` are one tensor each, or any tree of tensors: a tuple, a list, a dictionary, nested as needed. All of
+    them begin with the task axis, then the examples.
+
+    Shapes: every tensor of ``x`` and of ``y`` is (B, K, ...).
+
+    >>> support = Data({"left": torch.zeros(4, 10, 3), "right": torch.zeros(4, 10, 2)}, torch.zeros(4, 10, 1))
+    >>> support.tasks, support.examples
+    (4, 10)
+    >>> support.pick([0, 2]).x["left"].shape
+    torch.Size([2, 10, 3])
     """
 
-    x: Tensor
-    y: Tensor
+    x: Tree
+    y: Tree
+
+    @property
+    def tasks(self) -> int:
+        """B, the number of tasks."""
+        return tree_leaves(self.x)[0].shape[0]
+
+    @property
+    def examples(self) -> int:
+        """K, the number of examples of each task."""
+        return tree_leaves(self.x)[0].shape[1]
 
     def pick(self, index: Tensor | Sequence[int] | slice) -> Data:
         """The examples of the tasks with these positions in the batch, in this order; repetition is allowed."""
-        return Data(self.x[index], self.y[index])
+        return tree_map(lambda t: t[index], self)
 
     def to(self, place: torch.device | torch.dtype | str) -> Data:
         """On another device, or in another precision; labels stay whole numbers."""
-        return Data(*(t if isinstance(place, torch.dtype) and not t.is_floating_point() else t.to(place) for t in self))
+        return tree_map(lambda t: _moved(t, place), self)
 
 
 class Tasks(NamedTuple):
     """B tasks: each has a support set to learn from and a query set to be judged on.
 
     Shapes: ``support`` and ``query`` hold (B, K, ...) tensors with their own K; ``index`` is (B,), the number
-    of each task in a finite collection, or -1 for a task that is drawn once and never met again.
+    of each task in a finite collection, or -1 for a task that is drawn once and never met again. Without ``index``
+    none is met again.
+
+    >>> tasks = Tasks(Data(torch.zeros(4, 5, 1), torch.ones(4, 5, 1)), Data(torch.zeros(4, 9, 1), torch.ones(4, 9, 1)))
+    >>> tasks.size, tasks.support.examples, tasks.query.examples
+    (4, 5, 9)
     """
 
     support: Data
     query: Data
-    index: Tensor
+    index: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        """B, the number of tasks."""
+        return self.support.tasks
 
     def pick(self, index: Tensor | Sequence[int] | slice) -> Tasks:
         """The tasks with these positions in the batch, in this order; repetition is allowed."""
-        return Tasks(self.support.pick(index), self.query.pick(index), self.index[index])
+        chosen = None if self.index is None else self.index[index]
+        return Tasks(self.support.pick(index), self.query.pick(index), chosen)
 
     def to(self, place: torch.device | torch.dtype | str) -> Tasks:
         """On another device, or in another precision."""
-        index = self.index if isinstance(place, torch.dtype) else self.index.to(place)
+        index = None if self.index is None else _moved(self.index, place)
         return Tasks(self.support.to(place), self.query.to(place), index)
 
     def like(self, tensor: Tensor) -> Tasks:
         """On the device and in the precision of ``tensor``, usually a weight of the model."""
-        return self.to(tensor.device).to(tensor.dtype)
+        return self.to(tensor.dtype).to(tensor.device)
+
+    def numbered(self) -> Tasks:
+        """The same tasks, with -1 for ``index`` if they have none."""
+        if self.index is not None:
+            return self
+        return self._replace(index=never_again(self.size).to(tree_leaves(self.support.x)[0].device))
 
 
 class TaskDistribution(Protocol):
@@ -71,7 +110,7 @@ class FixedTasks:
         return self.tasks
 
     def __repr__(self) -> str:
-        return f"Fixed({len(self.tasks.index)} tasks)"
+        return f"Fixed({self.tasks.size} tasks)"
 
 
 class SupportAsQuery:
@@ -111,23 +150,79 @@ def known_index(tasks: Tasks, size: int) -> Tensor:
     return tasks.index
 
 
-def require_tasks(tasks: Tasks) -> None:
-    """Refuse a batch whose tensors do not agree on the number of tasks or of examples.
+def shape_of(tasks: Tasks) -> tuple:
+    """What tasks must have in common to be of one batch: the form of their trees, and of each tensor from axis 1 on."""
+    leaves, structure = tree_flatten(tasks[:2])
+    return str(structure), tuple((tuple(leaf.shape[1:]), leaf.dtype) for leaf in leaves)
+
+
+def concatenated(parts: Sequence[Tasks]) -> Tasks:
+    """The tasks of all parts, one behind the other; all have to be of one shape."""
+    numbered = [part.numbered() for part in parts]
+    return numbered[0] if len(numbered) == 1 else tree_map(lambda *leaves: torch.cat(leaves), *numbered)
+
+
+def joined(first: Tree, second: Tree) -> Tree:
+    """The examples of both, those of ``first`` in front: (B, K, ...) and (B, L, ...) to (B, K + L, ...)."""
+    return tree_map(lambda a, b: torch.cat([a, b], 1), first, second)
+
+
+def split_examples(data: Data, count: int, parts: str = "part") -> list[Data]:
+    """The examples of each task in ``count`` parts, in order, as equal as can be; ``parts`` says what they are for.
 
     Raises:
+        ValueError: a task has fewer examples than that.
+    """
+    if data.examples < count:
+        raise ValueError(f"tasks: expected at least {count} examples in each set, one per {parts}, got {data.examples}")
+    leaves, structure = tree_flatten(data)
+    pieces = zip(*(leaf.tensor_split(count, 1) for leaf in leaves), strict=True)
+    return [tree_unflatten(list(piece), structure) for piece in pieces]
+
+
+def require_tasks(tasks: Tasks | Sequence[Tasks]) -> None:
+    """Refuse a batch whose tensors do not agree on the number of tasks or of examples.
+
+    A list of batches, one for each size, is refused when one of them is.
+
+    Raises:
+        TypeError: there is no batch, or something is none.
         ValueError: names the tensor, the shape that was expected and the shape that came.
     """
-    count = len(tasks.support.x)
+    if not isinstance(tasks, Tasks):
+        for part in list_of_batches(tasks):
+            require_tasks(part)
+        return
     for name, data in (("support", tasks.support), ("query", tasks.query)):
-        if data.x.ndim < 2 or data.y.ndim < 2 or data.x.shape[:2] != data.y.shape[:2]:
-            raise ValueError(
-                f"{name}: expected x and y to begin with the same (tasks, examples), got x {tuple(data.x.shape)} "
-                f"and y {tuple(data.y.shape)}; a single task needs a leading axis of 1, as in x[None]"
-            )
-    if len(tasks.query.x) != count:
+        if not isinstance(data, Data):
+            raise TypeError(f"{name}: expected Data, got {kind_of(data)}; write Data(x, y)")
+        require_examples(name, *data)
+    if tasks.query.tasks != tasks.size:
         raise ValueError(
-            f"query: expected as many tasks as support has, {count}, got {len(tasks.query.x)}; "
+            f"query: expected as many tasks as support has, {tasks.size}, got {tasks.query.tasks}; "
             "draw both sets of a task together"
         )
-    if tasks.index.shape != (count,):
-        raise ValueError(f"index: expected one number per task, shape ({count},), got {tuple(tasks.index.shape)}")
+    if tasks.index is not None and tasks.index.shape != (tasks.size,):
+        raise ValueError(f"index: expected one number per task, shape ({tasks.size},), got {tuple(tasks.index.shape)}")
+
+
+def list_of_batches(tasks: Sequence[Tasks]) -> Sequence[Tasks]:
+    """A sequence of batches, if it is one."""
+    if isinstance(tasks, tuple | list) and tasks and all(isinstance(part, Tasks) for part in tasks):
+        return tasks
+    advice = "write Tasks(Data(x, y), Data(x, y))"
+    if isinstance(tasks, Data):
+        advice = "a learner needs a query set as well, as in Tasks(support, query)"
+    elif callable(getattr(tasks, "draw", None)):
+        advice = "draw from it first, as in distribution.draw(25, torch.Generator())"
+    elif isinstance(tasks, tuple | list):
+        strange = [kind_of(part) for part in tasks if not isinstance(part, Tasks)]
+        raise TypeError(
+            f"tasks: expected Tasks or a list of at least one, got {kind_of(tasks)} "
+            f"{f'with {strange[0]} in it' if strange else 'without any'}; {advice}"
+        )
+    raise TypeError(f"tasks: expected Tasks or a list of them, got {kind_of(tasks)}; {advice}")
+
+
+def _moved(tensor: Tensor, place: torch.device | torch.dtype | str) -> Tensor:
+    return tensor if isinstance(place, torch.dtype) and not tensor.is_floating_point() else tensor.to(place)

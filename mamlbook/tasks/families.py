@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mamlbook.tasks.base import Data, TaskDistribution, Tasks, never_again
+from mamlbook.tasks.base import Data, TaskDistribution, Tasks, concatenated, shape_of
 from mamlbook.tasks.sinusoid import require_intervals, split, uniform
 
 
@@ -118,20 +118,21 @@ class Mixture:
             for distribution, count in zip(self.distributions, counts, strict=True)
             if count
         ]
-        shapes = {tuple(t.shape[1:] for data in part[:2] for t in data) for part in drawn}
+        shapes = {shape_of(part) for part in drawn}
         if len(shapes) > 1:
+            listed = sorted(str([shape for shape, _ in leaves]) for _, leaves in shapes)
             raise ValueError(
-                f"distributions: expected tasks of one shape, got {sorted(shapes)}; give all the same shots"
+                f"distributions: expected tasks of one shape and one type, got {' and '.join(listed)}; give all the "
+                "same shots"
             )
-        support, query = (Data(*map(torch.cat, zip(*(part[i] for part in drawn), strict=True))) for i in range(2))
         # The parts lie one behind the other: give every task its own place among the choices back.
         place = chosen.argsort(stable=True).argsort()
-        return Tasks(support.pick(place), query.pick(place), never_again(tasks))
+        return concatenated(drawn).pick(place)
 
     @staticmethod
     def _part(distribution: TaskDistribution, count: int, generator: torch.Generator) -> Tasks:
         part = distribution.draw(count, generator)
-        if len(part.index) != count or (part.index >= 0).any():
+        if part.size != count or (part.numbered().index >= 0).any():
             raise ValueError(
                 f"distributions: expected ones that never run out of tasks, got {distribution!r}, a finite collection; "
                 "the numbers of its tasks would mean nothing in the mixture"

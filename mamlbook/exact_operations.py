@@ -1,0 +1,148 @@
+"""PyTorch's fused operations as plain arithmetic, which is right under any number of derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from mamlbook import recurrent
+
+
+@contextmanager
+def exact_operations() -> Iterator[None]:
+    """Run what is inside with norms, attention and recurrent layers spelled out, whoever calls them.
+
+    A kernel that PyTorch has fused comes with a derivative written by hand. That of the norms is wrong in the third
+    order, and under an outer gradient of ``vmap(grad(...))`` in the second; that of attention ends after the first; and
+    recurrent kernels cannot be batched over tasks. Sums, products and exponentials have none of these troubles.
+
+    References: https://github.com/pytorch/pytorch/issues/175754 and 186256 for the norms.
+    """
+    with sdpa_kernel(SDPBackend.MATH), _Exchange():
+        yield
+
+
+class _Exchange(TorchFunctionMode):
+    """Puts the exact operation in the place of the fused one as it is called."""
+
+    def __torch_function__(self, function: Callable, types: Any, args: Sequence = (), kwargs: dict | None = None) -> Any:
+        return _EXACT.get(function, function)(*args, **(kwargs or {}))
+
+
+def _normalised(x: Tensor, axes: Sequence[int], eps: float) -> Tensor:
+    mean = x.mean(axes, keepdim=True)
+    variance = (x - mean).square().mean(axes, keepdim=True)
+    return (x - mean) * torch.rsqrt(variance + eps)
+
+
+def _scaled(x: Tensor, gain: Tensor | None, offset: Tensor | None) -> Tensor:
+    x = x if gain is None else x * gain
+    return x if offset is None else x + offset
+
+
+def _per_channel(values: Tensor | None, x: Tensor) -> Tensor | None:
+    """One number a channel, (C,), in the shape that meets (K, C, ...)."""
+    return None if values is None else values.view(-1, *[1] * (x.ndim - 2))
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """``torch.nn.functional.layer_norm``: over the last axes, each example by itself."""
+    return _scaled(_normalised(input, [-1 - axis for axis in range(len(normalized_shape))], eps), weight, bias)
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """``torch.nn.functional.rms_norm``: the same without a mean."""
+    eps = torch.finfo(input.dtype).eps if eps is None else eps
+    square = input.square().mean([-1 - axis for axis in range(len(normalized_shape))], keepdim=True)
+    return _scaled(input * torch.rsqrt(square + eps), weight, None)
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """``torch.nn.functional.group_norm``: over the channels of a group and all pixels, each example by itself."""
+    groups = input.unflatten(1, (num_groups, -1))
+    normalised = _normalised(groups, [*range(2, groups.ndim)], eps).flatten(1, 2)
+    return _scaled(normalised, _per_channel(weight, input), _per_channel(bias, input))
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """``torch.nn.functional.instance_norm``: over the pixels of a channel, each example by itself."""
+    if not use_input_stats:
+        return _by_known(input, running_mean, running_var, weight, bias, eps)
+    _refuse_running(running_mean)
+    normalised = _normalised(input, [*range(2, input.ndim)], eps)
+    return _scaled(normalised, _per_channel(weight, input), _per_channel(bias, input))
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """``torch.nn.functional.batch_norm``: over the examples and pixels of a channel, or by a known mean and variance."""
+    if not training:
+        return _by_known(input, running_mean, running_var, weight, bias, eps)
+    _refuse_running(running_mean)
+    normalised = _normalised(input, [axis for axis in range(input.ndim) if axis != 1], eps)
+    return _scaled(normalised, _per_channel(weight, input), _per_channel(bias, input))
+
+
+def _by_known(x: Tensor, mean: Tensor, variance: Tensor, gain, offset, eps: float) -> Tensor:
+    normalised = (x - _per_channel(mean, x)) * torch.rsqrt(_per_channel(variance, x) + eps)
+    return _scaled(normalised, _per_channel(gain, x), _per_channel(offset, x))
+
+
+def _refuse_running(mean: Tensor | None) -> None:
+    if mean is not None:
+        raise ValueError(
+            "net: expected norms that keep nothing, got one in training that writes running statistics, which adapting "
+            "tasks would overwrite for one another; "
+            "call torch.func.replace_all_batch_norm_modules_(net) to take the batch's own, or net.eval() to fix them"
+        )
+
+
+_EXACT: dict[Callable, Callable] = {
+    functional.layer_norm: layer_norm,
+    torch.layer_norm: lambda input, shape, weight=None, bias=None, eps=1e-5, cudnn_enable=True: layer_norm(
+        input, shape, weight, bias, eps
+    ),
+    functional.rms_norm: rms_norm,
+    torch.rms_norm: rms_norm,
+    functional.group_norm: group_norm,
+    torch.group_norm: lambda input, groups, weight=None, bias=None, eps=1e-5, cudnn_enabled=True: group_norm(
+        input, groups, weight, bias, eps
+    ),
+    functional.instance_norm: instance_norm,
+    functional.batch_norm: batch_norm,
+    **recurrent.EXACT,
+}

@@ -1,0 +1,137 @@
+"""Other people's data as tasks for a model: checked, as tensors, in the place and the precision of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from mamlbook.tasks.base import Data, Tasks, list_of_batches, never_again, require_tasks
+from mamlbook.tasks.trees import Tree, kind_of, require_examples
+
+
+def prepared(tasks: Tasks | Sequence[Tasks], like: Tensor) -> Tasks | list[Tasks]:
+    """The tasks as a model can read them: tensors on the device of ``like``, floating-point ones in its precision.
+
+    NumPy arrays become tensors, whole numbers int64, and truth values stay. Values are not read. A list of tasks, one
+    for each size, comes back as a list.
+
+    Raises:
+        TypeError: this is no ``Tasks`` or list of them, or holds something else than tensors and arrays.
+        ValueError: x holds raw uint8 pictures, or the shapes disagree.
+
+    >>> import numpy as np
+    >>> x, y = np.zeros((4, 10, 1)), np.ones((4, 10, 1))
+    >>> tasks = prepared(Tasks((x, y), (x, y)), like=torch.zeros(()))
+    >>> tasks.support.x.dtype, tasks.index.tolist()
+    (torch.float32, [-1, -1, -1, -1])
+    """
+    if not isinstance(tasks, Tasks):
+        return [prepared(part, like) for part in list_of_batches(tasks)]
+    support, query = (
+        _readable(as_data(data, name), like, name)
+        for name, data in (("support", tasks.support), ("query", tasks.query))
+    )
+    require_examples("support", *support)
+    ready = Tasks(support, query, _as_index(tasks.index, support, like))
+    require_tasks(ready)
+    return ready
+
+
+def prepared_data(data: Data | tuple[Tree, Tree], like: Tensor, name: str = "support") -> Data:
+    """One set of examples as a model can read it, checked and moved as ``prepared`` does; a pair (x, y) will do.
+
+    Raises:
+        TypeError, ValueError: as for ``prepared``, with ``name`` for the set.
+    """
+    ready = _readable(as_data(data, name), like, name)
+    require_examples(name, *ready)
+    return ready
+
+
+def as_data(data: Data | tuple[Tree, Tree], name: str = "support") -> Data:
+    """A pair (x, y) as ``Data``.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(data, Tasks):
+        raise TypeError(f"{name}: expected Data or a pair (x, y), got Tasks; pass tasks.support")
+    if isinstance(data, Data):
+        return data
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        count = f" of {len(data)}" if isinstance(data, tuple | list) else ""
+        raise TypeError(f"{name}: expected Data or a pair (x, y), got {kind_of(data)}{count}; write Data(x, y)")
+    return Data(*data)
+
+
+def as_tensors(data: Data, name: str) -> Data:
+    """NumPy arrays as tensors, and mappings that torch does not know as trees, a tokenizer's output, as dictionaries.
+
+    Raises:
+        TypeError: something in it is neither tensor nor array of numbers.
+    """
+    trees = (tree_map(_plain, tree) for tree in data)
+    return Data(
+        *(
+            tree_map(lambda leaf, at=f"{name}.{field}": _tensor(leaf, at), tree)
+            for field, tree in zip("xy", trees, strict=True)
+        )
+    )
+
+
+def _plain(leaf: Any) -> Any:
+    return tree_map(_plain, dict(leaf)) if isinstance(leaf, Mapping) else leaf
+
+
+def _tensor(leaf: Any, name: str) -> Tensor:
+    if isinstance(leaf, np.ndarray):
+        try:
+            # torch takes over neither what cannot be written to nor another byte order.
+            return torch.from_numpy(np.require(leaf, leaf.dtype.newbyteorder("="), ["C", "W"]))
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{name}: expected an array of numbers, got one of {leaf.dtype}; convert it first"
+            ) from None
+    if not isinstance(leaf, Tensor):
+        raise TypeError(
+            f"{name}: expected tensors or NumPy arrays (tasks, examples, ...), alone or in tuples, lists and "
+            f"dictionaries, got {kind_of(leaf)}; make lists of numbers one tensor, as in torch.tensor(numbers)"
+        )
+    return leaf
+
+
+def _readable(data: Data, like: Tensor, name: str) -> Data:
+    """Tensors in the place, the precision and the types that networks and losses read."""
+    x, y = as_tensors(data, name)
+    return Data(tree_map(lambda leaf: _numbers(_input(leaf), like), x), tree_map(lambda leaf: _numbers(leaf, like), y))
+
+
+def _input(leaf: Tensor) -> Tensor:
+    if leaf.dtype == torch.uint8:
+        raise ValueError(
+            "x: expected numbers that a network can read, got uint8 pictures; divide them by 255, as in "
+            "x.float() / 255, or write x.long() if they are indices"
+        )
+    return leaf
+
+
+def _numbers(leaf: Tensor, like: Tensor) -> Tensor:
+    """Floating point in the precision of ``like``, whole numbers as int64, which every loss and embedding takes."""
+    if leaf.is_floating_point():
+        return leaf.to(like.device, like.dtype)
+    whole = not leaf.is_complex() and leaf.dtype != torch.bool
+    return leaf.to(like.device, torch.int64 if whole else leaf.dtype)
+
+
+def _as_index(index: Any, support: Data, like: Tensor) -> Tensor:
+    if index is None:
+        return never_again(support.tasks).to(like.device)
+    numbers = torch.as_tensor(np.asarray(index) if isinstance(index, Sequence) else index)
+    if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
+        raise TypeError(f"index: expected the whole number of each task, got {numbers.dtype}; leave it out for none")
+    return numbers.long().to(like.device)
