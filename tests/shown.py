@@ -44,7 +44,8 @@ MISFITS = """(figure) => {
             if (Math.abs(scale - 1) > 0.01) say(`drawn at a scale of ${scale}`);
             for (const node of svg.querySelectorAll("text")) {
                 const box = node.getBoundingClientRect();
-                if (box.width && (box.left < page.left - 1 || box.right > page.right + 1)) say(`cut: ${node.textContent}`);
+                const inside = box.left >= page.left - 1 && box.right <= page.right + 1;
+                if (box.width && !inside) say(`cut at an edge: ${node.textContent}`);
             }
         }
     };

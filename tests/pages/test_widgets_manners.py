@@ -9,7 +9,9 @@ every_figure = pytest.mark.parametrize("kind", MAKERS)
 WIDTHS = [900, 640, 390, 320]
 
 # How many drawn things can be seen: what is hidden takes no room.
-DRAWN = """figure => [...figure.querySelectorAll(".mb-plot svg *")].filter((node) => node.getClientRects().length).length"""
+DRAWN = (
+    """figure => [...figure.querySelectorAll(".mb-plot svg *")].filter((node) => node.getClientRects().length).length"""
+)
 
 
 @every_figure

