@@ -9,25 +9,25 @@ import pytest
 import mamlbook.pages
 
 HEAVY = ["matplotlib", "IPython", "mamlbook.pages"]
+NAMES = ", ".join(name for name in mamlbook.pages.__all__ if name != "figures")
+# What is run, one line after the other, and which heavy modules a fresh interpreter then has.
+LINES = {
+    "import mamlbook": [],
+    f"from mamlbook.pages import {NAMES}": ["mamlbook.pages"],
+    "mamlbook.pages.figures.race": ["matplotlib", "mamlbook.pages"],
+}
 
 
-def loaded(*lines: str) -> list[str]:
-    """Tell which heavy modules a fresh interpreter has after these lines."""
-    code = "\n".join(["import json, sys", *lines, f"print(json.dumps([m for m in {HEAVY} if m in sys.modules]))"])
-    return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+def test_the_package_leaves_pages_and_pages_leave_figures_until_they_are_asked_for():
+    tell = f"print(json.dumps([module for module in {HEAVY} if module in sys.modules]))"
+    code = "\n".join(["import json, sys", *(f"{line}\n{tell}" for line in LINES)])
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    assert dict(zip(LINES, map(json.loads, told.splitlines()), strict=True)) == LINES
 
 
-def test_the_package_alone_imports_neither_pages_nor_what_they_draw_with():
-    assert loaded("import mamlbook") == []
-
-
-def test_claims_and_results_are_there_without_matplotlib():
-    names = ", ".join(name for name in mamlbook.pages.__all__ if name != "figures")
-    assert loaded(f"from mamlbook.pages import {names}") == ["mamlbook.pages"]
-
-
-def test_pages_and_figures_are_attributes_that_need_no_further_import():
-    assert loaded("import mamlbook", "mamlbook.pages.figures.race") == ["matplotlib", "mamlbook.pages"]
+def test_pages_are_an_attribute_of_the_package_that_needs_no_import_of_its_own():
+    code = "import mamlbook; mamlbook.pages.figures.race, mamlbook.pages.check"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("module", [mamlbook.pages, mamlbook.pages.figures], ids=lambda module: module.__name__)

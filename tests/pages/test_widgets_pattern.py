@@ -34,6 +34,7 @@ def start() -> tuple:
     return recall_weights("sinusoid-maml")
 
 
+@functools.cache
 def figure(**changes):
     return adaptation_pattern(start(), **changes)
 
