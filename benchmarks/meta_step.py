@@ -22,8 +22,7 @@ from benchmarks.limit import faster, gigaflops
 from benchmarks.race import Race
 from benchmarks.report import block, grouped, merged
 from benchmarks.workloads import GROUPS, chosen
-from mamlbook.pages.figures.race_chart import race as picture
-from mamlbook.pages.results import RESULTS, environment, recall, record
+from mamlbook.pages import RESULTS, environment, figures, recall, record
 from mamlbook.training import pick_device
 
 
@@ -103,7 +102,7 @@ def main(words: Sequence[str] | None = None, contenders: Mapping[str, Contender]
     if result["workloads"]:
         print(f"\n{path}")
         if options.figure:
-            picture(recall(name, folder=options.results)).savefig(options.figure)
+            figures.race(recall(name, folder=options.results)).savefig(options.figure)
             print(options.figure)
 
 

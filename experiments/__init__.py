@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import mamlbook
-from mamlbook.pages.results import RESULTS
+from mamlbook.pages import RESULTS
 from mamlbook.training import History
 
 

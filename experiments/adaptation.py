@@ -25,7 +25,7 @@ from mamlbook.analysis.pattern_search import measure as adapt_by
 from mamlbook.analysis.similarity import change, linear_cka, mean_cca
 from mamlbook.inner import LearnedRates
 from mamlbook.learner import MetaLearner
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks.base import FixedTasks, TaskDistribution
 from mamlbook.tasks.features import OwnFeatures, SharedFeatures
 from mamlbook.training import pick_device

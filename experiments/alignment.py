@@ -19,7 +19,7 @@ from experiments import arguments, fit
 from mamlbook import ALGORITHMS, MetaLearner, Model, Sinusoids, mlp
 from mamlbook.analysis.diagnostics import agreement, alignment, task_gradients
 from mamlbook.numerics import dot
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.training import pick_device
 
 WAVES = Sinusoids(shots=10, queries=10)

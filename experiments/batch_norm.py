@@ -23,7 +23,7 @@ from experiments.side_by_side import meta_train
 from mamlbook import BatchNorm, Exact, GradientDescent, Model, Params, Tasks, mlp
 from mamlbook.inner import Adapted, Solver, SupportFirst
 from mamlbook.layers import FixedNorm
-from mamlbook.pages.results import environment, load_theta, record
+from mamlbook.pages import environment, load_theta, record
 from mamlbook.tasks.base import TaskDistribution
 from mamlbook.tasks.glyph_pool import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes

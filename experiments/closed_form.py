@@ -22,7 +22,7 @@ from experiments import arguments, fit
 from experiments.sweeps import numbers
 from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, Tasks, accuracy, evaluate, maml, mlp
 from mamlbook.algorithms.closed_form import fiml, kernel_ridge, line_search, ntk_ridge, protomaml
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks import Episodes, glyph_split, glyphs
 from mamlbook.tasks.sinusoid import split, uniform
 from mamlbook.training import pick_device

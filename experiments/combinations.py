@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from experiments import arguments
 from mamlbook import Model, Params, Sinusoids, evaluate, maml, mlp
-from mamlbook.pages.results import environment, load_theta, record
+from mamlbook.pages import environment, load_theta, record
 from mamlbook.tasks.base import Data
 from mamlbook.training import pick_device
 

@@ -22,7 +22,7 @@ from mamlbook.algorithms import ALGORITHMS
 from mamlbook.analysis.costs import cost, peak
 from mamlbook.execution.compiled import Compiled
 from mamlbook.metagradient import Checkpointed, TaskChunks
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks.base import Tasks
 from mamlbook.training import pick_device
 

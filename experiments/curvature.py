@@ -19,7 +19,7 @@ from experiments import arguments, fit
 from mamlbook import MetaLearner, Model, Params, Sinusoids, evaluate, fomaml, joint, maml, mlp
 from mamlbook.analysis.diagnostics import gauss_newton_product, hessian_product, task_gradients
 from mamlbook.numerics import dot
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks.base import Data
 from mamlbook.training import pick_device
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from experiments import arguments, fit
 from experiments.sweeps import numbers
 from mamlbook import ALGORITHMS, GradientDescent, MetaLearner, Model, Sinusoids, confidence, evaluate, mlp
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks import Lines, Mixture, SquareWaves, TaskDistribution
 from mamlbook.training import pick_device
 

@@ -20,7 +20,7 @@ from experiments.side_by_side import meta_train
 from experiments.stability import digits
 from mamlbook import Exact, FirstOrder, GradientDescent, Model, Sinusoids, evaluate, maml, mlp
 from mamlbook.metagradient import MetaGradient
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks import FixedTasks
 from mamlbook.tasks.base import TaskDistribution
 from mamlbook.training import pick_device

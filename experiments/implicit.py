@@ -21,7 +21,7 @@ from mamlbook import Exact, FirstOrder, GradientDescent, MetaLearner, Model, Sin
 from mamlbook.analysis.diagnostics import largest_curvature
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import Implicit, MetaGradient, Truncated
-from mamlbook.pages.results import environment, load_theta, record
+from mamlbook.pages import environment, load_theta, record
 from mamlbook.tasks.base import Tasks
 from mamlbook.training import pick_device
 

@@ -17,7 +17,7 @@ from torch.nn.functional import mse_loss
 from experiments import arguments, fit
 from mamlbook import Model, evaluate, mlp
 from mamlbook.algorithms import ALGORITHMS
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks import WaveCollection
 from mamlbook.training import pick_device
 

@@ -27,7 +27,7 @@ from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, w
 from mamlbook.execution.process_group import Group, ProcessLost, processes
 from mamlbook.inner import keep
 from mamlbook.learner import MetaLearner
-from mamlbook.pages.results import RESULTS, environment, record
+from mamlbook.pages import RESULTS, environment, record
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
 from mamlbook.training import History, pick_device

@@ -17,7 +17,7 @@ from experiments import arguments, fit
 from mamlbook import Model, Sinusoids, confidence, evaluate, joint, maml, mlp
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks.base import SupportAsQuery, TaskDistribution
 from mamlbook.training import pick_device
 

@@ -23,7 +23,7 @@ from mamlbook import Exact, GradientDescent, Model, Sinusoids, evaluate, maml, m
 from mamlbook.inner import DerivativeAnnealing, LearnedRates
 from mamlbook.inner.transforms import Gradients, Place
 from mamlbook.metagradient import MultiStepLoss
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.training import pick_device
 
 ALPHA, STEPS, SHOTS, TASKS, BETA, LAST_BETA, ITERATIONS, SEEDS = 0.01, 5, 10, 25, 1e-3, 1e-5, 1_000, 5

@@ -37,7 +37,7 @@ from mamlbook import (
 )
 from mamlbook.algorithms import PARTS
 from mamlbook.analysis.diagnostics import largest_curvature
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks import WaveCollection
 from mamlbook.training import NonFinite, pick_device
 

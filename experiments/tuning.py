@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mamlbook.pages.results import RESULTS, environment, record
+from mamlbook.pages import RESULTS, environment, record
 from mamlbook.tasks.base import Data
 from mamlbook.tasks.quadratic import LinearRegression
 

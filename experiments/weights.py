@@ -18,7 +18,7 @@ from torch.nn.functional import mse_loss
 
 from experiments import arguments, fit
 from mamlbook import GradientDescent, MetaLearner, Model, UniformWeights, mlp
-from mamlbook.pages.results import environment, record
+from mamlbook.pages import environment, record
 from mamlbook.tasks import WaveCollection
 from mamlbook.training import pick_device
 from mamlbook.weighting import (

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from need import need
-from shown import opened
+from shown import Tabs, opened
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build/html"
@@ -96,7 +96,13 @@ def browser():
         started.close()
 
 
+@pytest.fixture(scope="session")
+def tabs(browser) -> Tabs:
+    """Give the pages that all tests of figures share."""
+    return Tabs(browser)
+
+
 @pytest.fixture
-def show(browser, tmp_path):
+def show(tabs, tmp_path):
     """Give a function that opens figures in a page of their own, from a file."""
-    return functools.partial(opened, browser, tmp_path)
+    return functools.partial(opened, tabs, tmp_path)

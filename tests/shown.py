@@ -1,7 +1,15 @@
 """A page with interactive figures in a browser: how to open it, ask it and handle it."""
 
+from __future__ import annotations
+
 import json
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 def payload(html: str) -> dict:
@@ -9,25 +17,123 @@ def payload(html: str) -> dict:
     return json.loads(re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)[1])
 
 
-class Shown:
-    """A page with figures: what it said on the console, what it asked for, and the figure of a kind."""
+PATIENCE = 60_000  # milliseconds that a busy machine may take for what is waited for
 
-    def __init__(self, browser, address: str, kind: str, **context):
-        self.context = browser.new_context(**{"viewport": {"width": 900, "height": 1000}, **context})
-        self.page = self.context.new_page()
+# Layout and moving colours have come to rest: two frames, so that observers of sizes had their turn.
+AT_REST = """async () => {
+    for (let i = 0; i < 2; i += 1) await new Promise(requestAnimationFrame);
+    const ending = document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime < Infinity);
+    await Promise.allSettled(ending.map((animation) => animation.finished));
+}"""
+
+
+# What does not fit, in the first picture and after every button: a figure wider than the page, letters that are too
+# small or cut at the edge of a drawing, a drawing whose units are no pixels, so that its sizes are not what is seen.
+MISFITS = """(figure) => {
+    const wrong = new Set();
+    const look = (after) => {
+        const say = (words) => wrong.add(`after ${after}: ${words}`);
+        if (document.documentElement.scrollWidth > innerWidth) say("wider than the page");
+        for (const node of figure.querySelectorAll("text, .mb-live *")) {
+            if (parseFloat(getComputedStyle(node).fontSize) < 11) say(`small letters: ${node.textContent}`);
+        }
+        for (const svg of figure.querySelectorAll(".mb-plot svg")) {
+            const page = svg.getBoundingClientRect();
+            if (!page.width) continue;  // hidden
+            const scale = page.width / svg.viewBox.baseVal.width;
+            if (Math.abs(scale - 1) > 0.01) say(`drawn at a scale of ${scale}`);
+            for (const node of svg.querySelectorAll("text")) {
+                const box = node.getBoundingClientRect();
+                const inside = box.left >= page.left - 1 && box.right <= page.right + 1;
+                if (box.width && !inside) say(`cut at an edge: ${node.textContent}`);
+            }
+        }
+    };
+    look("opening");
+    for (const button of figure.querySelectorAll(".mb-buttons button")) {
+        button.click();
+        look(button.textContent);
+    }
+    return [...wrong];
+}"""
+
+
+class Tabs:
+    """The pages of a browser that all tests share: another address in a page costs a third of a new page."""
+
+    def __init__(self, browser):
+        self.browser = browser
+        self.open: dict[bool, Page] = {}
+
+    def page(self, viewport: dict, color_scheme: str, reduced_motion: str, scripts: bool) -> Page:
+        """A page as a new one would be, but for its address."""
+        if scripts not in self.open:
+            context = self.browser.new_context(java_script_enabled=scripts)
+            context.set_default_timeout(PATIENCE)
+            self.open[scripts] = context.new_page()
+        page = self.open[scripts]
+        page.set_viewport_size(viewport)
+        page.emulate_media(media="screen", color_scheme=color_scheme, reduced_motion=reduced_motion)
+        page.mouse.move(0, 0)
+        return page
+
+
+class Shown:
+    """A page with figures: what it said on the console, what it asked for, and the figure of a kind.
+
+    A page that complains or asks for anything from elsewhere fails the test that looks at it.
+    """
+
+    def __init__(
+        self,
+        tabs: Tabs,
+        address: str,
+        kind: str,
+        *,
+        viewport: tuple[int, int] = (900, 1000),
+        color_scheme: str = "light",
+        reduced_motion: str = "no-preference",
+        scripts: bool = True,
+    ):
+        size = dict(zip(("width", "height"), viewport, strict=True))
+        self.page = tabs.page(size, color_scheme, reduced_motion, scripts)
+        self.own = ("{0.scheme}://{0.netloc}/".format(urlsplit(address)), "data:")
         self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.listeners = {
+            "console": lambda line: self.complaints.append(line.text) if line.type in ("error", "warning") else None,
+            "pageerror": lambda error: self.complaints.append(str(error)),
+            "request": lambda request: (
+                None if request.url.startswith(self.own) else self.complaints.append(request.url)
+            ),
+        }
+        for event, listener in self.listeners.items():
+            self.page.on(event, listener)
         self.page.goto(address)
         self.figure = self.page.locator(f'figure[data-kind="{kind}"]').first
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.context.close()
+    def __exit__(self, failure, *_):
+        for event, listener in self.listeners.items():
+            self.page.remove_listener(event, listener)
+        assert failure or not self.complaints, "\n".join(self.complaints)
+
+    def _own_only(self, request):
+        if not request.url.startswith(self.own):
+            self.complaints.append(f"asked for {request.url}")
+
+    def rest(self):
+        """Wait until layout and colours have come to rest."""
+        self.page.evaluate(AT_REST)
+
+    def said(self) -> str:
+        """What the figure says, to those who listen as well."""
+        return self.figure.locator('[aria-live="polite"]').inner_text()
+
+    def click(self, name: str):
+        """Click the button of that name."""
+        self.figure.locator(f'button[data-name="{name}"]').click()
 
     def ask(self, expression: str):
         """A value of the figure, as JSON writes it: `f` is the figure's own object."""
@@ -65,15 +171,8 @@ def page_of(*figures) -> str:
     return f'<!doctype html><html lang="en"><head>{head}</head><body><main><h1>Figures</h1>{body}</main></body></html>'
 
 
-def opened(browser, folder, *figures, **context) -> Shown:
+def opened(tabs: Tabs, folder: Path, *figures, **looks) -> Shown:
     """Figures in a page of their own, opened from a file; the first decides which kind is asked."""
     path = folder / "page.html"
     path.write_text(page_of(*figures), "utf-8")
-    return Shown(browser, path.as_uri(), re.search(r'data-kind="(\w+)"', figures[0].html)[1], **context)
-
-
-def assert_fits(shown: Shown) -> None:
-    """Nothing is wider than the page, and every letter is large enough to read."""
-    assert shown.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    letters = "[...document.querySelectorAll('figure text, figure .mb-live *')]"
-    assert min(shown.page.evaluate(letters + ".map(n => parseFloat(getComputedStyle(n).fontSize))")) >= 11
+    return Shown(tabs, path.as_uri(), re.search(r'data-kind="(\w+)"', figures[0].html)[1], **looks)

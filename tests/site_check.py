@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from shown import AT_REST
+
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -94,7 +96,7 @@ def axe_problems(page) -> list[str]:
     for theme, size in (("light", DESKTOP), ("dark", DESKTOP), ("dark", PHONE)):
         page.set_viewport_size(size)
         page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        page.wait_for_timeout(300)  # colours move over a quarter of a second
+        page.evaluate(AT_REST)  # colours move over a quarter of a second
         found = page.evaluate("axe.run(document, {preload: false, resultTypes: ['violations']})")["violations"]
         for rule in found:
             if rule["impact"] not in ("serious", "critical"):
@@ -108,7 +110,7 @@ def axe_problems(page) -> list[str]:
 def phone_problems(page) -> list[str]:
     """Say whether the page can be pushed sideways on a phone."""
     page.set_viewport_size(PHONE)
-    page.wait_for_timeout(100)
+    page.evaluate(AT_REST)
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     return [f"scrolls sideways on a phone, by {wide} px"] if wide > 0 else []
 

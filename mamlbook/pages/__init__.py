@@ -1,1 +1,45 @@
-"""What the book's pages need and the core never imports: claims, sources, stored results and figures."""
+"""What the book's pages need and the core never imports: claims, sources, tables, stored results and figures."""
+
+import importlib
+from typing import Any
+
+from mamlbook.pages.claims import CheckFailed, attempt, check
+from mamlbook.pages.display import intervals, show, source, table
+from mamlbook.pages.results import (
+    RESULTS,
+    environment,
+    load_theta,
+    recall,
+    recall_curves,
+    recall_seeds,
+    recall_sweep,
+    recall_weights,
+    record,
+)
+
+__all__ = [
+    "RESULTS",
+    "CheckFailed",
+    "attempt",
+    "check",
+    "environment",
+    "figures",
+    "intervals",
+    "load_theta",
+    "recall",
+    "recall_curves",
+    "recall_seeds",
+    "recall_sweep",
+    "recall_weights",
+    "record",
+    "show",
+    "source",
+    "table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``figures``, and matplotlib with it, when it is first asked for."""
+    if name == "figures":
+        return importlib.import_module("mamlbook.pages.figures")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

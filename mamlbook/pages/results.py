@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mamlbook.files import replacing
 from mamlbook.numerics import Params
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -26,8 +26,8 @@ def environment(device: torch.device) -> dict[str, Any]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
     return {
         "device": f"{device.type} ({name}, {torch.get_num_threads()} threads)",
-        "versions": {"python": platform.python_version()}
-        | {package: _version(package) for package in ("torch", "higher")},
+        # torch's own word, since the metadata of a wheel does not name the CUDA version that it was built for.
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "higher": _version("higher")},
     }
 
 
@@ -42,8 +42,10 @@ def record(name: str, result: dict[str, Any], theta: Params | None = None, *, fo
     target = folder / f"{name}.json"
     if theta is not None:
         arrays = {f"{number:02d}": t.detach().cpu().half().numpy() for number, t in enumerate(theta)}
-        _write(folder / f"{name}.npz", lambda file: np.savez_compressed(file, **arrays))
-    _write(target, lambda file: file.write(text.encode()))
+        with replacing(folder / f"{name}.npz") as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+    with replacing(target) as partial:
+        partial.write_bytes(text.encode())
     return target
 
 
@@ -64,7 +66,7 @@ def recall_curves(name: str, kind: str = "new", *, folder: Path = RESULTS) -> Te
     Raises:
         FileNotFoundError: there is no such result.
     """
-    return _curves(recall(name, folder=folder), kind)
+    return curves_of(recall(name, folder=folder), kind)
 
 
 def recall_seeds(name: str, part: str, kind: str, *, folder: Path = RESULTS) -> dict[str, Tensor]:
@@ -73,7 +75,7 @@ def recall_seeds(name: str, part: str, kind: str, *, folder: Path = RESULTS) -> 
     Raises:
         FileNotFoundError: there is no such result.
     """
-    return {method: _curves(run, kind) for method, run in recall(name, folder=folder)[part].items()}
+    return {method: curves_of(run, kind) for method, run in recall(name, folder=folder)[part].items()}
 
 
 def recall_sweep(knob: str, kind: str = "new", *, folder: Path = RESULTS) -> dict[str, Tensor]:
@@ -85,50 +87,13 @@ def recall_sweep(knob: str, kind: str = "new", *, folder: Path = RESULTS) -> dic
         FileNotFoundError: there is no such sweep.
     """
     runs = recall(f"sweep-{knob}", folder=folder)["runs"]
-    return {setting: _curves(run, kind) for setting, run in runs.items()}
+    return {setting: curves_of(run, kind) for setting, run in runs.items()}
 
 
-def recall_field(kind: str = "new", *, folder: Path = RESULTS) -> dict[str, Tensor]:
-    """The same for every algorithm of the comparison table: name to (seeds, S + 1).
-
-    Raises:
-        FileNotFoundError: no part of the table is stored.
-    """
-    parts = sorted(path.stem.removeprefix("sweep-") for path in folder.glob("sweep-field-*.json"))
-    if not parts:
-        _existing(folder / "sweep-field-first-order.json")
-    return {name: error for part in parts for name, error in recall_sweep(part, kind, folder=folder).items()}
-
-
-def recall_dial(rates: str = "runs", *, folder: Path = RESULTS) -> dict[str, Tensor]:
-    """The errors of the stored task-diversity dial: role to (positions, seeds, S + 1), nan where not finite.
-
-    ``rates`` is ``runs``, adapted at the rate of meta-training, or ``tuned``, at each run's own best rate.
-
-    Raises:
-        FileNotFoundError: no dial is stored.
-    """
-    stored = recall("diversity", folder=folder)[rates]
-    return {role: torch.stack([_curves(place, "new") for place in places]) for role, places in stored.items()}
-
-
-def _curves(run: dict[str, Any], kind: str) -> Tensor:
+def curves_of(run: Mapping[str, Any], kind: str) -> Tensor:
+    """The errors of one kind in a stored run, a row for each seed, nan where none could be stored."""
     nan = float("nan")
     return torch.tensor([[nan if v is None else v for v in curves[kind]] for curves in run["error"].values()])
-
-
-def recall_times(what: str = "milliseconds", *, name: str = "meta-step", folder: Path = RESULTS) -> dict[str, dict]:
-    """A number of every contender in every workload of the stored benchmark, and the milliseconds at the ``limit``.
-
-    Raises:
-        FileNotFoundError: there is no such result.
-    """
-    stored, times = recall(name, folder=folder), {}
-    for workload in stored["workloads"]:
-        limit = workload["flops"] / stored["limit"]["gflops"] / 1e6
-        rows = {row["contender"]: row[what] for row in workload["rows"] if what in row}
-        times[workload["name"]] = {"limit": limit, **rows}
-    return times
 
 
 def recall_weights(name: str, *, folder: Path = RESULTS) -> Params:
@@ -162,16 +127,6 @@ def _existing(path: Path) -> Path:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) or "none yet"
         raise FileNotFoundError(f"no stored result {path.name}; there are: {known}")
     return path
-
-
-def _write(path: Path, write: Callable[[Any], object]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _version(package: str) -> str:

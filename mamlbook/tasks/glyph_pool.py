@@ -8,19 +8,20 @@ from collections import Counter
 from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.ft2font import FT2Font, LoadFlags
-from matplotlib.path import Path as Outline
-from matplotlib.transforms import Affine2D
 from torch import Tensor
 from torch.nn import functional
 
 from mamlbook.checks import whole_number
 from mamlbook.tasks.pool import Pool
+
+# matplotlib takes half a second to import, which only who draws letters should wait for.
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
+    from matplotlib.path import Path as Outline
 
 TRAINING_SCRIPTS = ("Canadian Syllabics", "Coptic", "Cyrillic", "Greek", "Latin", "Lisu", "Old Italic")
 TEST_SCRIPTS = ("Arabic", "Armenian", "Georgian", "Hebrew", "Lao")
@@ -87,7 +88,10 @@ def _glyphs(drawings: int, seed: int) -> Pool:
 @cache
 def _outlines() -> dict[str, dict[str, Outline]]:
     """The outlines of each letter, by face."""
-    folder = Path(matplotlib.get_data_path()) / "fonts/ttf"
+    from matplotlib import get_data_path
+    from matplotlib.ft2font import FT2Font
+
+    folder = Path(get_data_path()) / "fonts/ttf"
     fonts = {face: FT2Font(str(folder / f"{face}.ttf")) for face in FACES}
     charmaps = {face: font.get_charmap() for face, font in fonts.items()}
     counts = Counter(chain.from_iterable(charmaps.values()))
@@ -109,6 +113,9 @@ def _script(character: str) -> str | None:
 
 def _outline(font: FT2Font, code: int) -> Outline:
     """One letter in one face, its box centred at 0 with a longer side of 1."""
+    from matplotlib.ft2font import LoadFlags
+    from matplotlib.path import Path as Outline
+
     font.set_size(font.units_per_EM, 72)  # one pixel is one unit of the font: no rounding
     font.load_char(code, LoadFlags.NO_HINTING)
     points, codes = font.get_path()
@@ -135,6 +142,9 @@ def _distortions(drawings: int, letters: int, generator: torch.Generator) -> Ten
 
 def _rasterised(outlines: list[Outline], matrices: Tensor) -> Tensor:
     """Each outline, mapped by its (3, 3) matrix to pixels around the centre: (letters, 28, 28) uint8, ink = 255."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.transforms import Affine2D
+
     margin = 6  # so that what sticks out of one picture does not reach the next
     cell = SIZE + 2 * margin
     columns = math.ceil(math.sqrt(len(outlines)))

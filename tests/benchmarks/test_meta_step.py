@@ -19,7 +19,7 @@ from benchmarks.report import block, merged, table
 from benchmarks.worker import Body
 from benchmarks.workers import Missing, Runner, Worker, plain, quartiles, ratio, rounds_that_fit
 from benchmarks.workloads import GROUPS, chosen, job
-from mamlbook.pages.results import recall
+from mamlbook.pages import recall
 
 FAKES = "tests.benchmarks.fakes"
 WORKLOADS = chosen()

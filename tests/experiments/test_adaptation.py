@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments import adaptation
-from mamlbook.pages.results import recall
+from mamlbook.pages import recall
 
 
 @pytest.fixture

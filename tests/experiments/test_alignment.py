@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments import alignment as experiment
-from mamlbook.pages.results import recall
+from mamlbook.pages import recall
 
 
 def test_the_command_follows_every_seed(tmp_path, capsys):

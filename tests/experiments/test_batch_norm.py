@@ -8,7 +8,7 @@ from experiments import batch_norm as experiment
 from experiments.batch_norm import MODES, network, statistics, with_statistics
 from mamlbook import BatchNorm, Data, GradientDescent, Model, Tasks, distance
 from mamlbook.numerics import expand_over_tasks
-from mamlbook.pages.results import recall
+from mamlbook.pages import recall
 
 
 def pictures(tasks=2, seed=0):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments import closed_form as experiment
-from mamlbook.pages.results import recall
+from mamlbook.pages import recall
 
 CPU = torch.device("cpu")
 

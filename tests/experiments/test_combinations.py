@@ -8,7 +8,7 @@ from experiments import combinations as experiment
 from experiments.combinations import Combination, inner_gradients, mini_batches
 from mamlbook import Model, Tasks, distance, fomaml, joint, mlp, reptile
 from mamlbook.numerics import expand_over_tasks
-from mamlbook.pages.results import recall, recall_sweep
+from mamlbook.pages import recall, recall_sweep
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import pytest
 
 from experiments import cost as experiment
 from mamlbook.analysis.costs import cost, peak
-from mamlbook.pages.results import recall
+from mamlbook.pages import recall
 
 
 def test_the_command_counts_and_times(tmp_path, capsys, monkeypatch):

@@ -8,7 +8,7 @@ from torch import nn
 
 from experiments import curvature
 from mamlbook import Model, Sinusoids, linear, mlp
-from mamlbook.pages.results import recall
+from mamlbook.pages import recall
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
 

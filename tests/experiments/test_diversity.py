@@ -8,7 +8,8 @@ import torch
 
 from experiments import diversity
 from mamlbook import Sinusoids
-from mamlbook.pages.results import recall, recall_dial
+from mamlbook.pages import recall
+from mamlbook.pages.figures import recall_dial
 
 CPU = torch.device("cpu")
 

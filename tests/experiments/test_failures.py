@@ -8,9 +8,9 @@ import torch
 from experiments import failures as experiment
 from experiments.failures import CASES, measure, summed
 from mamlbook import FirstOrder
-from mamlbook.pages.figures.widgets import failure_diagnosis
+from mamlbook.pages import recall
+from mamlbook.pages.figures import failure_diagnosis
 from mamlbook.pages.figures.widgets.diagnosis import HEALTHY, TEXTS
-from mamlbook.pages.results import recall
 from shown import payload
 
 CPU = torch.device("cpu")

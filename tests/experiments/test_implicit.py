@@ -6,7 +6,7 @@ from torch.nn.functional import mse_loss
 
 from experiments import implicit as experiment
 from mamlbook import MetaLearner, Model, distance, mlp
-from mamlbook.pages.results import recall, recall_sweep
+from mamlbook.pages import recall, recall_sweep
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments import memory as experiment
-from mamlbook.pages.results import recall, recall_sweep
+from mamlbook.pages import recall, recall_sweep
 
 
 def test_the_command_runs_every_method(tmp_path, capsys):

@@ -7,7 +7,7 @@ import torch
 
 from experiments import omniglot as experiment
 from mamlbook import accuracy, confidence, evaluate
-from mamlbook.pages.results import RESULTS, load_theta, recall, recall_weights
+from mamlbook.pages import RESULTS, load_theta, recall, recall_weights
 from mamlbook.tasks.images import Episodes, Pool
 
 

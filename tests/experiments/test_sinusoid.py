@@ -7,7 +7,7 @@ import torch
 
 from experiments import sinusoid as experiment
 from mamlbook import Sinusoids, confidence, evaluate
-from mamlbook.pages.results import load_theta, recall, recall_curves, recall_weights
+from mamlbook.pages import load_theta, recall, recall_curves, recall_weights
 
 
 def test_the_command_records_every_seed(tmp_path, monkeypatch, capsys):

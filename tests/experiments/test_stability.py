@@ -8,7 +8,7 @@ from experiments import stability as experiment
 from experiments.stability import SETTINGS, train
 from mamlbook import Model, Sinusoids, distance, fit, mlp
 from mamlbook.algorithms import maml_plus_plus
-from mamlbook.pages.results import recall, recall_sweep
+from mamlbook.pages import recall, recall_sweep
 
 CPU = torch.device("cpu")
 

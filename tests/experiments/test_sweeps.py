@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments import sweeps
-from mamlbook.pages.results import recall, recall_sweep
+from mamlbook.pages import recall, recall_sweep
 
 
 def test_the_command_records_every_setting_and_seed(tmp_path, capsys):

@@ -7,7 +7,7 @@ import torch
 
 from experiments import tuning as experiment
 from mamlbook import Model, linear, maml
-from mamlbook.pages.results import recall
+from mamlbook.pages import recall
 from mamlbook.tasks.quadratic import half_squared_error
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments import weights as experiment
-from mamlbook.pages.results import recall
+from mamlbook.pages import recall
 
 
 def test_the_command_runs_every_weighting(tmp_path, capsys):

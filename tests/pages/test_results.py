@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mamlbook import mlp
-from mamlbook.pages.results import environment, load_theta, recall, recall_times, recall_weights, record
+from mamlbook.pages import environment, load_theta, recall, recall_sweep, recall_weights, record
+from mamlbook.pages.figures import recall_field, recall_times
 
 
 def test_what_is_recorded_is_recalled(tmp_path):
@@ -39,6 +40,18 @@ def test_a_missing_result_names_those_that_exist(tmp_path):
         recall("gone", folder=tmp_path)
 
 
+def test_a_sweep_has_nan_where_a_run_became_infinite_and_the_field_is_all_its_parts(tmp_path):
+    for part, error in (("field-one", [1.0, 0.5]), ("field-two", [2.0, None])):
+        runs = {part: {"error": {"0": {"new": error}, "1": {"new": [3.0, 1.0]}}}}
+        record(f"sweep-{part}", {"runs": runs}, folder=tmp_path)
+    field = recall_field(folder=tmp_path)
+    assert list(field) == ["field-one", "field-two"]
+    assert torch.equal(field["field-one"], recall_sweep("field-one", folder=tmp_path)["field-one"])
+    assert torch.equal(field["field-two"].isnan(), torch.tensor([[False, True], [False, False]]))
+    with pytest.raises(FileNotFoundError, match=r"no stored result sweep-field"):
+        recall_field(folder=tmp_path / "empty")
+
+
 def test_times_are_recalled_with_their_limit(tmp_path):
     quick = {"contender": "quick", "milliseconds": 2.0, "first_call_seconds": 9.0}
     rows = [quick, {"contender": "broken", "wrong": "by far"}]
@@ -53,9 +66,24 @@ def test_weights_of_another_shape_are_refused(tmp_path):
         load_theta(mlp(2, 3, 1), (torch.zeros(3, 2),))
 
 
-def test_the_environment_says_what_a_number_depends_on():
+def test_an_error_while_writing_leaves_the_stored_weights_as_they_were(tmp_path, monkeypatch):
+    def broken(file, **arrays):
+        file.write(b"half")
+        raise OSError("no space left")
+
+    record("name", {"old": 1}, (torch.ones(2),), folder=tmp_path)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    monkeypatch.setattr("numpy.savez_compressed", broken)
+    with pytest.raises(OSError, match="no space left"):
+        record("name", {"new": 1}, (torch.zeros(2),), folder=tmp_path)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_the_environment_says_what_a_number_depends_on(monkeypatch):
+    # The wheel's metadata says 2.13.0 for every build.
+    monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")
     found = environment(torch.device("cpu"))
     assert found["device"].startswith("cpu")
-    assert found["versions"]["torch"] == torch.__version__
+    assert found["versions"]["torch"] == "2.13.0+cu130"
     assert found["versions"]["higher"] == "0.2.1"
     json.dumps(found)

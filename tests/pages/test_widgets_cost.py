@@ -3,53 +3,18 @@
 import pytest
 
 from experiments.cost import learner, waves
+from figure_data import counted, timed
 from mamlbook.analysis.costs import cost
-from mamlbook.pages.figures.widgets import cost_explorer
+from mamlbook.pages.figures import cost_explorer
 from mamlbook.pages.figures.widgets.cost import EXECUTIONS, NAMES, ROLES
 from shown import Shown, payload
 
 STEPS, WIDTHS = [1, 2, 5, 16, 64], [10, 40]
 
 
-def counted() -> dict:
-    """Bytes that look like counted ones, every method at a slope of its own."""
-    table = {
-        name: {
-            str(w): {
-                "peak": [w * w * (number + 1) * (4 + s) for s in STEPS],
-                "operations": [w * w * (number + 1) * s for s in STEPS],
-            }
-            for w in WIDTHS
-        }
-        for number, name in enumerate(NAMES)
-    }
-    return {"steps": STEPS, "counted": table}
-
-
-def workload(method: str, steps: int, tasks: int, network: str = "mlp", **times: float) -> dict:
-    rows = [{"contender": name.replace("_", " "), "milliseconds": ms} for name, ms in times.items()]
-    rows.append({"contender": "JAX", "wrong": "by far"})
-    return {"network": network, "method": method, "steps": steps, "tasks": tasks, "flops": 4e7, "rows": rows}
-
-
-def timed() -> dict:
-    workloads = [
-        workload("maml", 5, 25, mamlbook_compiled=1.25, mamlbook=12.0, higher=130.0),
-        workload("maml", 64, 25, mamlbook=190.0, mamlbook_checkpointed=250.0),
-        workload("maml", 5, 512, mamlbook_compiled=40.0),
-        workload("fomaml", 5, 25, mamlbook=7.0),
-        workload("maml", 1, 16, "conv4-max", mamlbook=900.0),
-    ]
-    return {"limit": {"gflops": 100.0}, "workloads": workloads}
-
-
-def said(shown: Shown) -> str:
-    return shown.figure.locator('[aria-live="polite"]').inner_text()
-
-
 def compute(shown: Shown, method: str, steps: int, tasks: int, width: int) -> dict:
     state = f"{{method: {method!r}, steps: {steps}, tasks: {tasks}, width: {width}}}"
-    return shown.ask(f"window.mamlbook.analysis.costs.compute(f.data, {state})")
+    return shown.ask(f"window.mamlbook.cost.compute(f.data, {state})")
 
 
 def rows(shown: Shown) -> list[str]:
@@ -59,9 +24,9 @@ def rows(shown: Shown) -> list[str]:
 # ---- Python alone ----------------------------------------------------------------------------------------------------
 
 
-def test_the_same_arguments_give_the_same_bytes():
-    one, two = cost_explorer(counted(), timed()), cost_explorer(counted(), timed())
-    assert one.html == two.html != cost_explorer(counted(), timed(), tasks=5).html
+def test_it_carries_what_was_measured():
+    one = cost_explorer(counted(), timed())
+    assert one.html != cost_explorer(counted(), timed(), tasks=5).html
     data = payload(one.html)
     assert data["methods"] == list(NAMES)
     assert len(set(ROLES.values())) == len(ROLES)
@@ -100,9 +65,8 @@ def test_the_arithmetic_is_what_pytorch_counts(show):
                 found = compute(shown, name, steps, tasks, width)
                 assert found["operations"] == expected
                 assert found["limit"] == pytest.approx(expected / 100e9 * 1e3)
-                plain = shown.ask(f"window.mamlbook.analysis.costs.units({width}).gradient")
+                plain = shown.ask(f"window.mamlbook.cost.units({width}).gradient")
                 assert found["work"] == pytest.approx(expected / tasks / plain)
-        assert not shown.complaints
 
 
 def test_bytes_are_the_counted_ones_of_all_tasks(show):
@@ -111,7 +75,6 @@ def test_bytes_are_the_counted_ones_of_all_tasks(show):
             expected = counted()["counted"][name]["40"]["peak"][2]
             assert compute(shown, name, 5, 1, 40)["peak"] == expected
             assert compute(shown, name, 5, 200, 40)["peak"] == 200 * expected
-        assert not shown.complaints
 
 
 def test_times_are_those_of_the_nearest_workload(show):
@@ -121,29 +84,27 @@ def test_times_are_those_of_the_nearest_workload(show):
             found = compute(shown, "maml", steps, tasks, 40)["measured"]
             assert (found["steps"], found["tasks"]) == expected
         assert compute(shown, "imaml", 5, 25, 40)["measured"] is None
-        assert not shown.complaints
 
 
 def test_it_says_what_it_shows(show):
     with show(cost_explorer(counted(), timed())) as shown:
-        assert "MAML, 5 steps, 25 tasks, width 40: 6 gradients and 5 Hessian-vector products for each task" in said(
-            shown
+        assert (
+            "MAML, 5 steps, 25 tasks, width 40: 6 gradients and 5 Hessian-vector products for each task" in shown.said()
         )
-        assert "the work of 15.9 plain gradients. For the meta-step 39.8 million operations and 360 kB" in said(shown)
-        assert "it takes 398 µs or more. The nearest that was timed, MAML with 5 steps, 25 tasks" in said(shown)
+        assert "the work of 15.9 plain gradients. For the meta-step 39.8 million operations and 360 kB" in shown.said()
+        assert "it takes 398 µs or more. The nearest that was timed, MAML with 5 steps, 25 tasks" in shown.said()
         assert rows(shown) == [
             *("one task after another (higher)", "130 ms"),
             *("all tasks at once (mamlbook)", "12.0 ms"),
             *("all at once, compiled (mamlbook)", "1.25 ms"),
         ]
-        shown.figure.locator('button[data-name="imaml"]').click()
-        assert "iMAML, 5 steps, 25 tasks, width 40: 7 gradients and 5" in said(shown)
-        assert "The stored benchmark does not time this method." in said(shown)
+        shown.click("imaml")
+        assert "iMAML, 5 steps, 25 tasks, width 40: 7 gradients and 5" in shown.said()
+        assert "The stored benchmark does not time this method." in shown.said()
         assert not shown.figure.locator(".mb-plot").nth(1).is_visible()
-        shown.figure.locator('button[data-name="fomaml"]').click()
-        assert "6 gradients for each task" in said(shown)
+        shown.click("fomaml")
+        assert "6 gradients for each task" in shown.said()
         assert shown.figure.locator('.mb-buttons button[aria-pressed="true"]').all_inner_texts() == ["FOMAML"]
-        assert not shown.complaints
 
 
 def test_sliders_pointer_and_keyboard_choose(show):
@@ -151,7 +112,7 @@ def test_sliders_pointer_and_keyboard_choose(show):
         shown.slide("tasks", 0)
         shown.slide("width", 0)
         assert shown.ask("f.state") == {"method": "maml", "steps": 5, "tasks": 1, "width": 10}
-        assert "1 task, width 10" in said(shown)
+        assert "1 task, width 10" in shown.said()
         shown.press(0, "ArrowRight")
         assert shown.ask("f.state.steps") == 16
         assert shown.figure.locator('input[data-name="steps"]').input_value() == "3"
@@ -162,7 +123,6 @@ def test_sliders_pointer_and_keyboard_choose(show):
         assert shown.ask("f.state.steps") == 1
         shown.slide("steps", 1)
         assert shown.ask("f.values.gradients") == 3
-        assert not shown.complaints
 
 
 def test_memory_is_drawn_to_scale_and_curves_can_be_hidden(show):
@@ -177,4 +137,3 @@ def test_memory_is_drawn_to_scale_and_curves_can_be_hidden(show):
         shown.figure.locator(".mb-legend button", has_text="FOMAML").click()
         hidden = shown.figure.locator('path.mb-curve[stroke="var(--mb-fomaml)"]')
         assert not hidden.is_visible()
-        assert not shown.complaints

@@ -1,51 +1,62 @@
 """What every interactive figure owes its reader: it fits a phone, speaks without scripts, and shuts nobody out."""
 
 import pytest
-from test_widgets import starts
-from test_widgets_cost import counted, timed
-from test_widgets_diagnosis import failures
-from test_widgets_diversity import measured
 
-from mamlbook.pages.figures.widgets import (
-    adaptation_pattern,
-    cost_explorer,
-    diversity_dial,
-    failure_diagnosis,
-    gradient_arrows,
-    kink_figure,
-    proximal_pull,
-    sine_adaptation,
-    two_tasks_figure,
-    weights_figure,
-)
-from shown import assert_fits
+from figure_data import MAKERS, figure
+from shown import MISFITS
 
-FIGURES = {
-    "arrows": gradient_arrows,
-    "cost": lambda: cost_explorer(counted(), timed()),
-    "diagnosis": lambda: failure_diagnosis(failures()),
-    "diversity": lambda: diversity_dial(measured()),
-    "kink": kink_figure,
-    "pattern": lambda: adaptation_pattern(starts()["maml"]),
-    "pull": proximal_pull,
-    "sine": lambda: sine_adaptation(starts()),
-    "two_tasks": two_tasks_figure,
-    "weights": weights_figure,
-}
-every_figure = pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES.keys())
+every_figure = pytest.mark.parametrize("kind", MAKERS)
+WIDTHS = [900, 640, 390, 320]
+
+# How many drawn things can be seen: what is hidden takes no room.
+DRAWN = "figure => [...figure.querySelectorAll('.mb-plot svg *')].filter((n) => n.getClientRects().length).length"
+# Of every button of the legend: whether it was on, whether it is after a click, and what can be seen before and after.
+LEGEND = f"""figure => [...figure.querySelectorAll(".mb-legend button")].map((button) => {{
+    const on = () => button.getAttribute("aria-pressed") === "true", seen = () => ({DRAWN})(figure);
+    const before = [on(), seen()];
+    button.click();
+    const after = [on(), seen()];
+    button.click();
+    return [before, after, [on(), seen()]];
+}})"""
 
 
 @every_figure
-@pytest.mark.parametrize("width", [390, 320])
-def test_the_figure_fits_a_phone(show, make, width):
-    with show(make(), viewport={"width": width, "height": 800}) as shown:
-        assert_fits(shown)
-        assert not shown.complaints
+def test_the_same_arguments_give_the_same_bytes(kind):
+    one, two = figure(kind), MAKERS[kind]()
+    assert one._repr_html_() == two._repr_html_() == one.html
+    assert repr(one) == f"Interactive figure: {one.title}"
+    assert len(one.html) < 150_000
 
 
 @every_figure
-def test_without_scripts_the_still_picture_speaks(show, make):
-    with show(make(), java_script_enabled=False) as shown:
+def test_the_figure_fits_its_page_whatever_is_chosen(show, kind):
+    with show(figure(kind), reduced_motion="reduce") as shown:
+        for width in WIDTHS:
+            shown.page.set_viewport_size({"width": width, "height": 800})
+            shown.rest()
+            assert shown.figure.evaluate(MISFITS) == [], width
+        assert shown.page.evaluate("innerWidth") == WIDTHS[-1]
+
+
+@every_figure
+def test_the_legend_hides_and_shows_by_pointer_and_keyboard(show, kind):
+    with show(figure(kind)) as shown:
+        for before, after, again in shown.figure.evaluate(LEGEND):
+            assert before == again
+            assert before[0] != after[0]
+            assert (after[1] < before[1]) == before[0]
+        button = shown.figure.locator(".mb-legend button").first
+        seen = shown.figure.evaluate(DRAWN)
+        button.click()
+        assert shown.figure.evaluate(DRAWN) != seen
+        button.press("Enter")
+        assert shown.figure.evaluate(DRAWN) == seen
+
+
+@every_figure
+def test_without_scripts_the_still_picture_speaks(show, kind):
+    with show(figure(kind), scripts=False) as shown:
         picture = shown.figure.locator("img.mb-fallback")
         assert picture.bounding_box()["height"] > 200
         assert len(picture.get_attribute("alt")) > 60
@@ -53,14 +64,15 @@ def test_without_scripts_the_still_picture_speaks(show, make):
 
 
 @every_figure
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(show, make, theme):
+def test_axe_finds_nothing_serious_in_light_and_dark(show, kind):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    with show(make(), color_scheme=theme) as shown:
-        surface = shown.figure.evaluate("node => getComputedStyle(node).backgroundColor")
-        assert surface == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 18, 18)"}[theme]
+    with show(figure(kind)) as shown:
         shown.figure.locator(".mb-legend button").first.click()
         for button in shown.figure.locator(".mb-buttons button").all():
             button.click()
-        found = axe.run(shown.page).response["violations"]
-        assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found] == []
+        for theme, surface in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(18, 18, 18)")):
+            shown.page.emulate_media(color_scheme=theme)
+            shown.rest()
+            assert shown.figure.evaluate("node => getComputedStyle(node).backgroundColor") == surface
+            found = axe.run(shown.page).response["violations"]
+            assert [(theme, rule["id"], [n["html"][:200] for n in rule["nodes"]]) for rule in found] == []

@@ -12,11 +12,11 @@ from torch.nn.functional import mse_loss
 
 from mamlbook import GradientDescent, Model, fomaml, mlp
 from mamlbook.analysis.costs import cost
-from mamlbook.pages.figures.widgets import adaptation_pattern
-from mamlbook.pages.results import load_theta, recall_weights
+from mamlbook.pages import load_theta, recall_weights
+from mamlbook.pages.figures import adaptation_pattern
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.sinusoid import split
-from shown import Shown, assert_fits, payload
+from shown import MISFITS, Shown, payload
 
 LAYERS = ("linear1", "linear2", "head")
 STEPS = 5
@@ -34,6 +34,7 @@ def start() -> tuple:
     return recall_weights("sinusoid-maml")
 
 
+@functools.cache
 def figure(**changes):
     return adaptation_pattern(start(), **changes)
 
@@ -73,7 +74,12 @@ def tasks_of(wave: dict) -> Tasks:
 
 def expected(wave: dict, mask: list, alpha: float) -> dict:
     """What the package's gradient descent makes of the start, after every step."""
-    net, tasks = model(), tasks_of(wave)
+    return _expected(json.dumps(wave), json.dumps(mask), alpha)
+
+
+@functools.cache
+def _expected(wave: str, mask: str, alpha: float) -> dict:
+    net, tasks, mask = model(), tasks_of(json.loads(wave)), json.loads(mask)
     found = list(GradientDescent(alpha, len(mask), Pattern(mask)).path(net, tasks.support, unroll=0))
 
     def errors(data: Data) -> list[float]:
@@ -118,17 +124,12 @@ def named(shown: Shown, name: str):
     return shown.figure.locator(f'[data-name="{name}"]')
 
 
-def said(shown: Shown) -> str:
-    return shown.figure.locator('[aria-live="polite"]').inner_text()
-
-
 # ---- Python alone ----------------------------------------------------------------------------------------------------
 
 
-def test_the_same_arguments_give_the_same_bytes():
-    one, two = figure(), figure()
-    assert one.html == two.html != figure(seed=1).html
-    assert repr(one) == f"Interactive figure: {one.title}"
+def test_another_seed_is_another_figure():
+    one = figure()
+    assert one.html != figure(seed=1).html
     assert len(one.html) < 90_000
 
 
@@ -190,7 +191,7 @@ def test_a_wrong_start_is_named():
 
 
 def test_steps_equal_the_packages_at_many_patterns(show):
-    masks = [*PRESETS.values(), *some_masks(27)]
+    masks = [*PRESETS.values(), *some_masks(19)]
     states = [{"wave": number % 8, "mask": mask} for number, mask in enumerate(masks)]
     with show(figure()) as shown:
         waves = shown.ask("f.data.waves")
@@ -244,7 +245,6 @@ def test_squares_and_presets_follow_the_pointer(show):
         assert_shown(shown, mask=PRESETS["staircase"])
         named(shown, "reset").click()
         assert_shown(shown, mask=PRESETS["head"])
-        assert not shown.complaints
 
 
 def test_names_switch_whole_lines(show):
@@ -300,7 +300,6 @@ def test_the_grid_follows_the_keyboard(show):
         assert stops.count() == 1
         page.keyboard.press("Tab")  # one stop, and on
         assert page.evaluate("document.activeElement.closest('[role=grid]')") is None
-        assert not shown.complaints
 
 
 def test_every_square_says_layer_step_and_state(show):
@@ -331,28 +330,27 @@ def test_waves_and_steps_by_slider_and_pointer(show):
         shown.page.mouse.click(course["x"] + course["width"] * 0.5, course["y"] + course["height"] * 0.4)
         assert shown.ask("f.state.step") in (2, 3)
         assert named(shown, "step").input_value() == str(shown.ask("f.state.step"))
-        assert not shown.complaints
 
 
 def test_the_figure_says_errors_and_work(show):
     with show(figure()) as shown:
         data = shown.ask("f.data")
         head, every = (expected(data["waves"][0], PRESETS[name], 0.01) for name in ("head", "all"))
-        assert said(shown).startswith("After 5 steps with this pattern, the mean squared error is ")
+        assert shown.said().startswith("After 5 steps with this pattern, the mean squared error is ")
         numbers = [float(text) for text in shown.figure.locator(".mb-says .mb-number").all_inner_texts()]
         assert numbers == pytest.approx([head["query"][-1], head["support"][-1]], rel=0.05)
-        assert f"With every layer adapting: {every['query'][-1]:.2g} and {every['support'][-1]:.2g}." in said(shown)
-        assert "The 5 steps take 86,000 multiplications instead of 250,000: 66% saved." in said(shown)
+        assert f"With every layer adapting: {every['query'][-1]:.2g} and {every['support'][-1]:.2g}." in shown.said()
+        assert "The 5 steps take 86,000 multiplications instead of 250,000: 66% saved." in shown.said()
         named(shown, "all").click()
-        assert said(shown).startswith("After 5 steps that adapt every layer")
-        assert "With every layer adapting" not in said(shown)
-        assert "The 5 steps take 250,000 multiplications." in said(shown)
+        assert shown.said().startswith("After 5 steps that adapt every layer")
+        assert "With every layer adapting" not in shown.said()
+        assert "The 5 steps take 250,000 multiplications." in shown.said()
         named(shown, "step-2").click()
-        assert "Nothing adapts at step 2, which leaves the curve as it is." in said(shown)
+        assert "Nothing adapts at step 2, which leaves the curve as it is." in shown.said()
         named(shown, "none").click()
-        assert "Nothing adapts, so every wave gets the same curve." in said(shown)
+        assert "Nothing adapts, so every wave gets the same curve." in shown.said()
         shown.slide("step", 0)
-        assert said(shown).startswith("Before any step, the mean squared error is ")
+        assert shown.said().startswith("Before any step, the mean squared error is ")
 
 
 def test_curves_lie_where_their_outputs_are(show):
@@ -373,32 +371,15 @@ def test_curves_lie_where_their_outputs_are(show):
         assert line(bold) == line(start_curve) != line(every)
 
 
-def test_the_legend_shows_and_hides(show):
-    with show(figure()) as shown:
-        visible = shown.figure.locator(".mb-layer-curves > g:visible")
-        before = visible.count()
-        button = shown.figure.locator(".mb-legend button", has_text="Every layer adapts")
-        button.click()
-        assert visible.count() == before - 3  # in both plots
-        button.press("Enter")
-        assert visible.count() == before
-
-
 def test_a_rate_that_diverges_is_said(show):
     big = [4 * p for p in start()]
     with show(adaptation_pattern(big, alpha=0.1, preset="all")) as shown:
-        assert "no longer a number" in said(shown) or "over a million" in said(shown)
-        assert not shown.complaints
+        assert "no longer a number" in shown.said() or "over a million" in shown.said()
 
 
-@pytest.mark.parametrize("width", [900, 390, 320])
-def test_the_figure_fits_its_page_with_many_steps(show, width):
-    with show(figure(steps=6), viewport={"width": width, "height": 800}) as shown:
-        assert_fits(shown)
+def test_the_squares_are_large_enough_for_a_finger_on_a_phone(show):
+    with show(figure(steps=6), viewport=(320, 800)) as shown:
+        assert shown.figure.evaluate(MISFITS) == []
         boxes = [square.bounding_box() for square in shown.figure.locator(".mb-cell").all()]
         assert len(boxes) == 18
         assert min(min(box["width"], box["height"]) for box in boxes) >= 24
-        # One unit of the drawing is one pixel, beside the grid too.
-        scale = "n => n.getBoundingClientRect().width / n.viewBox.baseVal.width"
-        scales = shown.page.evaluate(f"[...document.querySelectorAll('.mb-plot svg')].map({scale})")
-        assert scales == pytest.approx([1, 1], abs=0.01)

@@ -1,37 +1,63 @@
-"""One function per kind of picture; a notebook cell that ends with one shows it."""
+"""One function per kind of picture, still or interactive; a notebook cell that ends with one shows it.
+
+Beside them are the readers of the stored results that a single picture is made for.
+"""
 
 from mamlbook.pages.figures.curves import bars, curve, steps, trade_off
 from mamlbook.pages.figures.diagrams import episode, two_loops, unrolled
-from mamlbook.pages.figures.field_chart import field
+from mamlbook.pages.figures.field_chart import field, recall_field
 from mamlbook.pages.figures.fitted_waves import fits
 from mamlbook.pages.figures.gradient_conflict import conflict
 from mamlbook.pages.figures.limits import sensitivity, tracking
 from mamlbook.pages.figures.panel_grid import panels
-from mamlbook.pages.figures.race_chart import race
+from mamlbook.pages.figures.race_chart import race, recall_times
 from mamlbook.pages.figures.regression import adaptation
 from mamlbook.pages.figures.row_table import rows
 from mamlbook.pages.figures.scaling_charts import scaling, widths
 from mamlbook.pages.figures.settings import dots, heat
+from mamlbook.pages.figures.widgets.arrows import gradient_arrows
+from mamlbook.pages.figures.widgets.cost import cost_explorer
+from mamlbook.pages.figures.widgets.diagnosis import failure_diagnosis
+from mamlbook.pages.figures.widgets.diversity import diversity_dial, recall_dial
+from mamlbook.pages.figures.widgets.kink import kink_figure
+from mamlbook.pages.figures.widgets.pattern import adaptation_pattern
+from mamlbook.pages.figures.widgets.pull import proximal_pull
+from mamlbook.pages.figures.widgets.sine import sine_adaptation
+from mamlbook.pages.figures.widgets.two_tasks import two_tasks_figure
+from mamlbook.pages.figures.widgets.weights import weights_figure
 
 __all__ = [
     "adaptation",
+    "adaptation_pattern",
     "bars",
     "conflict",
+    "cost_explorer",
     "curve",
+    "diversity_dial",
     "dots",
     "episode",
+    "failure_diagnosis",
     "field",
     "fits",
+    "gradient_arrows",
     "heat",
+    "kink_figure",
     "panels",
+    "proximal_pull",
     "race",
+    "recall_dial",
+    "recall_field",
+    "recall_times",
     "rows",
     "scaling",
     "sensitivity",
+    "sine_adaptation",
     "steps",
     "tracking",
     "trade_off",
     "two_loops",
+    "two_tasks_figure",
     "unrolled",
+    "weights_figure",
     "widths",
 ]

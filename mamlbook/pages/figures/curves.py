@@ -17,7 +17,7 @@ from mamlbook.training import History
 def curve(history: History | Mapping[str, History], window: int = 50) -> Figure:
     """The query loss after adaptation over meta-steps, as a running mean.
 
-    ``history`` is one run, or several by role (a key of ``figures.style.COLOURS``).
+    ``history`` is one run, or several by role (a key of ``figures.styling.COLOURS``).
     """
     runs = {"maml": history} if isinstance(history, History) else history
     with drawing(6.6, 3.2) as (fig, ax):

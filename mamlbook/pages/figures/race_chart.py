@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,10 +12,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from mamlbook.pages.figures.styling import INK, MUTED, drawing, line
+from mamlbook.pages.results import RESULTS, recall
 
 OURS = "mamlbook"  # how the names of the package's own contenders begin
 _METHODS = {"maml": "second order", "fomaml": "first order", "reptile": "Reptile"}
 _NETWORKS = {"mlp": "sine", "conv4-stride": "conv4, strided", "conv4-max": "conv4, max-pooling"}
+
+
+def recall_times(what: str = "milliseconds", *, name: str = "meta-step", folder: Path = RESULTS) -> dict[str, dict]:
+    """A number of every contender in every workload of the stored benchmark, and the milliseconds at the ``limit``.
+
+    Raises:
+        FileNotFoundError: there is no such result.
+    """
+    stored, times = recall(name, folder=folder), {}
+    for workload in stored["workloads"]:
+        rows = {row["contender"]: row[what] for row in workload["rows"] if what in row}
+        times[workload["name"]] = {"limit": _limit(workload, stored["limit"]["gflops"]), **rows}
+    return times
 
 
 def race(result: Mapping[str, Any], names: Sequence[str] | None = None, columns: int = 2) -> Figure:
@@ -44,9 +59,14 @@ def race(result: Mapping[str, Any], names: Sequence[str] | None = None, columns:
     return fig
 
 
+def _limit(workload: Mapping[str, Any], gflops: float) -> float:
+    """The milliseconds that a workload's operations take at the best rate that was measured."""
+    return workload["flops"] / gflops / 1e6
+
+
 def _panel(ax: Axes, workload: Mapping[str, Any], gflops: float) -> None:
     timed = sorted((row for row in workload["rows"] if "milliseconds" in row), key=lambda row: row["milliseconds"])
-    limit = workload["flops"] / gflops / 1e6
+    limit = _limit(workload, gflops)
     for place, row in enumerate(timed):
         look = line("maml" if row["contender"].startswith(OURS) else "joint", markers=True)
         ax.plot(row["quartiles"], [place] * 2, color=look["color"], linewidth=2)

@@ -24,7 +24,7 @@ def adaptation(
 ) -> Figure:
     """One wave, its support points, and the network after each of ``steps`` inner steps; one panel a learner.
 
-    ``learners`` is one learner, or several by role (a key of ``figures.style.COLOURS``).
+    ``learners`` is one learner, or several by role (a key of ``figures.styling.COLOURS``).
     """
     panels = {"maml": learners} if isinstance(learners, MetaLearner) else learners
     support, query, _ = replace(waves, queries=400).draw(1, torch.Generator().manual_seed(seed))

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import matplotlib.pyplot as plt
+
 COLOURS = {
     "maml": "#0A5BA6",
     "joint": "#DD6500",
@@ -126,13 +128,10 @@ SETTINGS = {
 def style() -> Iterator[None]:
     """Draw with matplotlib in the book's look inside this context.
 
-    >>> import matplotlib.pyplot as plt
     >>> with style():
     ...     plt.rcParams["axes.spines.top"]
     False
     """
-    import matplotlib.pyplot as plt  # the interactive figures need no matplotlib
-
     with plt.rc_context(SETTINGS):
         yield
 
@@ -146,8 +145,6 @@ def drawing(
     The figure is closed at the end, so that a notebook shows it once: where a cell ends with it. The axes are one or
     an array of them, like those of ``plt.subplots``, which takes the other arguments.
     """
-    import matplotlib.pyplot as plt
-
     with style():
         fig, axes = plt.subplots(rows, columns, figsize=(width, height), **subplots)
         try:

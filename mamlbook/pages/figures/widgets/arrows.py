@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from matplotlib.figure import Figure
+from torch import Tensor, nn
 
+from mamlbook.algorithms import joint
+from mamlbook.inner import GradientDescent
+from mamlbook.learner import MetaLearner
+from mamlbook.metagradient import Exact, FirstOrder, Reptile
+from mamlbook.model import Model
 from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
+from mamlbook.tasks.base import Data, Tasks
+from mamlbook.tasks.quadratic import half_squared_error
 
 X_RANGE, Y_RANGE = (-2.0, 2.0), (-1.4, 1.4)
 
@@ -95,48 +103,45 @@ def _tasks() -> list[dict[str, Any]]:
     ]
 
 
-def _loss(task: dict[str, Any], kappa: float, theta: Tensor) -> Tensor:
-    """L_b: (..., 2) to (...)."""
-    axis = torch.tensor(task["axis"], dtype=torch.float64)
-    gap = theta - torch.tensor(task["c"], dtype=torch.float64)
-    p, q = gap @ axis, gap @ torch.stack([-axis[1], axis[0]])
-    w = q + kappa * ((1 + p.square()).sqrt() - 1)
-    return (task["flat"] * p.square() + task["steep"] * w.square()) / 2
+class _Valleys(nn.Module):
+    """Two weights theta, asked for a valley: (sqrt(f) p, sqrt(g) w), half of whose square is the loss."""
+
+    def __init__(self, first: dict[str, Any]):
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor(first["theta"], dtype=torch.float64))
+        self.kappa = first["kappa"]
+
+    def forward(self, x: Tensor) -> Tensor:
+        c, axis, curvature = x.split(2, dim=-1)
+        gap = self.theta - c
+        p = (gap * axis).sum(-1)
+        q = gap[..., 1] * axis[..., 0] - gap[..., 0] * axis[..., 1]
+        w = q + self.kappa * ((1 + p.square()).sqrt() - 1)
+        return curvature.sqrt() * torch.stack([p, w], -1)
 
 
-def _path(task: dict[str, Any], first: dict[str, Any], theta: Tensor) -> list[Tensor]:
-    """theta and the points after each inner step, differentiable in theta: S + 1 tensors (..., 2)."""
-    path = [theta]
-    for _ in range(first["steps"]):
-        total = _loss(task, first["kappa"], path[-1]).sum()
-        path.append(path[-1] - first["alpha"] * torch.autograd.grad(total, path[-1], create_graph=True)[0])
-    return path
+def _examples(repeats: int = 1) -> Data:
+    """The valleys, each as six numbers: optimum, direction, curvature along and across."""
+    rows = [[*task["c"], *task["axis"], task["flat"], task["steep"]] for task in _tasks()]
+    valleys = torch.tensor(rows, dtype=torch.float64).repeat(repeats, 1)[:, None]
+    return Data(valleys, torch.zeros_like(valleys[..., :2]))
 
 
 def _still(first: dict[str, Any]) -> str:
     """The first picture: contours, inner paths, arrows with the method's mark at their tip."""
     panel = Panel(X_RANGE, Y_RANGE, (-2, -1, 0, 1, 2), (-1, 0, 1), "second weight", 485)
     panel.contours.extend(_contours(first))
-    theta = torch.tensor(first["theta"], dtype=torch.float64, requires_grad=True)
-    tasks, kappa = _tasks(), first["kappa"]
-    paths = [_path(task, first, theta) for task in tasks]
-
-    def downhill(points: list[Tensor], at: Tensor | list[Tensor]) -> Tensor:
-        total = sum(_loss(task, kappa, point) for task, point in zip(tasks, points, strict=True))
-        slopes = torch.autograd.grad(total, at, retain_graph=True)
-        return -sum(slopes)
-
-    phi = [path[-1] for path in paths]
-    # A copy of each end, so that its gradient stops there.
-    ends = [end.detach().requires_grad_() for end in phi]
+    model, valleys = Model(_Valleys(first), half_squared_error), _examples()
+    theta = torch.tensor(first["theta"], dtype=torch.float64)
+    solver = GradientDescent(first["alpha"], first["steps"])
+    path = torch.stack([at.phi[0] for at in solver.path(model, valleys, unroll=0)]).detach()
+    ways = {"joint": joint(model), "reptile": MetaLearner(model, solver, Reptile())}
+    ways |= {"fomaml": MetaLearner(model, solver, FirstOrder()), "maml": MetaLearner(model, solver, Exact())}
     directions = {
-        "joint": downhill([theta] * len(tasks), theta),
-        "reptile": sum(end - theta for end in phi),
-        "fomaml": downhill(ends, ends),
-        "maml": downhill(phi, theta),
+        role: -way.meta_gradient(Tasks(valleys, valleys, torch.arange(len(TASKS))))[0] for role, way in ways.items()
     }
-    for task, path in zip(tasks, paths, strict=True):
-        panel.curves.append(("truth", *torch.stack(path).T.tolist()))
+    for task, steps in zip(_tasks(), path.unbind(1), strict=True):
+        panel.curves.append(("truth", *steps.T.tolist()))
         panel.points.append(("theta", *task["c"]))
     for role, direction in directions.items():
         if direction.norm() > 0:
@@ -149,15 +154,16 @@ def _still(first: dict[str, Any]) -> str:
 
 def _contours(first: dict[str, Any]) -> list[tuple[str, list[float], list[float]]]:
     """Contours of the first objective on a grid of 40 x 28 cells."""
-    from matplotlib.figure import Figure  # slow to import, and for its contours only
-
     xs = torch.linspace(*X_RANGE, 41, dtype=torch.float64)
     ys = torch.linspace(*Y_RANGE, 29, dtype=torch.float64)
-    grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).requires_grad_()
+    grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).flatten(0, 1)
+    model, valleys = Model(_Valleys(first), half_squared_error), _examples(len(grid))
     steps = first["steps"] if first["objective"] == "maml" else 0
-    ends = [_path(task, {**first, "steps": steps}, grid)[-1] for task in _tasks()]
-    losses = [_loss(task, first["kappa"], end) for task, end in zip(_tasks(), ends, strict=True)]
-    values = torch.stack(losses).mean(0).detach()
+    # Every place and valley is a task of its own, which starts there.
+    starts = (grid.repeat_interleave(len(TASKS), 0),)
+    phi = GradientDescent(first["alpha"], steps)(model, valleys, unroll=0, theta=starts).phi
+    losses = model.losses(model(phi, valleys.x), valleys.y).detach()
+    values = losses.view(len(ys), len(xs), len(TASKS)).mean(-1)
     low, high = values.min(), values.quantile(0.9)
     levels = [(low + (high - low) * ((number + 1) / 10) ** 2).item() for number in range(9)]
     drawn = Figure().subplots().contour(xs, ys, values, levels)

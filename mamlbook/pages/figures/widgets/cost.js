@@ -73,7 +73,7 @@
       holder.style.display = measured ? "" : "none";
       if (!measured) return;
       const { times, flops } = measured, limit = flops / gflops / 1e6, low = Math.floor(Math.log10(limit)), high = Math.ceil(Math.log10(Math.max(limit, ...times.map(([, ms]) => ms)) * 1.5));
-      const left = 12, right = width - 70, row = 40, top = 26, bottom = top + row * times.length;
+      const left = 16, right = width - 70, row = 40, top = 26, bottom = top + row * times.length;
       const x = (ms) => left + ((Math.log10(ms) - low) / (high - low)) * (right - left);
       const parts = kit.svg("g", { "aria-hidden": "true" }, kit.svg("text", { class: "mb-axis-label", x: 0, y: 13 }, "milliseconds, measured; dotted: the limit"));
       for (let power = low; power <= high; power++) {

@@ -5,19 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mamlbook.evaluation import confidence
-from mamlbook.pages.figures import style
+from mamlbook.pages.figures.styling import NAMES
 from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
-from mamlbook.pages.results import recall
+from mamlbook.pages.results import RESULTS, curves_of, recall
 
 # The role of each run: what learns from scratch starts at random weights.
 ROLES = {"maml": "maml", "fomaml": "fomaml", "reptile": "reptile", "joint": "joint", "scratch": "random"}
+
+
+def recall_dial(rates: str = "runs", *, folder: Path = RESULTS) -> dict[str, Tensor]:
+    """The errors of the stored task-diversity dial: role to (positions, seeds, S + 1), nan where not finite.
+
+    ``rates`` is ``runs``, adapted at the rate of meta-training, or ``tuned``, at each run's own best rate.
+
+    Raises:
+        FileNotFoundError: no dial is stored.
+    """
+    stored = recall("diversity", folder=folder)[rates]
+    return {role: torch.stack([curves_of(place, "new") for place in places]) for role, places in stored.items()}
 
 
 def diversity_dial(
@@ -90,7 +104,7 @@ def _data(result: Mapping[str, Any]) -> dict[str, Any]:
         "powers": powers,
         # A log axis has no place for 0, the spread of one task.
         "spread": [place["spread"] or None for place in dial] if all("spread" in place for place in dial) else None,
-        "names": {role: style.NAMES[role] for role in errors},
+        "names": {role: NAMES[role] for role in errors},
         "errors": errors,
         "tuned": tuned,
         "steps": lengths.pop() - 1,

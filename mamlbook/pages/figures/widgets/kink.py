@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from mamlbook.algorithms import maml
+from mamlbook.inner import GradientDescent
+from mamlbook.model import Model
 from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.still import LEFT, RIGHT, WIDTH, Panel, still_picture
+from mamlbook.tasks.base import Data, Tasks
+from mamlbook.tasks.quadratic import half_squared_error
 
 LOW, HIGH = -0.6, 1.6
 
@@ -46,12 +55,36 @@ def kink_figure(
     return widget("kink", data, title=title, alt=alt, fallback=_still(first), caption=caption)
 
 
-def _loss(w: float) -> float:
-    return (max(w, 0.0) - 1) ** 2 / 2
+class _Relu(nn.Module):
+    """The model relu(w) x."""
+
+    def __init__(self, w: float):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor([w], dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.w) * x
 
 
-def _objective(alpha: float, w: float) -> float:
-    return _loss(w - alpha * (w - 1) if w > 0 else w)
+def _example(tasks: int) -> Data:
+    """x = y = 1, for every task."""
+    one = torch.ones(tasks, 1, 1, dtype=torch.float64)
+    return Data(one, one)
+
+
+def _objective(alpha: float, steps: int, places: Sequence[float]) -> list[float]:
+    """The loss at every place for no step, F for one: each place is the start of a task of its own."""
+    model, example = Model(_Relu(0.0), half_squared_error), _example(len(places))
+    starts = (torch.tensor(places, dtype=torch.float64)[:, None],)
+    adapted = GradientDescent(alpha, steps)(model, example, unroll=0, theta=starts)
+    return model.losses(model(adapted.phi, example.x), example.y).tolist()
+
+
+def _slope(alpha: float, w: float) -> float:
+    """What differentiation through the step gives for the slope of F."""
+    learner = maml(Model(_Relu(w), half_squared_error), alpha, steps=1)
+    (gradient,) = learner.meta_gradient(Tasks(_example(1), _example(1), torch.arange(1)))
+    return gradient.item()
 
 
 def _still(first: dict[str, Any]) -> str:
@@ -64,18 +97,17 @@ def _still(first: dict[str, Any]) -> str:
     ratio = 5.5 * 0.6 / (panel.height - 48) / radius
     turns = [math.tau * (number + 0.3) / 24 for number in range(25)]  # off the axes, where pixels would be ties
     above = [radius + (HIGH - radius) * number / 80 for number in range(81)]
-    again = (1 - alpha) ** 2 / 2
-    slope = (1 - alpha) ** 2 * (w - 1) if w > 0 else 0.0
-    ends = [w - h, w + h]
-    heights = [_objective(alpha, end) for end in ends]
+    again, here = _objective(alpha, 1, [1e-300, w])  # F starts again just above 0
+    slope, ends = _slope(alpha, w), [w - h, w + h]
+    heights = _objective(alpha, 1, ends)
     xs = [LOW + (HIGH - LOW) * number / 110 for number in range(111)]
     panel.curves.extend(
         [
             ("maml", [LOW, 0], [0.5, 0.5]),
-            ("maml", above, [_objective(alpha, x) for x in above]),
-            ("joint", xs, [_loss(x) for x in xs]),
+            ("maml", above, _objective(alpha, 1, above)),
+            ("joint", xs, _objective(alpha, 0, xs)),
             ("theta", [w, w], list(panel.y_domain)),
-            ("task1", [w - 0.3, w + 0.3], [_objective(alpha, w) + slope * by for by in (-0.3, 0.3)]),
+            ("task1", [w - 0.3, w + 0.3], [here + slope * by for by in (-0.3, 0.3)]),
             ("task2", ends, heights),
         ]
     )
@@ -84,6 +116,6 @@ def _still(first: dict[str, Any]) -> str:
         ring = [radius * math.cos(turn) for turn in turns], [again + ratio * radius * math.sin(turn) for turn in turns]
         panel.curves.append(("maml", *ring))
     panel.points.extend(("task2", end, height) for end, height in zip(ends, heights, strict=True))
-    panel.points.append(("task1", w, _objective(alpha, w)))
+    panel.points.append(("task1", w, here))
     names = {"joint": "loss L", "maml": "MAML objective F", "task1": "tangent", "task2": "secant", "theta": "weight"}
     return still_picture([panel], names, "weight w")

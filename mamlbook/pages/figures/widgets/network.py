@@ -1,4 +1,4 @@
-"""The network of the sine figures and its gradient descent, in PyTorch: what ``network.js`` computes in the page."""
+"""The network of the sine figures and its gradient descent by the package, as ``network.js`` has them in the page."""
 
 from __future__ import annotations
 
@@ -8,37 +8,42 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from mamlbook.inner import GradientDescent, LambdaPattern
+from mamlbook.model import Model
+from mamlbook.networks import mlp
+from mamlbook.pages.results import load_theta
+from mamlbook.tasks.base import Data
 
 LAYERS = ("linear1", "linear2", "head")
 SHAPES = ((40, 1), (40,), (40, 40), (40,), (1, 40), (1,))
 EVERYTHING = (True,) * len(LAYERS)
 
 
-def path(
-    start: Sequence[Any], points: Sequence[Sequence[float]], alpha: float, pattern: Sequence[Sequence[bool]]
-) -> list[list[Tensor]]:
-    """Gradient descent on the mean squared error from a start, in float64: the weights after 0, 1, ..., S steps.
+def descended(
+    start: Sequence[Any],
+    points: Sequence[Sequence[float]],
+    alpha: float,
+    pattern: Sequence[Sequence[bool]],
+    places: Tensor,
+) -> tuple[list[Tensor], list[float]]:
+    """Gradient descent on the mean squared error from a start, in float64, after 0, 1, ..., S steps.
 
     ``start`` holds the six parameters, flat or shaped; ``points`` are (x, y) pairs; ``pattern`` says for each step
-    which of the layers adapt. Every entry is six tensors shaped as the network's parameters.
+    which of the layers adapt.
+
+    Returns: the outputs at ``places``, (K,) each, and the errors on the points.
     """
-    phi = [torch.as_tensor(p, dtype=torch.float64).reshape(shape) for p, shape in zip(start, SHAPES, strict=True)]
-    x, y = torch.as_tensor(points, dtype=torch.float64).split(1, dim=1)
-    found = [phi]
-    for adapts in pattern:
-        phi = [p.detach().requires_grad_() for p in phi]
-        gradient = torch.autograd.grad((predict(phi, x) - y).square().mean(), phi)
-        # A layer is a weight and a bias.
-        stepped = (p - alpha * g if adapts[i // 2] else p for i, (p, g) in enumerate(zip(phi, gradient, strict=True)))
-        phi = [p.detach() for p in stepped]
-        found.append(phi)
-    return found
-
-
-def predict(phi: Sequence[Tensor], x: Tensor) -> Tensor:
-    """The network's outputs: (K, 1) to (K, 1)."""
-    w1, b1, w2, b2, w3, b3 = phi
-    return torch.relu(torch.relu(x @ w1.T + b1) @ w2.T + b2) @ w3.T + b3
+    net = mlp(1, 40, 40, 1).double()
+    theta = [torch.as_tensor(p, dtype=torch.float64).reshape(shape) for p, shape in zip(start, SHAPES, strict=True)]
+    model = Model(load_theta(net, tuple(theta)), mse_loss)
+    x, y = torch.as_tensor(points, dtype=torch.float64)[None].split(1, dim=-1)
+    rows = ["".join("01"[adapts] for adapts in step) for step in pattern]
+    solver = GradientDescent(alpha, len(rows), *([LambdaPattern(model, *rows)] if rows else []))
+    path = list(solver.path(model, Data(x, y), unroll=0))
+    outputs = [model(at.phi, places.view(1, -1, 1)).detach().flatten() for at in path]
+    return outputs, [model.losses(model(at.phi, x), y).item() for at in path]
 
 
 def flat(argument: str, parameters: Sequence[Any]) -> list[list[float]]:

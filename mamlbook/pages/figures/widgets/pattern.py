@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mamlbook.pages.figures.widgets.base import Widget, widget
-from mamlbook.pages.figures.widgets.network import EVERYTHING, LAYERS, SHAPES, flat, path, predict
+from mamlbook.pages.figures.widgets.network import EVERYTHING, LAYERS, SHAPES, descended, flat
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
 
 PRESETS = {
@@ -116,14 +116,12 @@ def _errors(data: dict[str, Any], wave: dict[str, Any], mask: Sequence[Sequence[
     """The outputs, and the support and query error, after 0, 1, ..., S steps under a mask."""
     points = [(x, wave["amplitude"] * math.sin(x - wave["phase"])) for x in wave["places"]]
     truth = wave["amplitude"] * torch.sin(XS - wave["phase"])
-    x, y = torch.tensor(points, dtype=torch.float64).split(1, dim=1)
-    phis = path(data["start"], points, data["alpha"], mask)
-    outputs = [predict(phi, XS[:, None]).flatten() for phi in phis]
+    outputs, errors = descended(data["start"], points, data["alpha"], mask, XS)
     return {
         "points": points,
         "truth": truth.tolist(),
         "outputs": [output.tolist() for output in outputs],
-        "support": [(predict(phi, x) - y).square().mean().item() for phi in phis],
+        "support": errors,
         "query": [(output - truth).square().mean().item() for output in outputs],
     }
 

@@ -6,7 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from mamlbook.pages.figures.widgets.base import Widget, widget
+from mamlbook.pages.figures.widgets.bowls import closed_form, kept
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
 
 LOW, HIGH = -0.4, 1.4  # of the parameter
@@ -88,29 +91,27 @@ def _share(h: Sequence[float], kept: Sequence[float]) -> float | None:
 
 
 def _imaml(h: Sequence[float], lam: float) -> float:
-    return _share(h, [lam / (curvature + lam) for curvature in h])
+    return _share(h, kept(h, lam))
 
 
-def _after(first: dict[str, Any], task: int) -> float:
-    """The parameter of a task after the steps."""
-    h, c, lam = first["h"][task], first["c"][task], first["lam"]
-    left = (1 - first["alpha"] * (h + lam)) ** first["steps"]
-    return c + (lam + h * left) / (h + lam) * (first["theta"] - c)
+def _after(first: dict[str, Any]) -> list[float]:
+    """The parameter of each task after the steps."""
+    exact = closed_form(first["h"], first["c"], first["alpha"], first["steps"], first["lam"])
+    return exact.pulled(torch.tensor([first["theta"]], dtype=torch.float64)).flatten().tolist()
 
 
 def _alt(first: dict[str, Any]) -> str:
     """The first picture in words."""
     h, c, lam = first["h"], first["c"], first["lam"]
-    kept = [lam / (curvature + lam) for curvature in h]
-    pulled = [optimum + part * (first["theta"] - optimum) for part, optimum in zip(kept, c, strict=True)]
-    share = _share(h, kept)
+    pulled = [optimum + part * (first["theta"] - optimum) for part, optimum in zip(kept(h, lam), c, strict=True)]
+    after = _after(first)
     return (
         f"Above, the losses of two tasks, parabolas with optima at {c[0]:g} and {c[1]:g} and curvatures {h[0]:g} and "
-        f"{h[1]:g}, the start {first['theta']:g} and where {first['steps']} steps lead, {_after(first, 0):.2f} and "
-        f"{_after(first, 1):.2f}; the solutions under a pull of strength {lam:g} are {pulled[0]:.2f} and "
+        f"{h[1]:g}, the start {first['theta']:g} and where {first['steps']} steps lead, {after[0]:.2f} and "
+        f"{after[1]:.2f}; the solutions under a pull of strength {lam:g} are {pulled[0]:.2f} and "
         f"{pulled[1]:.2f}. Below, the share of task 1 in iMAML's meta-gradient goes from "
         f"{100 * _imaml(h, LEAST):.0f}% at the pull {LEAST:g} to {100 * _imaml(h, MOST):.0f}% at {MOST:g}; at {lam:g} "
-        f"it is {100 * share:.0f}%."
+        f"it is {100 * _imaml(h, lam):.0f}%."
     )
 
 
@@ -120,9 +121,8 @@ def _still(first: dict[str, Any]) -> str:
     label = f"loss of each task over φ (mark: after {first['steps']} steps; dashed: the start θ)"
     bowls = Panel((LOW, HIGH), (0, 0.8), (0, 0.5, 1), (0, 0.2, 0.4, 0.6, 0.8), label, 250)
     xs = [LOW + (HIGH - LOW) * number / 80 for number in range(81)]
-    for task, role in enumerate(("task1", "task2")):
+    for task, (role, phi) in enumerate(zip(("task1", "task2"), _after(first), strict=True)):
         bowls.curves.append((role, xs, [h[task] / 2 * (x - c[task]) ** 2 for x in xs]))
-        phi = _after(first, task)
         height = h[task] / 2 * (phi - c[task]) ** 2
         if LOW <= phi <= HIGH and height <= 0.8:
             bowls.points.append((role, phi, height))

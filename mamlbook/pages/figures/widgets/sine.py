@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mamlbook.pages.figures.widgets.base import Widget, widget
-from mamlbook.pages.figures.widgets.network import EVERYTHING, flat, path, predict
+from mamlbook.pages.figures.widgets.network import EVERYTHING, descended, flat
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
 
 NAMES = {
@@ -90,14 +90,14 @@ def _first(steps: int, points: int, amplitude: float, phase: float, seed: int) -
 
 
 def _still(data: dict[str, Any]) -> str:
-    """The first picture, computed in PyTorch."""
+    """The first picture."""
     first = data["first"]
     wave = [(x, first["amplitude"] * math.sin(x - first["phase"])) for x in first["places"][: first["points"]]]
     xs = torch.linspace(-5, 5, 101, dtype=torch.float64)
     curves = [("truth", xs.tolist(), (first["amplitude"] * torch.sin(xs - first["phase"])).tolist())]
     for name in reversed(data["starts"]):
-        phi = path(data["starts"][name], wave, data["alpha"], [EVERYTHING] * first["steps"])[-1]
-        curves.append((name, xs.tolist(), predict(phi, xs[:, None]).flatten().tolist()))
+        outputs, _ = descended(data["starts"][name], wave, data["alpha"], [EVERYTHING] * first["steps"], xs)
+        curves.append((name, xs.tolist(), outputs[-1].tolist()))
     panel = Panel((-5, 5), (-5.5, 5.5), (-4, -2, 0, 2, 4), (-4, -2, 0, 2, 4), "y", 340, curves)
     panel.points.extend(("support", x, y) for x, y in wave)
     names = {name: f"{NAMES[name]} start" for name in data["starts"]}

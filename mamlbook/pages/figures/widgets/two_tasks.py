@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from mamlbook.pages.figures.widgets.base import Widget, widget
+from mamlbook.pages.figures.widgets.bowls import closed_form, mean_optimum, task_weights
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
 
 LOW, HIGH = -0.6, 1.6
@@ -59,33 +62,27 @@ def two_tasks_figure(
 def _still(first: dict[str, Any]) -> str:
     """The first picture."""
     h, c, theta = first["h"], first["c"], first["theta"]
-    shrink = [(1 - first["alpha"] * curvature) ** first["steps"] for curvature in h]
+    exact = {"joint": closed_form(h, c, first["alpha"], 0), "maml": closed_form(h, c, first["alpha"], first["steps"])}
 
     def loss(task: int, at: float) -> float:
         return h[task] / 2 * (at - c[task]) ** 2
 
-    def after(task: int, at: float) -> float:
-        return c[task] + shrink[task] * (at - c[task])
+    def objective(role: str, at: float) -> float:
+        return exact[role].loss(torch.tensor([at], dtype=torch.float64)).item()
 
-    def joint(at: float) -> float:
-        return (loss(0, at) + loss(1, at)) / 2
-
-    def maml(at: float) -> float:
-        return (loss(0, after(0, at)) + loss(1, after(1, at))) / 2
-
+    adapted = exact["maml"].adapted(torch.tensor([theta], dtype=torch.float64)).flatten().tolist()
     xs = [LOW + (HIGH - LOW) * number / 80 for number in range(81)]
     ticks = (-0.5, 0, 0.5, 1, 1.5)
     upper = Panel((LOW, HIGH), (0, 1.5), ticks, (0, 0.5, 1, 1.5), "loss of each task", 230)
     lower = Panel((LOW, HIGH), (0, 0.75), ticks, (0, 0.25, 0.5, 0.75), "mean loss of both", 200)
     for task, role in enumerate(("task1", "task2")):
         upper.curves.append((role, xs, [loss(task, x) for x in xs]))
-        upper.points.append((role, after(task, theta), loss(task, after(task, theta))))
-    for role, objective in (("joint", joint), ("maml", maml)):
-        lower.curves.append((role, xs, [objective(x) for x in xs]))
-        weights = [h[task] * (shrink[task] ** 2 if role == "maml" else 1) for task in (0, 1)]
-        if sum(weights) > 0:
-            best = sum(w * optimum for w, optimum in zip(weights, c, strict=True)) / sum(weights)
-            lower.points.append((role, best, objective(best)))
+        upper.points.append((role, adapted[task], loss(task, adapted[task])))
+    for role in exact:
+        lower.curves.append((role, xs, [objective(role, x) for x in xs]))
+        best = mean_optimum(task_weights(role, h, first["alpha"], first["steps"]), c)
+        if best is not None:
+            lower.points.append((role, best, objective(role, best)))
     for panel in (upper, lower):
         panel.curves.append(("theta", [theta, theta], list(panel.y_domain)))
     names = {"task1": "task 1 (mark: adapted)", "task2": "task 2", "joint": "before adapting", "maml": "after adapting"}

@@ -7,6 +7,7 @@ from typing import Any
 
 from mamlbook.pages.figures.styling import NAMES
 from mamlbook.pages.figures.widgets.base import Widget, widget
+from mamlbook.pages.figures.widgets.bowls import kept, mean_optimum, task_weights
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
 
 LOW, HIGH = -2.5, 3.5  # of the pictures
@@ -75,21 +76,12 @@ def _first(alpha: float, steps: int, lam: float, h: Sequence[float], c: Sequence
 
 def _start(method: str, first: dict[str, Any], steps: int) -> float | None:
     """Where a method's outer loop ends, or None where it ends nowhere."""
-    weights = []
-    for h in first["h"]:
-        left, lam = (1 - first["alpha"] * h) ** steps, first["lam"]
-        weights.append(
-            {
-                "joint": h,
-                "reptile": 1 - left,
-                "fomaml": h * left,
-                "maml": h * left**2,
-                "imaml": h * (lam / (h + lam)) ** 2,
-            }[method]
-        )
-    if sum(weights) <= 1e-12 * sum(map(abs, weights)):
-        return None
-    return sum(w * c for w, c in zip(weights, first["c"], strict=True)) / sum(weights)
+    h = first["h"]
+    if method == "imaml":
+        weights = [curvature * part**2 for curvature, part in zip(h, kept(h, first["lam"]), strict=True)]
+    else:
+        weights = task_weights(method, h, first["alpha"], steps)
+    return mean_optimum(weights, first["c"])
 
 
 def _alt(first: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamlbook.metagradient import FirstOrder, Reptile
-from mamlbook.pages.page import CheckFailed, attempt, check, intervals, show, source, table
+from mamlbook.pages import CheckFailed, attempt, check, intervals, show, source, table
 from mamlbook.weighting import UniformWeights
 
 
@@ -49,7 +49,7 @@ def test_the_source_runs_and_has_no_docstrings():
     assert text.startswith("class FirstOrder(nn.Module):\n    def forward")
     assert '"""' not in text
     compile(text, "page", "exec")
-    assert "return problem.query(problem.solve(unroll=0).straight())" in text
+    assert "return batch.query(batch.solve(unroll=0).straight_through())" in text
 
 
 def test_sources_are_shown_as_one_block():

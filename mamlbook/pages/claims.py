@@ -1,17 +1,11 @@
-"""What a page needs besides the package: a claim that can fail, and the real source of what it talks about."""
+"""What a page claims: a check that can fail, and an exercise that is judged by the same bounds."""
 
 from __future__ import annotations
 
-import ast
-import html
-import inspect
-import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-
-from mamlbook.evaluation import confidence
 
 
 class CheckFailed(AssertionError):
@@ -80,65 +74,3 @@ def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer
         print(f"✗ {claim}: not yet")
     except Exception as error:  # whatever a reader's answer makes of the judge, it is an answer and not a crash
         print(f"✗ {claim}: not yet ({type(error).__name__}: {error})")
-
-
-def show(*objects: Any) -> Any:
-    """The source of classes and functions as they run, docstrings left out, as one highlighted block.
-
-    Returns: an object that Jupyter displays.
-    """
-    from IPython.display import Markdown  # only a notebook has it
-
-    return Markdown("```python\n" + "\n\n".join(source(thing) for thing in objects) + "\n```")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """A table of text and numbers, as an object that Jupyter displays.
-
-    Raises:
-        ValueError: a row has not one cell for each column.
-    """
-    from IPython.display import HTML  # only a notebook has it
-
-    lines = [_line("th", header)]
-    for row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"rows: expected {len(header)} cells in each, as in {list(header)}, got {list(row)}")
-        lines.append(_line("td", row))
-    head, body = lines[0], "\n".join(lines[1:])
-    return HTML(f'<table class="table">\n<thead>\n{head}\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>')
-
-
-def _line(tag: str, cells: Sequence[Any]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-
-
-def intervals(values: Mapping[str, Mapping[str, Tensor]], digits: int = 3) -> Any:
-    """A table of means over seeds with their 95 % intervals, as ``confidence`` gives them, for Jupyter to display.
-
-    Shapes: ``values[row][column]`` is (seeds,); every row has the columns of the first.
-
-    Raises:
-        ValueError: the rows have different columns.
-    """
-    columns = list(next(iter(values.values())))
-    if any(list(row) != columns for row in values.values()):
-        raise ValueError(
-            f"values: expected the columns {columns} in every row, got {[list(v) for v in values.values()]}"
-        )
-    pairs = {row: [confidence(seeds) for seeds in cells.values()] for row, cells in values.items()}
-    lines = ([row, *(f"{mean:.{digits}f} ± {half:.{digits}f}" for mean, half in cells)] for row, cells in pairs.items())
-    return table(["", *columns], lines)
-
-
-def source(thing: Any) -> str:
-    """The source text of a class or function without docstrings."""
-    text = textwrap.dedent(inspect.getsource(thing))
-    lines = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
-            docstring = node.body[0]
-            # The blank line after a docstring goes with it.
-            last = docstring.end_lineno + (lines[docstring.end_lineno : docstring.end_lineno + 1] == [""])
-            lines[docstring.lineno - 1 : last] = [None] * (last - docstring.lineno + 1)
-    return "\n".join(line for line in lines if line is not None).rstrip()

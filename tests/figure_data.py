@@ -1,0 +1,118 @@
+"""Figures to look at, of numbers that cost nothing: networks, benchmarks, errors and curves made up for the tests."""
+
+import math
+from functools import cache
+
+import numpy as np
+
+from mamlbook.networks import mlp
+from mamlbook.pages import figures
+from mamlbook.pages.figures.widgets.base import Widget
+from mamlbook.pages.figures.widgets.cost import NAMES
+from mamlbook.pages.figures.widgets.diagnosis import HEALTHY, TEXTS
+
+STEPS, WIDTHS = [1, 2, 5, 16, 64], [10, 40]
+POSITIONS = [0.0, 0.1, 0.3, 0.6, 1.0, 1.5]
+LABELS = ["one wave", "waves within 10 %", "waves within 30 %", "waves within 60 %", "all waves", "three families"]
+ROLES = {"joint": "joint", "maml": "maml", "fomaml": "fomaml", "reptile": "reptile", "scratch": "random"}
+# Of each: the error at the start and where it ends, at both ends of the dial, and what a step leaves of the difference.
+SHAPES = {
+    "joint": (0.001, 3.2, 0.0008, 1.6, 0.9),
+    "maml": (0.01, 3.4, 0.002, 0.2, 0.3),
+    "fomaml": (0.008, 3.8, 0.002, 0.21, 0.35),
+    "reptile": (0.006, 4.2, 0.0015, 0.3, 0.55),
+    "scratch": (4.5, 4.6, 3.0, 2.5, 0.85),
+}
+
+
+def starts(**changes) -> dict:
+    """Three networks with different weights, the first with steep ones."""
+    networks = {name: mlp(1, 40, 40, 1, seed=seed) for seed, name in enumerate(("maml", "joint", "random"))}
+    found = {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
+    found["maml"] = [1.4 * p for p in found["maml"]]
+    return {**found, **changes}
+
+
+def counted() -> dict:
+    """Bytes that look like counted ones, every method at a slope of its own."""
+    table = {
+        name: {
+            str(w): {
+                "peak": [w * w * (number + 1) * (4 + s) for s in STEPS],
+                "operations": [w * w * (number + 1) * s for s in STEPS],
+            }
+            for w in WIDTHS
+        }
+        for number, name in enumerate(NAMES)
+    }
+    return {"steps": STEPS, "counted": table}
+
+
+def workload(method: str, steps: int, tasks: int, network: str = "mlp", **times: float) -> dict:
+    rows = [{"contender": name.replace("_", " "), "milliseconds": ms} for name, ms in times.items()]
+    rows.append({"contender": "JAX", "wrong": "by far"})
+    return {"network": network, "method": method, "steps": steps, "tasks": tasks, "flops": 4e7, "rows": rows}
+
+
+def timed() -> dict:
+    workloads = [
+        workload("maml", 5, 25, mamlbook_compiled=1.25, mamlbook=12.0, higher=130.0),
+        workload("maml", 64, 25, mamlbook=190.0, mamlbook_checkpointed=250.0),
+        workload("maml", 5, 512, mamlbook_compiled=40.0),
+        workload("fomaml", 5, 25, mamlbook=7.0),
+        workload("maml", 1, 16, "conv4-max", mamlbook=900.0),
+    ]
+    return {"limit": {"gflops": 100.0}, "workloads": workloads}
+
+
+def failures(seeds: int = 2) -> dict:
+    """Curves that look like those of the experiment: every case at a height of its own, one with gaps."""
+    cases = {}
+    for number, name in enumerate([HEALTHY, *TEXTS]):
+        loss = [[(number + 1) * (3 - i / 40) + seed for i in range(80)] for seed in range(seeds)]
+        error = [[(number + 1) * 3 / (1 + step) + seed for step in range(13)] for seed in range(seeds)]
+        cases[name] = {"loss": loss, "error": error}
+    cases[next(iter(TEXTS))]["loss"][0][20:] = [None] * 60
+    return {"cases": cases, "training": {"iterations": 400, "window": 5}}
+
+
+def measured(seed: int = 0, seeds: int = 5, steps: int = 20, noise: float = 0.06) -> dict:
+    """Errors that look like those of an experiment, and cost nothing."""
+    generator = np.random.default_rng(seed)
+
+    def place(name: str, position: float) -> dict:
+        share = math.sqrt(position / 1.5)
+        low, high, least, most, left = SHAPES[name]
+        start, end = low * (high / low) ** share, least * (most / least) ** share
+        curve = end + (start - end) * left ** np.arange(steps + 1)
+        factors = np.exp(noise * generator.standard_normal(seeds))
+        return {
+            "error": {str(n): {"new": [float(f"{v:.6g}") for v in factor * curve]} for n, factor in enumerate(factors)}
+        }
+
+    dial = [
+        {"position": p, "label": label, "power": 3 + p, "spread": 2.1 * p}
+        for p, label in zip(POSITIONS, LABELS, strict=True)
+    ]
+    runs, tuned = ({name: [place(name, p) for p in POSITIONS] for name in ROLES} for _ in range(2))
+    return {"dial": dial, "runs": runs, "tuned": tuned}
+
+
+MAKERS = {
+    "arrows": figures.gradient_arrows,
+    "cost": lambda: figures.cost_explorer(counted(), timed()),
+    "diagnosis": lambda: figures.failure_diagnosis(failures()),
+    "diversity": lambda: figures.diversity_dial(measured()),
+    "kink": figures.kink_figure,
+    "pattern": lambda: figures.adaptation_pattern(starts()["maml"]),
+    "pull": figures.proximal_pull,
+    "sine": lambda: figures.sine_adaptation(starts()),
+    "two_tasks": figures.two_tasks_figure,
+    "weights": figures.weights_figure,
+}
+
+
+@cache
+def figure(kind: str) -> Widget:
+    """A figure of a kind, made once."""
+    return MAKERS[kind]()

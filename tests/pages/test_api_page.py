@@ -1,0 +1,115 @@
+"""The page of the programming interface: complete, and as readable as the docstrings it is made of."""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+
+import pytest
+
+import mamlbook
+from tools.book import ROOT
+
+PUBLIC = [
+    module.name
+    for module in pkgutil.walk_packages(mamlbook.__path__, "mamlbook.")
+    if hasattr(importlib.import_module(module.name), "__all__")
+]
+
+
+@pytest.fixture(scope="module")
+def page(built) -> str:
+    """Give the page as it is built."""
+    return (built / "book/appendix/api.html").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def extension():
+    """Give the module of the site that makes the page."""
+    pytest.importorskip("sphinx")
+    spec = importlib.util.spec_from_file_location("api_page", ROOT / "book/_ext/api_page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("package", ["mamlbook", *PUBLIC])
+def test_every_public_name_is_on_the_page(page, package):
+    module = importlib.import_module(package)
+    shown = {full.rpartition(".")[2] for full in re.findall(r'<dt [^>]*id="(mamlbook[\w.]+)"', page)}
+    promised = [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]
+    assert [name for name in promised if name not in shown] == []
+
+
+def test_every_row_is_in_the_table(page):
+    table = page[page.index("What it is") :]
+    assert [name for name in mamlbook.ALGORITHMS if f">{name}</span>" not in table] == []
+
+
+def test_no_default_shows_the_folder_of_the_machine_that_built_the_page(page):
+    assert str(ROOT) not in page
+    assert "PosixPath" not in page
+
+
+DOCSTRING = r"""
+One sentence about phi_ and \*shape.
+
+phi_b = theta - alpha grad L_b(theta),  b = 1..B.
+
+With ``lam`` the distance |phi - theta| counts, see [Finn et al.,
+2017](https://arxiv.org/abs/1703.03400).
+
+    x = 1,  y = 2
+
+Shapes: (B, K, d) to (B,).
+
+Raises:
+    ValueError: one thing or
+        another.
+    TypeError: the third.
+
+>>> 1 + 1
+2
+"""
+WRITTEN = r"""
+One sentence about phi\_ and \*shape.
+
+.. code-block:: none
+
+   phi_b = theta - alpha grad L_b(theta),  b = 1..B.
+
+With ``lam`` the distance \|phi - theta\| counts, see `Finn et al., 2017 <https://arxiv.org/abs/1703.03400>`__.
+
+.. code-block:: none
+
+   x = 1,  y = 2
+
+**Shapes:** (B, K, d) to (B,).
+
+**Raises:**
+
+- ``ValueError``: one thing or another.
+- ``TypeError``: the third.
+
+>>> 1 + 1
+2
+"""
+
+
+def test_a_docstring_becomes_restructured_text(extension):
+    lines = DOCSTRING.strip().split("\n")
+    extension.rewrite(lines)
+    assert "\n".join(lines).strip() == WRITTEN.strip()
+
+
+@pytest.mark.parametrize(
+    ("signature", "written"),
+    [
+        ("(a: int = 1, *, folder=RESULTS)", "(a: int = 1, *, folder=RESULTS)"),
+        ("(a=tuple(j for j in range(5)), b=2)", "(a=..., b=2)"),
+        ("(a: list = <factory>, b: type = <class 'int'>)", "(a: list = ..., b: type = ...)"),
+    ],
+)
+def test_a_default_without_words_is_three_dots(extension, signature, written):
+    assert extension.readable(None, "function", "f", None, None, signature, None) == (written, None)
