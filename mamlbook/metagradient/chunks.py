@@ -43,7 +43,7 @@ class TaskChunks(MetaGradient):
         )
 
     def forward(self, batch: MetaBatch) -> Tensor:
-        learned = self._learned(batch)
+        learned = self._learned(batch.solver)
         if learned and self.tasks > 1:
             raise ValueError(
                 "metagradient: expected no learned weights beside theta for chunks of several tasks, got "
