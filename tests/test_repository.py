@@ -185,9 +185,12 @@ def place(path: Path) -> str:
 
 
 def imports(path: Path) -> list[str]:
-    """List what a module imports, by full dotted names."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    """List what a module imports when it runs, by full dotted names; what only a type checker reads is left out."""
+    names, tree = [], ast.parse(path.read_text())
+    for node in tree.body:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

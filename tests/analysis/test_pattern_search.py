@@ -83,7 +83,7 @@ def test_what_is_wrong_is_named():
         search(learner(), WAVES, [("11",)])
 
     class Elsewhere(GradientDescent.__base__):
-        unroll = ALL
+        path = None
 
     with pytest.raises(TypeError, match="learner: expected one that takes gradient steps, got the solver Elsewhere"):
         restricted(MetaLearner(sine_model(), Elsewhere()), "111")

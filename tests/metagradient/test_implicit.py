@@ -187,7 +187,7 @@ def test_a_task_that_stops_does_not_disturb_the_others():
 
 @pytest.mark.parametrize("solver", [GradientDescent(0.1, 2), GradientDescent(0.1, 2, lam=0.0)])
 def test_without_a_pull_there_is_nothing_to_differentiate(solver):
-    with pytest.raises(ValueError, match="solver: expected one that pulls towards theta"):
+    with pytest.raises(ValueError, match="solver: expected one with a proximal term"):
         MetaLearner(small(), solver, Implicit()).meta_gradient(sine_tasks(2))
 
 
