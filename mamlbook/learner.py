@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from mamlbook.numerics import Params
 from mamlbook.parts import Part
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.preparation import prepared, prepared_data
-from mamlbook.weighting import UniformWeights, Weighting
+from mamlbook.weighting import FunctionWeights, UniformWeights, Weighting
 
 
 class MetaLearner(nn.Module):
@@ -51,7 +52,8 @@ class MetaLearner(nn.Module):
         self.model = _of_kind("model", model, Model, "Model(net, loss)")
         self.solver = _of_kind("solver", solver, Solver, "GradientDescent(alpha, steps)")
         self.metagradient = _of_kind("metagradient", metagradient or Exact(), MetaGradient, "Exact()")
-        self.weighting = _of_kind("weighting", weighting or UniformWeights(), Weighting, "UniformWeights()")
+        weighting = FunctionWeights(weighting) if isinstance(weighting, FunctionType) else weighting or UniformWeights()
+        self.weighting = _of_kind("weighting", weighting, Weighting, "UniformWeights()")
         for part in (self.solver, self.metagradient, self.weighting):
             part.require(model, solver)
         self.meta_steps = 0

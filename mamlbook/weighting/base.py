@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -33,3 +34,17 @@ class UniformWeights(Weighting):
 
     def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
         return torch.full_like(surrogates, 1 / len(surrogates), requires_grad=False)
+
+
+class FunctionWeights(Weighting):
+    """A plain function (surrogates, batch) to weights, as a weighting."""
+
+    def __init__(self, function: Callable[[Tensor, JudgedTasks], Tensor]):
+        super().__init__()
+        self.function = function
+
+    def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
+        return self.function(surrogates, batch)
+
+    def extra_repr(self) -> str:
+        return getattr(self.function, "__name__", repr(self.function))

@@ -8,7 +8,6 @@ from battery import sine_model
 from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, fit, maml, mlp
 from mamlbook.algorithms import dropgrad
 from mamlbook.analysis.pattern_search import candidates, measure, restricted, search
-from mamlbook.inner import ALL
 
 WAVES = Sinusoids(shots=10, queries=20)
 SIZES = (40, 40 * 40, 40)  # multiplications of each layer for one example
