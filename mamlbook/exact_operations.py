@@ -126,6 +126,22 @@ def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     return v * (g / v.square().sum(axes, keepdim=True).sqrt())
 
 
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """``torch.nn.functional.embedding``, of which ``vmap`` freezes the padding row of the first task only."""
+    if padding_idx is None:
+        return functional.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
+    rows = torch.arange(len(weight), device=weight.device) == padding_idx % len(weight)
+    return functional.embedding(input, torch.where(rows[:, None], weight.detach(), weight))
+
+
 def _by_known(x: Tensor, mean: Tensor, variance: Tensor, gain, offset, eps: float) -> Tensor:
     normalised = (x - _per_channel(mean, x)) * torch.rsqrt(_per_channel(variance, x) + eps)
     return _scaled(normalised, _per_channel(gain, x), _per_channel(offset, x))
@@ -154,6 +170,7 @@ _EXACT: dict[Callable, Callable] = {
     functional.instance_norm: instance_norm,
     functional.batch_norm: batch_norm,
     torch._weight_norm: weight_norm,
+    functional.embedding: embedding,
     **recurrent.EXACT,
     **exact_losses.EXACT,
 }

@@ -131,12 +131,12 @@ def refuse_what_tasks_cannot_share(name: str, error: RuntimeError) -> None:
         ValueError: it does what cannot be done for all tasks at once.
     """
     text = str(error)
-    if "vmap: inplace arithmetic" in text:
+    if "vmap: inplace arithmetic" in text or "output with shape" in text:
         raise ValueError(
             f"{name}: expected operations that leave tensors alone which all tasks share, got one that writes what it "
             "computes from a task into a buffer or a constant; make a new tensor instead of writing in place"
         ) from error
-    if "Batching rule not implemented for" in text or "vmap: It looks like" in text:
+    if any(part in text for part in ("Batching rule not implemented for", "vmap: It looks like", "dynamic shape")):
         raise ValueError(
             f"{name}: expected operations that can be done for all tasks at once, got one that cannot "
             f"({text.splitlines()[0][:200]}); choose by torch.where instead of a Python if, or write it otherwise"

@@ -21,7 +21,7 @@ def expand_over_tasks(theta: Params, tasks: int) -> Params:
 
 def dot(u: Sequence[Tensor], v: Sequence[Tensor]) -> Tensor:
     """The inner product of each task's weights: sum over all tensors of <u_b, v_b>, shape (B,)."""
-    return torch.stack([(a * b).flatten(1).sum(1) for a, b in zip(u, v, strict=True)]).sum(0)
+    return torch.stack([(a * b).reshape(len(a), -1).sum(1) for a, b in zip(u, v, strict=True)]).sum(0)
 
 
 def add_scaled(u: Sequence[Tensor], scale: float | Tensor, v: Sequence[Tensor]) -> Params:

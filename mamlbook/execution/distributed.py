@@ -37,8 +37,8 @@ class DistributedMetaGradient:
     ):
         if compute is not None and not isinstance(learner.weighting, UniformWeights):
             raise ValueError(
-                f"weighting: expected UniformWeights() in several processes, got {learner.weighting}; its weights need the "
-                "losses of all tasks, which a compiled step of one process does not see: leave compiled out"
+                f"weighting: expected UniformWeights() in several processes, got {learner.weighting}; its weights "
+                "need the losses of all tasks, which a compiled step of one process does not see: leave compiled out"
             )
         place = learner.model.theta[0].device
         if place != group.device:

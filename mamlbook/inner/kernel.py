@@ -77,7 +77,7 @@ class TangentKernel(Part):
 
     def gram(self, model: Model, theta: Params, x: Tree) -> tuple[Tensor, Weights]:
         rows = jacobian(model, theta, x)
-        flat = torch.cat([r.flatten(2) for r in rows], 2)
+        flat = torch.cat([r.reshape(*r.shape[:2], -1) for r in rows], 2)
         return flat @ flat.mT, partial(self._weights, rows)
 
     def predict(self, model: Model, theta: Params, phi: Params, x: Tree) -> Tensor:
@@ -86,7 +86,7 @@ class TangentKernel(Part):
 
     @staticmethod
     def _weights(rows: Params, coefficients: Tensor) -> Params:
-        return tuple((coefficients[:, None] @ r.flatten(2)).view(r.shape[0], *r.shape[2:]) for r in rows)
+        return tuple((coefficients[:, None] @ r.reshape(*r.shape[:2], -1)).view(r.shape[0], *r.shape[2:]) for r in rows)
 
     def __repr__(self) -> str:
         return "Tangent()"
@@ -101,7 +101,9 @@ def jacobian(model: Model, phi: Params, x: Tree) -> Params:
         # One output of all tasks at a time: they do not share weights.
         units = torch.eye(outputs, dtype=y_hat.dtype, device=y_hat.device).view(outputs, 1, *y_hat.shape[1:])
         units = units.expand(outputs, *y_hat.shape)
-        rows = torch.autograd.grad(y_hat, phi, units, is_grads_batched=True, create_graph=True, materialize_grads=True)
+        rows = torch.autograd.grad(y_hat, phi, units, is_grads_batched=True, create_graph=True, allow_unused=True)
+    # A weight that is not used gets zeros; PyTorch's own would lack the axis of outputs.
+    rows = (p.new_zeros(outputs, *p.shape) if r is None else r for r, p in zip(rows, phi, strict=True))
     return tuple(r.transpose(0, 1) for r in rows)
 
 

@@ -98,7 +98,7 @@ def test_processes_draw_noise_of_their_own(two):
         ("too few tasks", "ValueError: tasks: expected at least one for each of the 2 processes, got 1; "),
         (
             "compiled weights",
-            r"ValueError: weighting: expected UniformWeights() in several processes, got SoftmaxWeights(",
+            "ValueError: weighting: expected UniformWeights() in several processes, got Softmax",
         ),
         ("another device", "ValueError: device: expected the learner on cpu as its process is, got meta"),
         ("another seed", "RuntimeError: group: expected every process to hold the same, got different generator"),
