@@ -37,7 +37,7 @@ def meta_gradients(learner: MetaLearner, tasks: Tasks, *, seed: int = 0) -> Tens
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         gradients = batch.gradients(learner.metagradient(batch))
-    return torch.cat([g.flatten(1) for g in gradients], 1)
+    return torch.cat([g.reshape(len(g), -1) for g in gradients], 1)
 
 
 def alignment(gradients: Sequence[Tensor] | Tensor) -> Tensor:

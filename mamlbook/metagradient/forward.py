@@ -42,7 +42,7 @@ class ForwardMode(MetaGradient):
             turned = torch.autograd.grad(gradient, adapted.phi, columns, is_grads_batched=True, materialize_grads=True)
             columns, adapted = add_scaled(add_scaled(columns, -alpha, turned), alpha * lam, start), following
         losses, q = query_gradient(batch, adapted)
-        entries = sum((z * part).flatten(2).sum(2) for z, part in zip(columns, q, strict=True))  # (P, B)
+        entries = sum((z * part).reshape(*z.shape[:2], -1).sum(2) for z, part in zip(columns, q, strict=True))  # (P, B)
         pieces = entries.mT.split([part[0].numel() for part in q], dim=1)
         gradient = tuple(piece.reshape(part.shape) for piece, part in zip(pieces, q, strict=True))
         return with_gradient(losses, batch.theta, gradient)

@@ -109,4 +109,4 @@ def _on_simplex(u: Tensor) -> Tensor:
 
 def _rows(gradients: Params) -> Tensor:
     """Each task's gradient as one row: (B, P)."""
-    return torch.cat([g.flatten(1) for g in gradients], 1)
+    return torch.cat([g.reshape(len(g), -1) for g in gradients], 1)

@@ -309,9 +309,8 @@ class Oracle:
                 g = g + lam * (phi[n] - theta[n])
                 first[n] = 0.9 * first[n] + 0.1 * g
                 second[n] = 0.999 * second[n] + 0.001 * g * g
-                # As higher has it, and PyTorch had it once: the 1e-8 stands beside the root that is not yet corrected.
-                size = alpha * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-                phi[n] = phi[n] - size * first[n] / (second[n].sqrt() + 1e-8)
+                root = (second[n] / (1 - 0.999**step)).sqrt()
+                phi[n] = phi[n] - alpha / (1 - 0.9**step) * first[n] / (root + 1e-8)
         at = _leaf(phi)
         gradient = _slope(task.on_support(at), at, graph=True)
 
