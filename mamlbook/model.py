@@ -13,6 +13,7 @@ from mamlbook.exact_operations import exact_operations
 from mamlbook.network_checks import (
     call_arguments,
     find_head,
+    one_tensor,
     refuse_what_tasks_cannot_share,
     refuse_written,
     require_adaptable,
@@ -125,7 +126,7 @@ class Model(nn.Module):
         # Backward twice: what one pass makes of u is linear in u, and its own derivative along v is (d f / d phi) v.
         with torch.enable_grad():
             phi = tuple(p.view_as(p) if p.requires_grad else p.detach().requires_grad_() for p in phi)
-            y_hat = self(phi, x)
+            y_hat = one_tensor(self(phi, x))
             u = torch.zeros_like(y_hat, requires_grad=True)
             moved, ways = zip(*((p, way) for p, way in zip(phi, v, strict=True) if way is not None), strict=True)
             back = torch.autograd.grad(y_hat, moved, u, create_graph=True, materialize_grads=True)
@@ -198,8 +199,15 @@ class Model(nn.Module):
     def _predict(self, names: Sequence[str], phi: Params, x: Tree) -> Tree:
         # Copies, so that a network that writes into its buffers is found out before it has changed anything.
         buffers = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-        weights = dict(zip(names, phi, strict=True))
-        y_hat = functional_call(self.net, weights | buffers, call_arguments(self.net, x))
+        # A weight stands wherever a layer holds it, and each layer once: torch restores no layer that it meets twice.
+        given = {id(self.net.get_parameter(name)): weight for name, weight in zip(names, phi, strict=True)}
+        weights = {
+            f"{layer}.{name}" if layer else name: given[id(weight)]
+            for layer, module in self.net.named_modules()
+            for name, weight in module.named_parameters(recurse=False, remove_duplicate=False)
+            if id(weight) in given
+        }
+        y_hat = functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
         refuse_written(buffers)
         return y_hat
 

@@ -109,6 +109,20 @@ def _takes(forward: Any, count: int) -> bool:
     return True
 
 
+def one_tensor(y_hat: Tree) -> Tensor:
+    """The predictions, if they are one tensor, as what is linear in them needs.
+
+    Raises:
+        ValueError: they are a tree of several.
+    """
+    if not isinstance(y_hat, Tensor):
+        raise ValueError(
+            "net: expected predictions (tasks, examples, outputs) in one tensor, got a "
+            f"{type(y_hat).__name__}; kernels and line searches have no other, MAML has"
+        )
+    return y_hat
+
+
 def refuse_written(buffers: Mapping[str, Tensor]) -> None:
     """Refuse a network that has written into copies of its buffers.
 

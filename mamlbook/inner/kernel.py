@@ -14,6 +14,7 @@ from mamlbook.checks import non_negative, positive
 from mamlbook.inner.base import Adapted, Solver, step_count
 from mamlbook.inner.head_weights import head_features, numeric_targets, with_head
 from mamlbook.model import Model
+from mamlbook.network_checks import one_tensor
 from mamlbook.numerics import Params, add_scaled, detached, dot, expand_over_tasks
 from mamlbook.parts import Part
 from mamlbook.tasks.base import Data
@@ -96,7 +97,7 @@ def jacobian(model: Model, phi: Params, x: Tree) -> Params:
     """The derivative of every output of every example by every weight: a tuple of (B, K C, \\*shape)."""
     with torch.enable_grad():
         phi = tuple(p if p.requires_grad else p.detach().requires_grad_() for p in phi)
-        y_hat = model(phi, x)
+        y_hat = one_tensor(model(phi, x))
         outputs = y_hat[0].numel()
         # One output of all tasks at a time: they do not share weights.
         units = torch.eye(outputs, dtype=y_hat.dtype, device=y_hat.device).view(outputs, 1, *y_hat.shape[1:])
