@@ -126,6 +126,11 @@ def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     return v * (g / v.square().sum(axes, keepdim=True).sqrt())
 
 
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``torch.nn.functional.bilinear``, for which ``vmap`` has no rule of its own."""
+    return _scaled(torch.einsum("...i,oij,...j->...o", input1, weight, input2), None, bias)
+
+
 def embedding(
     input: Tensor,
     weight: Tensor,
@@ -171,6 +176,8 @@ _EXACT: dict[Callable, Callable] = {
     functional.batch_norm: batch_norm,
     torch._weight_norm: weight_norm,
     functional.embedding: embedding,
+    functional.bilinear: bilinear,
+    torch.bilinear: bilinear,
     **recurrent.EXACT,
     **exact_losses.EXACT,
 }

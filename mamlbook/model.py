@@ -11,16 +11,17 @@ from torch.func import functional_call, vmap
 
 from mamlbook.exact_operations import exact_operations
 from mamlbook.network_checks import (
+    buffers_kept,
     call_arguments,
     find_head,
     one_tensor,
     refuse_what_tasks_cannot_share,
-    refuse_written,
     require_adaptable,
+    writes_in_place,
 )
 from mamlbook.numerics import Params
 from mamlbook.target_checks import refusing_broadcasts
-from mamlbook.trees import Tree, first_leaf
+from mamlbook.trees import Tree, first_leaf, tree_map
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -193,6 +194,8 @@ class Model(nn.Module):
             with exact_operations():
                 return vmap(function, randomness="different")(tuple(phi), x)
         except RuntimeError as error:
+            if writes_in_place(error):  # one task by itself shows which buffer it is
+                function(tuple(p[0] for p in phi), tree_map(lambda t: t[0], x))
             refuse_what_tasks_cannot_share("net", error)
             raise
 
@@ -207,9 +210,8 @@ class Model(nn.Module):
             for name, weight in module.named_parameters(recurse=False, remove_duplicate=False)
             if id(weight) in given
         }
-        y_hat = functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
-        refuse_written(buffers)
-        return y_hat
+        with buffers_kept(self.net, buffers):
+            return functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
 
     def extra_repr(self) -> str:
         return f"loss={getattr(self.loss, '__name__', repr(self.loss))}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -123,19 +124,43 @@ def one_tensor(y_hat: Tree) -> Tensor:
     return y_hat
 
 
-def refuse_written(buffers: Mapping[str, Tensor]) -> None:
-    """Refuse a network that has written into copies of its buffers.
+@contextmanager
+def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
+    """Refuse a network that, called inside, writes into the copies of its buffers or puts others in their place.
 
     Raises:
         ValueError: names the buffers.
     """
-    written = [name for name, buffer in buffers.items() if not buffer.is_inference() and buffer._version]
-    if written:
+
+    def look(*_: object) -> None:  # while the copies are still in the network
+        owners = {name: name.rpartition(".") for name in buffers}
+        now = {name: net.get_submodule(owner)._buffers.get(last) for name, (owner, _, last) in owners.items()}
+        _refuse_written([name for name, buffer in buffers.items() if now[name] is not buffer or _written(buffer)])
+
+    handle = net.register_forward_hook(look) if buffers else None
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def _written(buffer: Tensor) -> bool:
+    return not buffer.is_inference() and buffer._version > 0
+
+
+def _refuse_written(names: list[str]) -> None:
+    if names:
         raise ValueError(
-            f"net: expected a network that leaves its buffers alone, got one that writes into {', '.join(written)} in "
-            "its forward pass; tasks would overwrite them for one another: compute them from the input, or call "
-            "net.eval() if that stops it"
+            f"net: expected a network that leaves its buffers alone, got one that writes into {', '.join(names)} in "
+            "its forward pass; tasks would overwrite them for one another: compute them from the input instead, or "
+            "call net.eval() if that stops it"
         )
+
+
+def writes_in_place(error: RuntimeError) -> bool:
+    """Whether an error of ``vmap`` is about writing a task's own numbers into what all tasks share."""
+    return "vmap: inplace arithmetic" in str(error) or "output with shape" in str(error)
 
 
 def refuse_what_tasks_cannot_share(name: str, error: RuntimeError) -> None:
@@ -145,7 +170,7 @@ def refuse_what_tasks_cannot_share(name: str, error: RuntimeError) -> None:
         ValueError: it does what cannot be done for all tasks at once.
     """
     text = str(error)
-    if "vmap: inplace arithmetic" in text or "output with shape" in text:
+    if writes_in_place(error):
         raise ValueError(
             f"{name}: expected operations that leave tensors alone which all tasks share, got one that writes what it "
             "computes from a task into a buffer or a constant; make a new tensor instead of writing in place"

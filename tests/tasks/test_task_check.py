@@ -68,7 +68,7 @@ def found(report):
         Episodes(noise_pool(classes=5, drawings=2)),
         Changed(Episodes(noise_pool()), lambda tasks: Tasks((tasks.support.x.numpy(), tasks.support.y), tasks.query)),
     ],
-    ids=repr,
+    ids=lambda distribution: type(distribution).__name__,
 )
 def test_sound_tasks_pass_without_a_word(distribution):
     assert found(check_tasks(distribution)) == set()

@@ -49,6 +49,8 @@ REFUSED_BY_ROW: dict[tuple[str, str], str] = {
         for name in ("dictionary out", "tuple out", "one number out", "transposed convolution", "upsampling")
         for row in ("ntk-ridge", "meta-rkhs-2")
     },
+    # A line search needs to know how the predictions move along a step.
+    **{(name, "line-search"): r"predictions.*one tensor" for name in ("dictionary out", "tuple out")},
 }
 """Single cells that are refused, for reasons of their own."""
 
