@@ -16,12 +16,7 @@ MATHJAX_PARTS = ["tex-chtml.js", "output/chtml/fonts/woff-v2"]
 # A face that was cut down may not keep its name, so these are "Book Serif" and "Book Sans".
 FONTS = {"font_source_serif_pro": "BookSerif", "font_source_sans_pro": "BookSans"}
 FACES = ["Regular", "It", "Semibold"]
-LETTERS = [
-    *range(0x20, 0x180),
-    *range(0x370, 0x400),
-    *range(0x2010, 0x2066),
-    *range(0x2080, 0x20AD),
-]
+LETTERS = [*range(0x20, 0x180), *range(0x370, 0x400), *range(0x2010, 0x2066), *range(0x2080, 0x20AD)]
 LETTERS += [*range(0x2100, 0x22A0), 0xFB01, 0xFB02]
 
 # docutils writes a list role without list items, which a screen reader announces as an empty list.
