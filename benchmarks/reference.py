@@ -21,7 +21,7 @@ class Reference(NamedTuple):
 
     gradient: tuple[np.ndarray, ...]
     loss: float
-    OperationCounter: int
+    operations: int
 
 
 def reference(job: Job) -> Reference:

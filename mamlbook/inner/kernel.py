@@ -64,7 +64,7 @@ class FeatureKernel(Part):
         return with_head(model, tuple(map(torch.zeros_like, theta)), head)
 
     def __repr__(self) -> str:
-        return "Features()"
+        return "FeatureKernel()"
 
 
 class TangentKernel(Part):
@@ -90,7 +90,7 @@ class TangentKernel(Part):
         return tuple((coefficients[:, None] @ r.reshape(*r.shape[:2], -1)).view(r.shape[0], *r.shape[2:]) for r in rows)
 
     def __repr__(self) -> str:
-        return "Tangent()"
+        return "TangentKernel()"
 
 
 def jacobian(model: Model, phi: Params, x: Tree) -> Params:

@@ -63,4 +63,4 @@ class LambdaPattern(Transform):
         return gradients
 
     def __repr__(self) -> str:
-        return f"Pattern({' '.join(self.rows)})"
+        return f"LambdaPattern({' '.join(self.rows)})"

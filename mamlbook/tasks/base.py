@@ -111,7 +111,7 @@ class FixedTasks:
         return self.tasks
 
     def __repr__(self) -> str:
-        return f"Fixed({self.tasks.size} tasks)"
+        return f"FixedTasks({self.tasks.size} tasks)"
 
 
 class SupportAsQuery:
@@ -128,7 +128,7 @@ class SupportAsQuery:
         return drawn._replace(query=drawn.support)
 
     def __repr__(self) -> str:
-        return f"SupportOnly({self.distribution!r})"
+        return f"SupportAsQuery({self.distribution!r})"
 
 
 def never_again(tasks: int) -> Tensor:

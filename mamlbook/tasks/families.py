@@ -170,4 +170,4 @@ class DriftingTasks:
         return self.now.draw(tasks, generator)
 
     def __repr__(self) -> str:
-        return f"Drifting(from {self.at(0)!r})"
+        return f"DriftingTasks(from {self.at(0)!r})"

@@ -60,7 +60,7 @@ def test_a_restricted_learner_keeps_everything_else():
     assert new.model is old.model
     assert (new.solver.alpha, new.solver.steps) == (0.05, 3)
     assert new.solver.transforms[0] is old.solver.transforms[0]
-    assert "Pattern(001)" in str(new)
+    assert "LambdaPattern(001)" in str(new)
 
 
 def test_candidates_are_all_combinations():

@@ -67,4 +67,4 @@ def test_what_is_wrong_is_named():
 
 
 def test_it_prints_its_rows():
-    assert repr(LambdaPattern(sine_model(), "111", "001")) == "Pattern(111 001)"
+    assert repr(LambdaPattern(sine_model(), "111", "001")) == "LambdaPattern(111 001)"

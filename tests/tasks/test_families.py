@@ -130,4 +130,4 @@ def test_every_draw_of_drifting_tasks_is_one_step_on():
         assert torch.equal(support.y, step * support.x)
         # Looking at the present moves nothing.
         assert torch.equal(tasks.now.draw(2, generator()).support.y, support.y)
-    assert repr(tasks).startswith("Drifting(from Lines(")
+    assert repr(tasks).startswith("DriftingTasks(from Lines(")
