@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+
+from mamlbook.torch_internals import tree_leaves, tree_map
 
 Tree = Any
 """A tensor, or a tuple, list or dictionary of trees; the leaves of one tree begin with the same axes."""

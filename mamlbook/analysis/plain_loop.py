@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from mamlbook.inner import GradientDescent, Place
 from mamlbook.learner import MetaLearner
@@ -16,6 +15,7 @@ from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import FirstOrder
 from mamlbook.numerics import Params, detached
 from mamlbook.tasks.base import Data, Tasks
+from mamlbook.torch_internals import tree_map
 
 
 class NotFollowed(Exception):

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from mamlbook.checks import whole_number
 from mamlbook.inner.base import Solver
@@ -18,6 +17,7 @@ from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.regions import run_region
 from mamlbook.model import Model
 from mamlbook.numerics import Params, add_scaled, as_leaves
+from mamlbook.torch_internals import tree_flatten, tree_map, tree_unflatten
 
 
 class Checkpointed(MetaGradient):

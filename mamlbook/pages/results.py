@@ -26,8 +26,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
     return {
         "device": f"{device.type} ({name}, {torch.get_num_threads()} threads)",
-        "versions": {"python": platform.python_version()}
-        | {package: _version(package) for package in ("torch", "higher")},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "higher": _version("higher")},
     }
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from mamlbook.tasks.base import Data, Tasks, list_of_batches, never_again, require_tasks
 from mamlbook.tasks.trees import Tree, kind_of, require_examples
+from mamlbook.torch_internals import tree_map
 
 
 def prepared(tasks: Tasks | Sequence[Tasks], like: Tensor) -> Tasks | list[Tasks]:

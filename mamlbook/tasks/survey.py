@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from mamlbook.tasks.base import Data, FixedTasks, TaskDistribution, Tasks
 from mamlbook.tasks.preparation import prepared
+from mamlbook.torch_internals import tree_leaves
 
 CHUNK = 25  # pictures of so many tasks are held at a time
 IGNORED = -100  # the label that cross_entropy passes over

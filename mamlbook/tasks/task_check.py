@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
-from torch.utils._pytree import tree_leaves, tree_map
 
 from mamlbook.checks import whole_number
 from mamlbook.tasks.base import Data, FixedTasks, TaskDistribution, Tasks
@@ -18,6 +17,7 @@ from mamlbook.tasks.preparation import prepared
 from mamlbook.tasks.survey import Survey, fingerprints, surveyed
 from mamlbook.tasks.task_report import TaskReport, Verdict
 from mamlbook.tasks.trees import kind_of
+from mamlbook.torch_internals import tree_leaves, tree_map
 
 FEW = 8  # tasks that a learner is asked to solve
 WIDE = 100.0  # inputs beyond it have hardly been scaled

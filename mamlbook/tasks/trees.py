@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
+
+from mamlbook.torch_internals import tree_leaves
 
 Tree = Any
 """A tensor, or a tuple, a list or a dictionary of trees: several inputs, or several targets."""

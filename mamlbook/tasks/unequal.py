@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from mamlbook.tasks.base import Data, Tasks, concatenated, require_tasks, shape_of
 from mamlbook.tasks.preparation import as_data, as_tensors
 from mamlbook.tasks.trees import Tree, kind_of
+from mamlbook.torch_internals import tree_map
 
 Pair = tuple[Tree, Tree]
 

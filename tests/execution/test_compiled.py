@@ -18,8 +18,8 @@ from mamlbook import (
     fit,
     maml,
     mlp,
-    tracing,
 )
+from mamlbook.execution import tracing
 from mamlbook.execution.compiled import Compiled
 from mamlbook.execution.tracing import NotTraceable
 from mamlbook.metagradient import Checkpointed, TaskChunks
