@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed
 PAGES := $(shell find book -name '*.ipynb' -not -path '*/.*' 2>/dev/null)
 JOBS ?= 2 # processes that run the tests
 
-.PHONY: help book test lint format notebooks serve screenshot gpu bench set-repository clean chromium
+.PHONY: help book test check lint format notebooks serve screenshot gpu bench set-repository clean chromium
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -44,6 +44,11 @@ test: book chromium  ## build the book, then test the package, the notebooks and
 
 chromium: $(STAMP)
 	@$(RUN) tools.chromium --install
+
+check: $(STAMP)  ## test the core alone, while you work
+	$(RUN) pytest -n $(JOBS) --dist loadfile -q --doctest-modules mamlbook tests/test_*.py tests/inner tests/metagradient \
+		tests/tasks tests/training --ignore tests/test_site.py \
+		--ignore tests/test_notebooks.py --ignore tests/test_algorithms.py
 
 lint: $(STAMP)  ## check style, in the notebooks as well
 	$(VENV)/bin/ruff check .

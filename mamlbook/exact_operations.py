@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from mamlbook import exact_losses, recurrent
+from mamlbook.torch_internals import WEIGHT_NORM
 
 
 @contextmanager
@@ -174,7 +175,7 @@ _EXACT: dict[Callable, Callable] = {
     ),
     functional.instance_norm: instance_norm,
     functional.batch_norm: batch_norm,
-    torch._weight_norm: weight_norm,
+    WEIGHT_NORM: weight_norm,
     functional.embedding: embedding,
     functional.bilinear: bilinear,
     torch.bilinear: bilinear,

@@ -21,7 +21,8 @@ from mamlbook.network_checks import (
 )
 from mamlbook.numerics import Params
 from mamlbook.target_checks import refusing_broadcasts
-from mamlbook.trees import Tree, first_leaf, tree_map
+from mamlbook.torch_internals import tree_map
+from mamlbook.trees import Tree, first_leaf
 
 Loss = Callable[[Any, Any], Tensor]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
+from mamlbook.torch_internals import BATCH_NORMS
 from mamlbook.trees import Tree
 
 
@@ -49,7 +49,7 @@ def require_adaptable(net: nn.Module) -> None:
 
 
 def _refuse_what_writes(where: str, module: nn.Module) -> None:
-    if isinstance(module, _NormBase) and module.training and module.running_mean is not None:
+    if isinstance(module, BATCH_NORMS) and module.training and module.running_mean is not None:
         raise ValueError(
             f"net: {where} keeps running statistics, which adapting tasks would overwrite for one another; "
             "call torch.func.replace_all_batch_norm_modules_(net) to take each batch's own (setting "

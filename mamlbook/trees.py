@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+from mamlbook.torch_internals import tree_leaves
 
 Tree = Any
 """A tensor, or a tuple, list or dictionary of trees; the leaves of one tree begin with the same axes."""
@@ -21,6 +22,3 @@ def first_leaf(tree: Tree) -> Tensor:
         if isinstance(leaf, Tensor):
             return leaf
     raise TypeError(f"x: expected a tensor, or tuples, lists and dictionaries of tensors, got {type(tree).__name__}")
-
-
-__all__ = ["Tree", "TreeSpec", "first_leaf", "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten"]

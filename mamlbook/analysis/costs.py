@@ -11,17 +11,7 @@ from torch import Tensor
 
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import Tasks
-
-try:
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils.flop_counter import flop_registry
-
-    from mamlbook.trees import tree_leaves
-except ImportError as error:
-    raise ImportError(
-        f"torch: expected a release whose operations can be followed and counted, as 2.9 and 2.13 are, got "
-        f"{torch.__version__}, which lacks {error.name}; install another one to measure costs"
-    ) from error
+from mamlbook.torch_internals import TorchDispatchMode, operation_formula, tree_leaves
 
 
 class Cost(NamedTuple):
@@ -148,7 +138,7 @@ class OperationCounter(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         result = function(*args, **kwargs)
-        formula = flop_registry.get(function._overloadpacket)
+        formula = operation_formula(function)
         if formula is not None:
             self.total += formula(*args, **kwargs, out_val=result)
         return result

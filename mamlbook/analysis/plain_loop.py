@@ -15,7 +15,7 @@ from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import FirstOrder
 from mamlbook.numerics import Params, detached
 from mamlbook.tasks.base import Data, Tasks
-from mamlbook.trees import tree_map
+from mamlbook.torch_internals import tree_map
 
 
 class NotFollowed(Exception):

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 
+from mamlbook.execution.draws import separate_draws
 from mamlbook.execution.merged_products import merge_products
 from mamlbook.parts import Part
-from mamlbook.trees import TreeSpec, tree_flatten, tree_unflatten
+from mamlbook.torch_internals import (
+    TreeSpec,
+    compile_graph,
+    place_of,
+    trace,
+    tree_flatten,
+    tree_unflatten,
+    with_values,
+)
 
 
 class NotTraceable(TypeError):
@@ -50,7 +58,7 @@ class Tracer:
         self._phases = [part for part in self._parts if isinstance(part, Part)]
         named = dict(module.named_parameters()) | dict(module.named_buffers())
         self._names = tuple(named)
-        self._places = [_place(module, name) for name in named]
+        self._places = [place_of(module, name) for name in named]
         self._codes: dict[tuple, _Code] = {}
 
     def run(self, name: str, function: Callable, *inputs: Any) -> Any:
@@ -104,10 +112,9 @@ class Tracer:
             form.append(shape)
             return outputs
 
-        devices = [t.device for t in tensors[:1] if t.is_cuda]
-        with torch.random.fork_rng(devices):  # what is drawn while tracing is nobody's draw
+        with _nobodys_draws(tensors):
             try:
-                return make_fx(flat)(*tensors), form[0]
+                return trace(flat, *tensors), form[0]
             except RuntimeError as error:
                 if "tracing tensor" not in str(error) and "data-dependent" not in str(error):
                     raise
@@ -130,25 +137,16 @@ class _Holder(nn.Module):
 
 
 def _compiled(graph: fx.GraphModule, tensors: list[Tensor]) -> Callable:
-    # Importing the compiler takes seconds, which only those should wait who use it.
-    from torch._inductor import config
-    from torch._inductor.compile_fx import compile_fx
-
     constants = [t.detach() for t in tensors]
-    graph.graph.eliminate_dead_code()
-    graph.recompile()
-    FakeTensorProp(graph).propagate(*constants)
+    with_values(graph, *constants)
+    draws = separate_draws(graph)
     merge_products(graph)
     graph.graph.set_codegen(fx.graph.CodeGen())
     graph.recompile()
-    options = {
-        "fallback_random": True,  # the draws of the uncompiled function
-        "layout_optimization": False,  # channels last costs more than it gains on images this small
-        "triton.cudagraphs": True,
-    }
+    with _nobodys_draws(tensors):
+        drawn = draws(*constants)
     try:
-        with config.patch(options):
-            return compile_fx(graph, constants)
+        code = compile_graph(graph, constants + drawn)
     except Exception as error:
         if "CxxCompiler" not in f"{type(error).__name__} {error}":
             raise
@@ -156,13 +154,12 @@ def _compiled(graph: fx.GraphModule, tensors: list[Tensor]) -> Callable:
             "compiled: expected a C++ compiler, such as g++, which PyTorch's compiler needs, and found none; "
             "install one, or leave compiled=False"
         ) from error
+    return (lambda *given: code(*given, *draws(*given))) if drawn else code
 
 
-def _place(module: nn.Module, name: str) -> tuple[dict, str]:
-    """The dictionary in which a weight or buffer of that name stands, and its key there."""
-    owner, _, last = name.rpartition(".")
-    part = module.get_submodule(owner)
-    return (part._parameters if last in part._parameters else part._buffers), last
+def _nobodys_draws(tensors: list[Tensor]) -> AbstractContextManager:
+    """Leave the random generators where they are."""
+    return torch.random.fork_rng([t.device for t in tensors[:1] if t.is_cuda])
 
 
 def _form(tensor: Tensor) -> tuple:

@@ -16,7 +16,7 @@ from mamlbook.model import Model
 from mamlbook.numerics import Params, add_scaled, as_leaves, dot, expand_over_tasks, per_task
 from mamlbook.parts import Part
 from mamlbook.tasks.base import Data
-from mamlbook.trees import tree_leaves, tree_map
+from mamlbook.torch_internals import tree_leaves, tree_map
 
 
 class InnerState(NamedTuple):

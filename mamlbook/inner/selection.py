@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.layers import BatchNorm, FixedNorm
 from mamlbook.model import Model
+from mamlbook.torch_internals import BATCH_NORMS
 
 if TYPE_CHECKING:
     from mamlbook.inner.base import Solver
 
-NORMS = (BatchNorm, FixedNorm, _NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+NORMS = (BatchNorm, FixedNorm, *BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 class Selector:

@@ -10,7 +10,8 @@ from mamlbook.inner.base import Adapted, Solver
 from mamlbook.model import Model
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Data, joined
-from mamlbook.trees import Tree, tree_map
+from mamlbook.torch_internals import tree_map
+from mamlbook.trees import Tree
 
 
 class SupportFirst(Solver):

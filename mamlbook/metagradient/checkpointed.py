@@ -17,7 +17,7 @@ from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.regions import run_region
 from mamlbook.model import Model
 from mamlbook.numerics import Params, add_scaled, as_leaves
-from mamlbook.trees import tree_flatten, tree_map, tree_unflatten
+from mamlbook.torch_internals import tree_flatten, tree_map, tree_unflatten
 
 
 class Checkpointed(MetaGradient):

@@ -26,7 +26,6 @@ def environment(device: torch.device) -> dict[str, Any]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else (platform.processor() or platform.machine())
     return {
         "device": f"{device.type} ({name}, {torch.get_num_threads()} threads)",
-        # torch's own word, since the metadata of a wheel does not name the CUDA version that it was built for.
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "higher": _version("higher")},
     }
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mamlbook.checks import whole_number
 from mamlbook.tasks.examples import Tree, kind_of, require_examples
-from mamlbook.trees import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from mamlbook.torch_internals import check_on_device, tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 
 class Data(NamedTuple):
@@ -157,7 +157,7 @@ def known_index(index: Tensor, size: int) -> Tensor:
         RuntimeError: some task has no number, or one that is not in the collection. The device itself checks, so that
             no meta-step has to wait for the answer.
     """
-    torch._assert_async(
+    check_on_device(
         ((index >= 0) & (index < size)).all(),
         f"tasks: expected numbers from 0 to {size - 1} in tasks.index; what is kept for each task needs a finite "
         "collection of tasks that come back, as WaveCollection draws them",

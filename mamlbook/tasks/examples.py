@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from mamlbook.trees import Tree, tree_leaves
+from mamlbook.torch_internals import tree_leaves
+from mamlbook.trees import Tree
 
 
 def require_examples(name: str, x: Tree, y: Tree) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mamlbook.tasks.base import Data, Tasks, list_of_batches, never_again, require_tasks
 from mamlbook.tasks.examples import Tree, kind_of, require_examples
-from mamlbook.trees import tree_map
+from mamlbook.torch_internals import tree_map
 
 
 def prepared(tasks: Tasks | Sequence[Tasks], like: Tensor) -> Tasks | list[Tasks]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mamlbook.tasks.base import Data, FixedTasks, TaskDistribution, Tasks
 from mamlbook.tasks.preparation import prepared
-from mamlbook.trees import tree_leaves
+from mamlbook.torch_internals import tree_leaves
 
 CHUNK = 25  # pictures of so many tasks are held at a time
 IGNORED = -100  # the label that cross_entropy passes over

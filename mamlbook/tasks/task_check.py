@@ -17,7 +17,7 @@ from mamlbook.tasks.pool import Pool
 from mamlbook.tasks.preparation import prepared
 from mamlbook.tasks.survey import Survey, fingerprints, surveyed
 from mamlbook.tasks.task_report import TaskReport, Verdict
-from mamlbook.trees import tree_leaves, tree_map
+from mamlbook.torch_internals import tree_leaves, tree_map
 
 FEW = 8  # tasks that a learner is asked to solve
 WIDE = 100.0  # inputs beyond it have hardly been scaled

@@ -9,7 +9,7 @@ from torch import Tensor
 from mamlbook.tasks.base import Data, Tasks, concatenated, require_tasks, shape_of
 from mamlbook.tasks.examples import Tree, kind_of
 from mamlbook.tasks.preparation import as_data, as_tensors
-from mamlbook.trees import tree_map
+from mamlbook.torch_internals import tree_map
 
 Pair = tuple[Tree, Tree]
 

@@ -1,0 +1,222 @@
+"""All that the package takes from PyTorch without a promise that it stays: in one place, each with its way out.
+
+No other module imports from, or reads, what PyTorch's names begin with an underscore or its documentation leaves out.
+``missing()`` says what an upgrade has taken away, and what goes without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+__all__ = [
+    "BATCH_NORMS",
+    "WEIGHT_NORM",
+    "TorchDispatchMode",
+    "TreeSpec",
+    "check_on_device",
+    "compile_graph",
+    "draws_numbers",
+    "missing",
+    "only_looks_at_form",
+    "operation_formula",
+    "place_of",
+    "trace",
+    "tree_flatten",
+    "tree_leaves",
+    "tree_map",
+    "tree_unflatten",
+    "with_values",
+    "writes",
+]
+
+_COMPILED, _COSTS, _TREES = "compiled=True", "counting costs", "examples that are trees, and compiled=True"
+_USED = {
+    "torch._weight_norm": "exact second derivatives of weight norms",
+    "torch._assert_async": "nothing; but a GPU then waits where task numbers are checked",
+    **{f"torch.ops.aten.add.Tensor.{name}": _COMPILED for name in ("overloadpacket", "tags", "_schema")},
+    "torch.Tag.nondeterministic_seeded": _COMPILED,
+    "torch.fx.experimental.proxy_tensor.make_fx": _COMPILED,
+    "torch.fx.passes.fake_tensor_prop.FakeTensorProp": _COMPILED,
+    "torch._inductor.compile_fx.compile_fx": _COMPILED,
+    "torch._inductor.config.patch": _COMPILED,
+    "torch._inductor.config.layout_optimization": "nothing; but compiled convolutions are slower",
+    "torch._inductor.config.triton.cudagraphs": "nothing; but compiled code on a GPU is slower",
+    "torch._inductor.config.cpp.simdlen": "compiled=True on a processor, if the next is gone as well",
+    "torch._inductor.codegen.cpp.TilingSelect.select_tiling": "nothing; but compiled code has no vectors",
+    "torch.utils._python_dispatch.TorchDispatchMode": _COSTS,
+    "torch.utils.flop_counter.flop_registry": _COSTS,
+    **{f"torch.utils._pytree.{name}": _TREES for name in ("TreeSpec", "tree_flatten", "tree_unflatten")},
+    **{f"torch.utils._pytree.{name}": _TREES for name in ("tree_leaves", "tree_map")},
+    "torch.nn.Module._parameters": _COMPILED,
+    "torch.nn.Module._buffers": _COMPILED,
+}
+
+
+def missing() -> list[str]:
+    """What of all this the PyTorch at hand does not have, and what goes without it."""
+    return [f"{path}: without it goes {use}" for path, use in _USED.items() if not _exists(path)]
+
+
+def _exists(path: str) -> bool:
+    names = path.split(".")
+    for end in range(len(names) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(names[:end]))
+        except ImportError:
+            continue
+        for name in names[end:]:
+            if isinstance(found, type) and issubclass(found, nn.Module):
+                found = found()  # attributes of a module are made with it
+            if not hasattr(found, name):
+                return False
+            found = getattr(found, name)
+        return True
+    return False
+
+
+# Eager
+
+BATCH_NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
+"""The norms that may keep running statistics: what is a ``_NormBase``."""
+
+
+WEIGHT_NORM = getattr(torch, "_weight_norm", None)
+"""What both weight norms of ``torch.nn.utils`` call."""
+
+
+def check_on_device(condition: Tensor, message: str) -> None:
+    """Raise a RuntimeError where the condition does not hold; on a GPU some time later, so that nothing waits."""
+    check = getattr(torch, "_assert_async", None)
+    if check is not None:
+        check(condition, message)
+    elif not condition.item():
+        raise RuntimeError(message)
+
+
+def operation_formula(function: Any) -> Callable[..., int] | None:
+    """PyTorch's formula for the floating-point operations of what a ``TorchDispatchMode`` sees.
+
+    Raises:
+        ImportError: there are none.
+    """
+    from torch.utils.flop_counter import flop_registry
+
+    return flop_registry.get(function.overloadpacket)
+
+
+def place_of(module: nn.Module, name: str) -> tuple[dict, str]:
+    """The dictionary in which a weight or buffer of that name stands, and its key there: quicker than attributes."""
+    owner, _, last = name.rpartition(".")
+    part = module.get_submodule(owner)
+    return (part._parameters if last in part._parameters else part._buffers), last
+
+
+# Traces
+
+
+def trace(function: Callable, *inputs: Tensor) -> fx.GraphModule:
+    """The tensor operations of one run of the function, as a graph."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    return make_fx(function)(*inputs)
+
+
+def with_values(graph: fx.GraphModule, *inputs: Tensor) -> None:
+    """Give every node the form of its value, in ``meta["val"]``, without computing it.
+
+    What nobody uses is let go first, with what it holds of the program; draws stay.
+    """
+    from torch.fx.passes.fake_tensor_prop import FakeTensorProp
+
+    graph.graph.eliminate_dead_code(lambda node: draws_numbers(node) or node.is_impure())
+    graph.recompile()
+    FakeTensorProp(graph).propagate(*inputs)
+
+
+def draws_numbers(node: fx.Node) -> bool:
+    """Whether a node of a graph moves a random generator on."""
+    return _is_operation(node) and torch.Tag.nondeterministic_seeded in node.target.tags
+
+
+def writes(node: fx.Node) -> bool:
+    """Whether a node of a graph writes into what it is given."""
+    return _is_operation(node) and node.target._schema.is_mutable
+
+
+def only_looks_at_form(node: fx.Node) -> bool:
+    """Whether a node of a graph asks a tensor for its shape and type, and not for its numbers."""
+    return _is_operation(node) and node.target.overloadpacket in _LIKE
+
+
+_aten = torch.ops.aten
+_Operation = type(_aten.add.Tensor)
+_LIKE = {
+    *(_aten.empty_like, _aten.zeros_like, _aten.ones_like, _aten.full_like),
+    *(_aten.new_empty, _aten.new_zeros, _aten.new_ones, _aten.new_full, _aten.new_empty_strided),
+    *(_aten.rand_like, _aten.randn_like, _aten.randint_like),
+}
+
+
+def _is_operation(node: fx.Node) -> bool:
+    return isinstance(node.target, _Operation)
+
+
+# The compiler
+
+
+def compile_graph(graph: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., list[Tensor]]:
+    """Compile a graph without draws by inductor, whose import alone takes seconds."""
+    from torch._inductor import config
+    from torch._inductor.compile_fx import compile_fx
+
+    options: dict[str, Any] = {
+        "layout_optimization": False,  # channels last costs more than it gains on images this small
+        "triton.cudagraphs": inputs[0].is_cuda,
+    }
+    try:
+        from torch._inductor.codegen.cpp import TilingSelect
+
+        guard = _whole_vectors(TilingSelect)
+    except ImportError:
+        options["cpp.simdlen"] = 1  # no vectors at all
+        guard = nullcontext()
+    known = {name: value for name, value in options.items() if _exists(f"torch._inductor.config.{name}")}
+    with guard, config.patch(known):
+        return compile_fx(graph, inputs)
+
+
+@contextmanager
+def _whole_vectors(chooser: Any) -> Iterator[None]:
+    """Keep the compiler from vectors over an axis that does not fill them, where a sum is stored across it.
+
+    As of torch 2.14, inductor's C++ writes whole vectors there, past the end of the axis and at last of the
+    memory: three numbers too many with 5 tasks and vectors of 8. Such a loop goes without vectors, and no other.
+
+    References: https://github.com/pytorch/pytorch/issues/196681 and 181691.
+    """
+    chosen = chooser.select_tiling
+
+    def select_tiling(self, bodies, sizes):
+        factors, axes, *rest = chosen(self, bodies, sizes)
+        kept, summed = max(sizes, key=lambda pair: len(pair[1]))
+        if axes and summed:
+            axis = axes[0] % (len(kept) + len(summed))
+            # Next to the sum the compiler stores parts of vectors as it should.
+            if axis < len(kept) - 1 and kept[axis] % factors[0] != 0:
+                return [], [], *rest
+        return factors, axes, *rest
+
+    with mock.patch.object(chooser, "select_tiling", select_tiling):
+        yield
