@@ -204,7 +204,8 @@ class Model(nn.Module):
         # Copies, so that a network that writes into its buffers is found out before it has changed anything.
         buffers = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
         # A weight stands wherever a layer holds it, and each layer once: torch restores no layer that it meets twice.
-        given = {id(self.net.get_parameter(name)): weight for name, weight in zip(names, phi, strict=True)}
+        own = dict(self.net.named_parameters())
+        given = {id(own[name]): weight for name, weight in zip(names, phi, strict=True)}
         weights = {
             f"{layer}.{name}" if layer else name: given[id(weight)]
             for layer, module in self.net.named_modules()
