@@ -70,7 +70,7 @@ def _named(choice: Choice) -> str:
     return getattr(choice, "__name__", repr(choice))
 
 
-def keep(*choices: Choice) -> Keep:
+def keep(*choices: Choice) -> Transform:
     """Adapt only these weights: phi_l <- phi_l - alpha m_l g_l with m_l in {0, 1}.
 
     A choice is ``head``, ``body``, ``without_norms`` or another ``Selector``, a layer or its name, or a predicate on
