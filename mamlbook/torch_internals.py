@@ -14,29 +14,6 @@ from unittest import mock
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_map, tree_unflatten
-
-__all__ = [
-    "BATCH_NORMS",
-    "WEIGHT_NORM",
-    "TorchDispatchMode",
-    "TreeSpec",
-    "check_on_device",
-    "compile_graph",
-    "draws_numbers",
-    "missing",
-    "only_looks_at_form",
-    "operation_formula",
-    "place_of",
-    "trace",
-    "tree_flatten",
-    "tree_leaves",
-    "tree_map",
-    "tree_unflatten",
-    "with_values",
-    "writes",
-]
 
 _COMPILED, _COSTS, _TREES = "compiled=True", "counting costs", "examples that are trees, and compiled=True"
 _USED = {

@@ -46,7 +46,7 @@ def test_equality_needs_a_distance():
 
 def test_the_source_runs_and_has_no_docstrings():
     text = source(FirstOrder)
-    assert text.startswith("class FirstOrder(nn.Module):\n    def forward")
+    assert text.startswith("class FirstOrder(MetaGradient):\n    def forward")
     assert '"""' not in text
     compile(text, "page", "exec")
     assert "return batch.query(batch.solve(unroll=0).straight_through())" in text

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from mamlbook import GradientDescent, Model, fomaml, mlp
+from mamlbook import GradientDescent, Model, Transform, fomaml, mlp
 from mamlbook.analysis.costs import cost
 from mamlbook.pages import load_theta, recall_weights
 from mamlbook.pages.figures import adaptation_pattern
@@ -44,14 +44,14 @@ def some_masks(number: int, steps: int = STEPS) -> list[list[list[bool]]]:
     return [[[draw.random() < 0.5 for _ in LAYERS] for _ in range(steps)] for _ in range(number)]
 
 
-class Pattern:
+class Pattern(Transform):
     """Of the package's inner gradients, those that a mask leaves: the layers that adapt at a step."""
 
     def __init__(self, mask):
         self.mask = mask
 
-    def adapts(self, name, step):
-        return self.mask[step][LAYERS.index(name.split(".")[0])]
+    def adapts(self, model, step):
+        return [self.mask[step][LAYERS.index(name.split(".")[0])] for name in model.names]
 
     def __call__(self, gradients, place):
         return gradients

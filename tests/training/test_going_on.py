@@ -191,6 +191,7 @@ class InTheStep(SGD):
 
 def test_an_interrupt_does_not_cut_an_outer_step_in_two():
     one, whole = learner(), learner()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     before = signal.getsignal(signal.SIGINT)
     history = fit(one, WAVES, steps=10, optimizer=InTheStep, **OPTIONS)
     assert signal.getsignal(signal.SIGINT) is before
