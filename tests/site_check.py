@@ -8,6 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 from shown import AT_REST
 
+# What scrolls can be reached by the keyboard: what the theme sees to, some time after the window has changed.
+REACHABLE = """() => [...document.querySelectorAll('.bd-content pre')].every(
+    (block) => block.scrollWidth <= block.clientWidth || block.tabIndex >= 0)"""
+
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -97,6 +101,7 @@ def axe_problems(page) -> list[str]:
         page.set_viewport_size(size)
         page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
         page.evaluate(AT_REST)  # colours move over a quarter of a second
+        page.wait_for_function(REACHABLE, timeout=60_000)  # the theme waits until a window has its size
         found = page.evaluate("axe.run(document, {preload: false, resultTypes: ['violations']})")["violations"]
         for rule in found:
             if rule["impact"] not in ("serious", "critical"):
