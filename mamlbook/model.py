@@ -159,9 +159,12 @@ class Model(nn.Module):
         return losses
 
     def _loss_of_each_task(self, y_hat: Tree, y: Tree) -> Tensor:
-        try:
+        def loss(y_hat: Tree, y: Tree) -> Tensor:
             with exact_operations(), refusing_broadcasts():
-                return vmap(self.loss, randomness="different")(y_hat, y)
+                return self.loss(y_hat, y)
+
+        try:
+            return vmap(loss, randomness="different")(y_hat, y)
         except RuntimeError as error:
             refuse_what_tasks_cannot_share("loss", error)
             raise
@@ -192,8 +195,7 @@ class Model(nn.Module):
 
     def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
         try:
-            with exact_operations():
-                return vmap(function, randomness="different")(tuple(phi), x)
+            return vmap(function, randomness="different")(tuple(phi), x)
         except RuntimeError as error:
             if writes_in_place(error):  # one task by itself shows which buffer it is
                 function(tuple(p[0] for p in phi), tree_map(lambda t: t[0], x))
@@ -212,7 +214,7 @@ class Model(nn.Module):
             for name, weight in module.named_parameters(recurse=False, remove_duplicate=False)
             if id(weight) in given
         }
-        with buffers_kept(self.net, buffers):
+        with buffers_kept(self.net, buffers), exact_operations():
             return functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
 
     def extra_repr(self) -> str:

@@ -130,7 +130,7 @@ def test_on_a_linear_network_it_is_kernel_ridge_regression():
 def test_reptile_with_a_converged_pull_descends_on_the_moreau_envelope():
     """lam (theta - phi*) is the gradient at phi*, and that of min_phi L(phi) + lam / 2 ||phi - theta||^2."""
     model, tasks = small(), sine_tasks(3)
-    solver = GradientDescent(0.1, 3000, lam=LAM)
+    solver = GradientDescent(0.1, 1000, lam=LAM)
     way = [LAM * g for g in MetaLearner(model, solver, Reptile()).meta_gradient(tasks)]
     adapted = solver(model, tasks.support, unroll=0)
     phi = tuple(p.detach().requires_grad_() for p in adapted.phi)

@@ -165,14 +165,11 @@ def _first_everywhere(data):
 
 COMPILED = [
     ("mlp", "maml"),
-    ("classifier", "protomaml"),
     ("film", "cavia"),
     ("batch norm 2d", "maml"),
     ("layer norm", "line-search"),
     ("attention without its weights", "maml"),
-    ("RNN", "maml"),
     ("embedding with padding", "maml"),
-    ("dictionary in", "imaml"),
     ("tuple out", "maml"),
     ("weight norm", "maml"),
     ("frozen bias", "anil"),
