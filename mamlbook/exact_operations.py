@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from mamlbook import exact_losses, recurrent
-from mamlbook.torch_internals import WEIGHT_NORM
+from mamlbook.torch_internals import WEIGHT_NORM, without_checkpoints
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def exact_operations() -> Iterator[None]:
 
     References: https://github.com/pytorch/pytorch/issues/175754 and 186256 for the norms.
     """
-    with sdpa_kernel(SDPBackend.MATH), _Exchange():
+    with sdpa_kernel(SDPBackend.MATH), without_checkpoints(), _Exchange():
         yield
 
 

@@ -21,14 +21,18 @@ from torch.utils._pytree import tree_leaves as tree_leaves
 from torch.utils._pytree import tree_map as tree_map
 from torch.utils._pytree import tree_unflatten as tree_unflatten
 
+_CHECKPOINTS = "networks that call torch.utils.checkpoint"
 _COMPILED, _COSTS, _TREES = "compiled=True", "counting costs", "examples that are trees, and compiled=True"
 _USED = {
     "torch._weight_norm": "exact second derivatives of weight norms",
+    "torch.utils.checkpoint._checkpoint_without_reentrant_generator": _CHECKPOINTS,
+    "torch.utils.checkpoint.CheckpointFunction.apply": _CHECKPOINTS,
     "torch._assert_async": "nothing; but a GPU then waits where task numbers are checked",
     **{f"torch.ops.aten.add.Tensor.{name}": _COMPILED for name in ("overloadpacket", "tags", "_schema")},
     "torch.Tag.nondeterministic_seeded": _COMPILED,
     "torch.fx.experimental.proxy_tensor.make_fx": _COMPILED,
     "torch.fx.passes.fake_tensor_prop.FakeTensorProp": _COMPILED,
+    "torch._subclasses.fake_tensor.FakeTensorMode": _COMPILED,
     "torch._inductor.compile_fx.compile_fx": _COMPILED,
     "torch._inductor.config.patch": _COMPILED,
     "torch._inductor.config.layout_optimization": "nothing; but compiled convolutions are slower",
@@ -79,6 +83,27 @@ WEIGHT_NORM = getattr(torch, "_weight_norm", None)
 """What both weight norms of ``torch.nn.utils`` call."""
 
 
+@contextmanager
+def without_checkpoints() -> Iterator[None]:
+    """Let ``torch.utils.checkpoint`` inside a network call its function and keep what it computes.
+
+    Computing it again, when an inner step is differentiated, would be outside of the ``vmap`` that it belongs to.
+    """
+    from torch.utils import checkpoint
+
+    # The whole of the first way is around the call of the function, that of the second instead of it.
+    ways = {checkpoint: "_checkpoint_without_reentrant_generator", checkpoint.CheckpointFunction: "apply"}
+    before = {place: vars(place).get(name) for place, name in ways.items() if hasattr(place, name)}
+    around, instead = (lambda *_, **__: iter((None,))), staticmethod(lambda function, _, *inputs: function(*inputs))
+    for place in before:
+        setattr(place, ways[place], around if place is checkpoint else instead)
+    try:
+        yield
+    finally:
+        for place, value in before.items():
+            delattr(place, ways[place]) if value is None else setattr(place, ways[place], value)
+
+
 def check_on_device(condition: Tensor, message: str) -> None:
     """Raise a RuntimeError where the condition does not hold; on a GPU some time later, so that nothing waits."""
     check = getattr(torch, "_assert_async", None)
@@ -121,11 +146,13 @@ def with_values(graph: fx.GraphModule, *inputs: Tensor) -> None:
 
     What nobody uses is let go first, with what it holds of the program; draws stay.
     """
+    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 
     graph.graph.eliminate_dead_code(lambda node: draws_numbers(node) or node.is_impure())
     graph.recompile()
-    FakeTensorProp(graph).propagate(*inputs)
+    # A tensor that the program holds, such as a loss's weights of classes, is taken as it is.
+    FakeTensorProp(graph, FakeTensorMode(allow_non_fake_inputs=True)).propagate(*inputs)
 
 
 def draws_numbers(node: fx.Node) -> bool:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
+from torch.utils.checkpoint import checkpoint
 
-from mamlbook import Data, Model, Sinusoids, Tasks, maml, mlp
+from mamlbook import Data, Model, Sinusoids, Tasks, distance, maml, mlp
 from mamlbook.numerics import expand_over_tasks
 
 
@@ -207,3 +208,22 @@ def test_the_slope_of_the_predictions_along_a_direction():
     ends = [model(tuple(p + sign * 1e-6 * d for p, d in zip(phi, v, strict=True)), x) for sign in (1, -1)]
     torch.testing.assert_close(y_hat, model(phi, x))
     torch.testing.assert_close(slope, (ends[0] - ends[1]) / 2e-6, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_network_that_computes_a_part_again_is_adapted_like_any_other(reentrant):
+    class Again(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(1, 4), nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.last(checkpoint(self.first, x, use_reentrant=reentrant).tanh())
+
+    again = Again().double()
+    plain = nn.Sequential(again.first, nn.Tanh(), again.last)
+    tasks = Sinusoids().draw(3, torch.Generator().manual_seed(0)).to(torch.float64)
+    found, right = (maml(Model(net, mse_loss), 0.1, 2).meta_gradient(tasks) for net in (again, plain))
+    assert distance(found, right) == 0
+    again(torch.ones(2, 1, dtype=torch.float64, requires_grad=True)).sum().backward()  # as ever, outside
+    assert again.first.weight.grad is not None

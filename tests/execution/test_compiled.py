@@ -1,5 +1,7 @@
 """Compiled meta-steps: the same numbers as the ones that Python runs, row by row, and made once for each form."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -213,3 +215,10 @@ def test_replayed_on_a_gpu_it_is_the_same(name):
             assert relative(gradients, wanted) < 1e-8
             assert distance([losses], [wanted_losses]) < 1e-8
     assert all(g.isfinite().all() for g in gradients)
+
+
+def test_tensors_that_the_loss_holds_are_part_of_the_trace():
+    loss = functools.partial(cross_entropy, weight=torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64))
+    learner = maml(Model(model_for("protomaml").net, loss), 0.05, 2)
+    tasks = tasks_for("protomaml")
+    assert relative(Compiled(learner)(tasks)[0], learner.meta_gradient(tasks)) < 1e-12
