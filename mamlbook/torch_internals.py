@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeGuard
 from unittest import mock
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
 
 __all__ = [
     "BATCH_NORMS",
@@ -147,17 +150,17 @@ def with_values(graph: fx.GraphModule, *inputs: Tensor) -> None:
 
 def draws_numbers(node: fx.Node) -> bool:
     """Whether a node of a graph moves a random generator on."""
-    return _is_operation(node) and torch.Tag.nondeterministic_seeded in node.target.tags
+    return _is_operation(node.target) and torch.Tag.nondeterministic_seeded in node.target.tags
 
 
 def writes(node: fx.Node) -> bool:
     """Whether a node of a graph writes into what it is given."""
-    return _is_operation(node) and node.target._schema.is_mutable
+    return _is_operation(node.target) and node.target._schema.is_mutable
 
 
 def only_looks_at_form(node: fx.Node) -> bool:
     """Whether a node of a graph asks a tensor for its shape and type, and not for its numbers."""
-    return _is_operation(node) and node.target.overloadpacket in _LIKE
+    return _is_operation(node.target) and node.target.overloadpacket in _LIKE
 
 
 _aten = torch.ops.aten
@@ -169,8 +172,8 @@ _LIKE = {
 }
 
 
-def _is_operation(node: fx.Node) -> bool:
-    return isinstance(node.target, _Operation)
+def _is_operation(target: object) -> TypeGuard[OpOverload]:
+    return isinstance(target, _Operation)
 
 
 # The compiler
@@ -188,13 +191,14 @@ def compile_graph(graph: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., 
     try:
         from torch._inductor.codegen.cpp import TilingSelect
 
-        guard = _whole_vectors(TilingSelect)
+        guard: AbstractContextManager[None] = _whole_vectors(TilingSelect)
     except ImportError:
         options["cpp.simdlen"] = 1  # no vectors at all
         guard = nullcontext()
     known = {name: value for name, value in options.items() if _exists(f"torch._inductor.config.{name}")}
     with guard, config.patch(known):
-        return compile_fx(graph, inputs)
+        code: Any = compile_fx(graph, inputs)  # typed as all that its other modes give as well
+    return code
 
 
 @contextmanager
