@@ -50,9 +50,10 @@ check: $(STAMP)  ## test the core alone, while you work
 		tests/tasks tests/training --ignore tests/test_site.py \
 		--ignore tests/test_notebooks.py --ignore tests/test_algorithms.py
 
-lint: $(STAMP)  ## check style, in the notebooks as well
+lint: $(STAMP)  ## check style, in the notebooks as well, and types in the package
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy mamlbook
 	@$(RUN) tools.notebooks --check $(PAGES)
 
 format: $(STAMP)  ## mend style
@@ -94,5 +95,5 @@ set-repository: $(STAMP)  ## make the book its own: make set-repository URL=http
 	@$(RUN) tools.set_repository "$(URL)"
 
 clean:  ## remove what was built, and the environment
-	rm -rf _build $(VENV) $(BENCH) .pytest_cache .ruff_cache *.egg-info
+	rm -rf _build $(VENV) $(BENCH) .pytest_cache .ruff_cache .mypy_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -59,7 +59,7 @@ def drawn(
                 f"each size of task, got {_named(part)} from {_named(distribution)}"
             )
     parts = [prepared(part, weight) for part in parts]
-    count = sum(len(part.index) for part in parts)
+    count = sum(part.size for part in parts)
     if count < (1 if isinstance(distribution, FixedTasks) else tasks):
         raise ValueError(
             f"distribution: expected draw({tasks}, generator) to return {tasks} tasks, got {count} from "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -38,8 +39,9 @@ def cross_entropy(
         or size_average is not None
         or reduce is not None
     ):
-        options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
-        return functional.cross_entropy(input, target, weight, size_average, reduce=reduce, **options)
+        return functional.cross_entropy(
+            input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing
+        )
     minus = -input.log_softmax(min(1, input.ndim - 1)).movedim(min(1, input.ndim - 1), -1)
     counted = target != ignore_index
     known = torch.where(counted, target, 0)
@@ -50,5 +52,8 @@ def cross_entropy(
     return {"none": loss, "sum": loss.sum(), "mean": loss.sum() / own.sum()}[reduction]
 
 
-EXACT = {functional.gaussian_nll_loss: gaussian_nll_loss, functional.cross_entropy: cross_entropy}
+EXACT: dict[Callable, Callable] = {
+    functional.gaussian_nll_loss: gaussian_nll_loss,
+    functional.cross_entropy: cross_entropy,
+}
 """The exact way of each loss."""

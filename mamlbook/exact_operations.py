@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ class _Exchange(TorchFunctionMode):
         return _EXACT.get(function, function)(*args, **(kwargs or {}))
 
 
-def _normalised(x: Tensor, axes: Sequence[int], eps: float) -> Tensor:
+def _normalised(x: Tensor, axes: list[int], eps: float) -> Tensor:
     mean = x.mean(axes, keepdim=True)
     variance = (x - mean).square().mean(axes, keepdim=True)
     return (x - mean) * torch.rsqrt(variance + eps)
@@ -51,6 +51,10 @@ def _scaled(x: Tensor, gain: Tensor | None, offset: Tensor | None) -> Tensor:
     return x if offset is None else x + offset
 
 
+@overload
+def _per_channel(values: Tensor, x: Tensor) -> Tensor: ...
+@overload
+def _per_channel(values: Tensor | None, x: Tensor) -> Tensor | None: ...
 def _per_channel(values: Tensor | None, x: Tensor) -> Tensor | None:
     """One number a channel, (C,), in the shape that meets (K, C, ...)."""
     return None if values is None else values.view(-1, *[1] * (x.ndim - 2))
@@ -148,7 +152,11 @@ def embedding(
     return functional.embedding(input, torch.where(rows[:, None], weight.detach(), weight))
 
 
-def _by_known(x: Tensor, mean: Tensor, variance: Tensor, gain, offset, eps: float) -> Tensor:
+def _by_known(x: Tensor, mean: Tensor | None, variance: Tensor | None, gain, offset, eps: float) -> Tensor:
+    if mean is None or variance is None:
+        raise ValueError(
+            "running_mean, running_var: expected both where a norm does not take its batch's own, got None"
+        )
     normalised = (x - _per_channel(mean, x)) * torch.rsqrt(_per_channel(variance, x) + eps)
     return _scaled(normalised, _per_channel(gain, x), _per_channel(offset, x))
 
@@ -162,7 +170,7 @@ def _refuse_running(mean: Tensor | None) -> None:
         )
 
 
-_EXACT: dict[Callable, Callable] = {
+_EXACT: dict[Any, Callable] = {
     functional.layer_norm: layer_norm,
     torch.layer_norm: lambda input, shape, weight=None, bias=None, eps=1e-5, cudnn_enable=True: layer_norm(
         input, shape, weight, bias, eps

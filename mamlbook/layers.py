@@ -52,6 +52,9 @@ class FixedNorm(nn.Module):
     Shapes: (K, C) or (K, C, H, W) to the same; ``mean`` and ``variance`` are (C,).
     """
 
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self, channels: int, eps: float = 1e-5):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(channels))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -39,12 +40,14 @@ class MetaBatch(NamedTuple):
     theta: Params
 
     @classmethod
-    def of(cls, model: Model, solver: Solver, tasks: Tasks) -> MetaBatch:
+    def of(cls, model: Model, solver: Solver, tasks: Tasks) -> Self:
         return cls(model, solver, tasks, expand_over_tasks(model.theta, tasks.size))
 
     @property
-    def index(self) -> Tensor:
-        return self.tasks.numbered().index
+    def index(self) -> Tensor:  # type: ignore[override] # it hides tuple.index, which nobody asks of a batch
+        index = self.tasks.numbered().index
+        assert index is not None  # ``numbered`` is there for that
+        return index
 
     def solve(self, *, unroll: float, theta: Params | None = None) -> Adapted:
         """The solutions, started at theta or at other weights, (B, \\*shape)."""
@@ -65,7 +68,8 @@ class MetaBatch(NamedTuple):
         return task_gradients(surrogates, self.theta)
 
 
-class UnequalBatches(NamedTuple):
+@dataclass(frozen=True)
+class UnequalBatches:
     """Several meta-batches, one for each size of task, that are weighted as one."""
 
     parts: Sequence[MetaBatch]

@@ -39,7 +39,8 @@ def require_adaptable(net: nn.Module) -> None:
                 f"net: {where} copies the network to several devices, where its weights cannot be exchanged; pass the "
                 "module inside it, net.module, and share the tasks among processes (mamlbook.execution.processes)"
             )
-        if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
+        # torch says by a protocol whose method this is, and its own mixin does not meet it.
+        if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]
             raise ValueError(f"net: {where} does not know its shape yet; call the network once on an example first")
         _refuse_what_writes(where, module)
     if not any(weight.requires_grad for weight in net.parameters()):

@@ -163,5 +163,6 @@ def _block(inputs: int, outputs: int, pooling: str) -> nn.Sequential:
 
 def _drawn(layer: nn.Conv2d | nn.Linear, start: Callable[[Tensor], object]) -> nn.Module:
     start(layer.weight)
+    assert layer.bias is not None  # none is made without
     nn.init.zeros_(layer.bias)
     return layer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ def add_scaled(u: Sequence[Tensor], scale: float | Tensor, v: Sequence[Tensor]) 
     return tuple(a + per_task(scale, b) * b for a, b in zip(u, v, strict=True))
 
 
+@overload
+def per_task(scale: Tensor, like: Tensor) -> Tensor: ...
+@overload
+def per_task(scale: float | Tensor, like: Tensor) -> float | Tensor: ...
 def per_task(scale: float | Tensor, like: Tensor) -> float | Tensor:
     """One number per task, (B,), in the shape that multiplies a (B, \\*shape) tensor; a plain number stays as it is."""
     return scale.view(-1, *[1] * (like.ndim - 1)) if isinstance(scale, Tensor) and scale.ndim else scale

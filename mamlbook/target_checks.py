@@ -30,12 +30,15 @@ class refusing_broadcasts(TorchFunctionMode):
     def __torch_function__(
         self, function: Callable, types: Any, args: Sequence = (), kwargs: dict | None = None
     ) -> Any:
-        given = [a for a in (*args[:2], *(kwargs or {}).values()) if isinstance(a, Tensor)][:2]
-        if len(given) == 2 and function in ENTRY_BY_ENTRY and given[0].shape != given[1].shape:
-            _refuse(*given)
+        given = [a for a in (*args[:2], *(kwargs or {}).values()) if isinstance(a, Tensor)]
+        if len(given) < 2:
+            return function(*args, **(kwargs or {}))
+        one, other = given[:2]
+        if function in ENTRY_BY_ENTRY and one.shape != other.shape:
+            _refuse(one, other)
         result = function(*args, **(kwargs or {}))
-        if len(given) == 2 and isinstance(result, Tensor) and _crossed(*given, result):
-            _refuse(*given)
+        if isinstance(result, Tensor) and _crossed(one, other, result):
+            _refuse(one, other)
         return result
 
 

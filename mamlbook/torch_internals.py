@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeGuard
 from unittest import mock
 
 import torch
@@ -20,6 +20,9 @@ from torch.utils._pytree import tree_flatten as tree_flatten
 from torch.utils._pytree import tree_leaves as tree_leaves
 from torch.utils._pytree import tree_map as tree_map
 from torch.utils._pytree import tree_unflatten as tree_unflatten
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
 
 _CHECKPOINTS = "networks that call torch.utils.checkpoint"
 _COMPILED, _COSTS, _TREES = "compiled=True", "counting costs", "examples that are trees, and compiled=True"
@@ -157,17 +160,17 @@ def with_values(graph: fx.GraphModule, *inputs: Tensor) -> None:
 
 def draws_numbers(node: fx.Node) -> bool:
     """Whether a node of a graph moves a random generator on."""
-    return _is_operation(node) and torch.Tag.nondeterministic_seeded in node.target.tags
+    return _is_operation(node.target) and torch.Tag.nondeterministic_seeded in node.target.tags
 
 
 def writes(node: fx.Node) -> bool:
     """Whether a node of a graph writes into what it is given."""
-    return _is_operation(node) and node.target._schema.is_mutable
+    return _is_operation(node.target) and node.target._schema.is_mutable
 
 
 def only_looks_at_form(node: fx.Node) -> bool:
     """Whether a node of a graph asks a tensor for its shape and type, and not for its numbers."""
-    return _is_operation(node) and node.target.overloadpacket in _LIKE
+    return _is_operation(node.target) and node.target.overloadpacket in _LIKE
 
 
 _aten = torch.ops.aten
@@ -179,8 +182,8 @@ _LIKE = {
 }
 
 
-def _is_operation(node: fx.Node) -> bool:
-    return isinstance(node.target, _Operation)
+def _is_operation(target: object) -> TypeGuard[OpOverload]:
+    return isinstance(target, _Operation)
 
 
 # The compiler
@@ -198,13 +201,14 @@ def compile_graph(graph: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., 
     try:
         from torch._inductor.codegen.cpp import TilingSelect
 
-        guard = _whole_vectors(TilingSelect)
+        guard: AbstractContextManager[None] = _whole_vectors(TilingSelect)
     except ImportError:
         options["cpp.simdlen"] = 1  # no vectors at all
         guard = nullcontext()
     known = {name: value for name, value in options.items() if _exists(f"torch._inductor.config.{name}")}
     with guard, config.patch(known):
-        return compile_fx(graph, inputs)
+        code: Any = compile_fx(graph, inputs)  # typed as all that its other modes give as well
+    return code
 
 
 @contextmanager

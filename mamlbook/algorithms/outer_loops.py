@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.inner import GradientDescent
 from mamlbook.learner import MetaLearner
@@ -95,7 +97,11 @@ def local_moml(
     return MetaLearner(model, GradientDescent(alpha, steps), LocalMOML(local_steps, beta, rate))
 
 
-_OF_MAML = {"gradients": lambda steps: steps + 1, "products": lambda steps: steps, "memory": "grows with S"}
+_OF_MAML: dict[str, Any] = {
+    "gradients": lambda steps: steps + 1,
+    "products": lambda steps: steps,
+    "memory": "grows with S",
+}
 
 ROWS: dict[str, Algorithm] = {
     "softmax-weights": Algorithm(

@@ -81,7 +81,7 @@ class _Alive(TorchDispatchMode):
             self.peak = max(self.peak, self.now)
 
 
-class SavedTensors(torch.autograd.graph.saved_tensors_hooks):
+class SavedTensors:
     """Follow the tensors that the graphs made inside save for their backward pass, for as long as they hold them.
 
     >>> x = torch.ones(10, requires_grad=True)
@@ -96,11 +96,14 @@ class SavedTensors(torch.autograd.graph.saved_tensors_hooks):
 
     def __init__(self) -> None:
         self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
-        super().__init__(self._pack, lambda holder: holder.tensor)
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda holder: holder.tensor)
 
     def __enter__(self) -> SavedTensors:
-        super().__enter__()
+        self._hooks.__enter__()
         return self
+
+    def __exit__(self, *error: object) -> None:
+        self._hooks.__exit__(*error)
 
     def _pack(self, tensor: Tensor) -> _Holder:
         # An output that kept its own graph would be a ring, and never be let go.

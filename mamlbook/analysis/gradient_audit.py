@@ -102,7 +102,7 @@ def gradient_check(gradient, judge, at, /, *, first_order=None, step=1e-3, seed=
     return _check_function(gradient, judge, at, first_order, audit)
 
 
-def _check_learner(gradient, learner: MetaLearner, tasks, audit: Callable[..., Audit]) -> GradientCheck:
+def _check_learner(gradient, learner: MetaLearner, tasks, audit: partial[Audit]) -> GradientCheck:
     theta, names = learner.model.theta, learner.model.names
     _require_double("learner", theta, names)
     gradient = _matching("gradient", gradient, theta, names)
@@ -128,7 +128,7 @@ def _check_learner(gradient, learner: MetaLearner, tasks, audit: Callable[..., A
         return found._replace(reason=reason)
 
 
-def _check_function(gradient, objective: Callable, theta, first_order, audit: Callable[..., Audit]) -> GradientCheck:
+def _check_function(gradient, objective: Callable, theta, first_order, audit: partial[Audit]) -> GradientCheck:
     each = isinstance(theta, Tensor) or _takes_each(objective)
     if isinstance(theta, Tensor):
         gradient = (gradient,) if gradient is None or isinstance(gradient, Tensor) else gradient

@@ -87,7 +87,7 @@ class PlainLoop:
         if type(solver) is not GradientDescent or solver.start is not None:
             raise NotFollowed
         self.net, self.loss, self.solver = learner.model.net, learner.model.loss, solver
-        self.tasks = [(tasks.support.pick(b), tasks.query.pick(b)) for tasks in batches for b in range(tasks.size)]
+        self.tasks = [(_one(tasks.support, b), _one(tasks.query, b)) for tasks in batches for b in range(tasks.size)]
         self.model, self.weights, self.names = learner.model, learner.model.theta, learner.model.names
 
     @property
@@ -133,7 +133,7 @@ class PlainLoop:
         gradients = [next(found) if yes else None for yes in adapts]
         place = Place(self.names, step, self.solver.alpha, _no_curvature)
         with torch.no_grad():
-            batched = [None if g is None else g[None] for g in gradients]
+            batched: Sequence[Tensor | None] = [None if g is None else g[None] for g in gradients]
             for change in self.solver.transforms:
                 batched = change(batched, place)
         return [None if g is None else g[0].detach() for g in batched]
@@ -151,6 +151,11 @@ class PlainLoop:
 
     def _predict(self, x: Any) -> Any:
         return self.net(*x) if isinstance(x, tuple) else self.net(x)
+
+
+def _one(data: Data, task: int) -> Data:
+    """The examples of one task, without the task axis."""
+    return tree_map(lambda t: t[task], data)
 
 
 def _no_curvature(v: object) -> Tensor:

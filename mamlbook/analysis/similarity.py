@@ -27,15 +27,14 @@ def activations(model: Model, phi: Params, x: Tree) -> dict[str, Tensor]:
     Raises:
         ValueError: the network is no ``nn.Sequential``, or ``phi`` is not one tensor for each weight that learns.
     """
-    if not isinstance(model.net, nn.Sequential):
-        raise ValueError(
-            f"net: expected an nn.Sequential, whose layers follow one another, got {type(model.net).__name__}"
-        )
+    net = model.net
+    if not isinstance(net, nn.Sequential):
+        raise ValueError(f"net: expected an nn.Sequential, whose layers follow one another, got {type(net).__name__}")
     if len(phi) != len(model.names):
         raise ValueError(f"phi: expected {len(model.names)} tensors, one per weight that learns, got {len(phi)}")
 
     def layer_by_layer(phi: Params, x: Tree) -> dict[str, Tensor]:
-        waiting, put_out = _layers(model.net), {}
+        waiting, put_out = _layers(net), {}
 
         def keep(module: nn.Module, given: tuple, output: Tensor) -> None:
             # A copy, which a layer that works in place leaves alone.
@@ -45,7 +44,7 @@ def activations(model: Model, phi: Params, x: Tree) -> dict[str, Tensor]:
             for module in waiting:
                 hooks.callback(module.register_forward_hook(keep).remove)
             # The whole network and not its layers one by one, as they may share weights.
-            functional_call(model.net, dict(zip(model.names, phi, strict=True)), (x,))
+            functional_call(net, dict(zip(model.names, phi, strict=True)), (x,))
         return put_out
 
     with exact_operations():

@@ -39,7 +39,8 @@ def slope_at_zero(f: Callable[[float], float], start: float, noise: float, step:
 
     Steps at which f is not finite are passed over, and so are those that are too small to change it.
     """
-    best, kept, changed = Slope(math.nan, math.inf, 0.0), [], False
+    best, changed = Slope(math.nan, math.inf, 0.0), False
+    kept: list[_Difference] = []
     for h in (step / 4**k for k in range(STEPS)):
         ahead, behind = f(h), f(-h)
         changed |= not ahead == behind == start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from statistics import median_low
 from typing import Any, NamedTuple
@@ -133,7 +134,7 @@ class Audit:
     def _measured(self, gradient, first_order, start: float, noise: float) -> list[_Along]:
         found: list[_Along] = []
         for v in islice(self._directions(), TRIES):
-            slope = slope_at_zero(lambda t, v=v: self._moved(v, t), start, noise, self.step, self.within / 10)
+            slope = slope_at_zero(partial(self._moved, v), start, noise, self.step, self.within / 10)
             found.append(_Along(slope, _dot(gradient, v), _dot(first_order, v) if first_order else math.nan))
             if len(self._settled(found)) >= DIRECTIONS:
                 break

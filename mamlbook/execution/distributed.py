@@ -14,6 +14,9 @@ from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks, require_tasks
 from mamlbook.weighting import UniformWeights
 
+Gradients = Callable[[Tasks], tuple[Params, Tensor]]
+"""Tasks to the gradients of all that is learned, and the query losses: ``learner.gradients`` or the like."""
+
 
 class DistributedMetaGradient:
     """The meta-gradient of all tasks, each process computing its share, and every process given the whole.
@@ -33,7 +36,7 @@ class DistributedMetaGradient:
         self,
         learner: MetaLearner,
         group: Group,
-        compute: Callable[[Tasks], tuple[Params, Tensor]] | None = None,
+        compute: Gradients | None = None,
     ):
         if compute is not None and not isinstance(learner.weighting, UniformWeights):
             raise ValueError(
@@ -47,8 +50,11 @@ class DistributedMetaGradient:
 
     def __call__(self, tasks: Tasks) -> tuple[Params, Tensor]:
         require_tasks(tasks)
-        own = tasks.pick(self.group.share(len(tasks.index)))
-        gradients, losses = self._differentiated(tasks, own) if self.compute is None else self._computed(tasks, own)
+        own = tasks.pick(self.group.share(tasks.size))
+        if self.compute is None:
+            gradients, losses = self._differentiated(tasks, own)
+        else:
+            gradients, losses = self._computed(self.compute, tasks, own)
         return self._average(gradients), losses
 
     def _differentiated(self, tasks: Tasks, own: Tasks) -> tuple[Params, Tensor]:
@@ -56,15 +62,15 @@ class DistributedMetaGradient:
         part = MetaBatch.of(learner.model, learner.solver, own)
         everyone = _Everyone.of(learner.model, learner.solver, tasks)
         everyone.group, everyone.copies = self.group, part.theta
-        surrogates = _Gathered.apply(learner.metagradient(part), len(tasks.index), self.group)
+        surrogates = _Gathered.apply(learner.metagradient(part), tasks.size, self.group)
         weights = learner.weighting(surrogates, everyone)
         total = (weights * surrogates).sum()
         return torch.autograd.grad(total, learner.learned, materialize_grads=True), surrogates.detach()
 
-    def _computed(self, tasks: Tasks, own: Tasks) -> tuple[Params, Tensor]:
-        gradients, losses = self.compute(own)
-        part = self.group.size * len(own.index) / len(tasks.index)
-        return tuple(part * gradient for gradient in gradients), self.group.gather(losses, len(tasks.index))
+    def _computed(self, compute: Gradients, tasks: Tasks, own: Tasks) -> tuple[Params, Tensor]:
+        gradients, losses = compute(own)
+        part = self.group.size * own.size / tasks.size
+        return tuple(part * gradient for gradient in gradients), self.group.gather(losses, tasks.size)
 
     def _average(self, gradients: Params) -> Params:
         """One message for all gradients: on a fast network it is their number that costs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from functools import partial
 
 import torch
 from torch import fx
@@ -48,11 +49,12 @@ def _copied(nodes: list[fx.Node], draws: list[fx.Node]) -> tuple[fx.Graph, dict[
         if node not in needed:
             needed.add(node)
             waiting += [] if only_looks_at_form(node) else node.all_input_nodes
-    separate, copies = fx.Graph(), {}
+    separate = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
     for node in nodes:
         if node.op == "placeholder" or node in needed:
-            shaped = only_looks_at_form(node)
-            copies[node] = separate.node_copy(node, lambda n, s=shaped: _empty(separate, n) if s else copies[n])
+            given = partial(_empty, separate) if only_looks_at_form(node) else copies.__getitem__
+            copies[node] = separate.node_copy(node, given)
     return separate, copies
 
 

@@ -20,7 +20,7 @@ def merge_products(graph: fx.GraphModule) -> int:
     """
     rewriting = _Rewriting(graph.graph)
     for node in list(graph.graph.nodes):
-        if node.target is aten.sum.dim_IntList and list(node.args[1]) == [0] and _value(node.args[0]).ndim == 3:
+        if node.target is aten.sum.dim_IntList and list(node.args[1]) == [0] and _value(_operand(node)).ndim == 3:
             rewriting.sum_over_tasks(node)
     graph.graph.eliminate_dead_code()
     for node in list(graph.graph.nodes):
@@ -35,12 +35,25 @@ def _value(node: fx.Node) -> torch.Tensor:
     return node.meta["val"]
 
 
+def _operand(node: fx.Node, place: int = 0) -> fx.Node:
+    """The node in the place of an argument that is a tensor in every call of the operation."""
+    operand = node.args[place]
+    assert isinstance(operand, fx.Node)
+    return operand
+
+
+def _transposed(node: fx.Node) -> list[int]:
+    """The axes that a transpose exchanges, counted from the front."""
+    axes = [axis for axis in node.args[1:] if isinstance(axis, int)]
+    return [axis % _value(node).ndim for axis in axes]
+
+
 class _Rewriting:
     def __init__(self, graph: fx.Graph):
         self.graph, self.count = graph, 0
 
     def shared_weights(self, node: fx.Node) -> None:
-        left, right = node.args
+        left, right = _operand(node), _operand(node, 1)
         tasks, rows, inner = _value(left).shape
         columns = _value(right).shape[2]
         # A stride of 0 over tasks: one matrix, seen B times. Products with a vector are left to the compiler.
@@ -55,7 +68,7 @@ class _Rewriting:
     def sum_over_tasks(self, node: fx.Node) -> None:
         before, keeps_axis = self.count, len(node.args) > 2 and node.args[2]
         with self.graph.inserting_before(node):
-            total = self._summed(node.args[0])
+            total = self._summed(_operand(node))
             if keeps_axis:
                 total = self._call(aten.unsqueeze.default, total, 0)
         if self.count > before:
@@ -66,18 +79,18 @@ class _Rewriting:
         target, inside = x.target, (isinstance(a, fx.Node) and _value(a).shape == _value(x).shape for a in x.args[:2])
         if len(x.users) > 1:
             return self._call(aten.sum.dim_IntList, x, [0])
-        if target is aten.bmm.default and min(*_value(x).shape[1:], _value(x.args[0]).shape[2]) > 1:
-            return self._joined(*x.args)
+        if target is aten.bmm.default and min(*_value(x).shape[1:], _value(_operand(x)).shape[2]) > 1:
+            return self._joined(_operand(x), _operand(x, 1))
         if target is aten.add.Tensor and len(x.args) == 2 and not x.kwargs and all(inside):
-            return self._call(target, *(self._summed(a) for a in x.args))
+            return self._call(target, *(self._summed(_operand(x, place)) for place in (0, 1)))
         if target in _SCALED and not isinstance(x.args[1], fx.Node):
-            return self._call(target, self._summed(x.args[0]), x.args[1])
+            return self._call(target, self._summed(_operand(x)), x.args[1])
         if target is aten.neg.default:
-            return self._call(target, self._summed(x.args[0]))
-        if target in _SAME and _value(x.args[0]).shape == _value(x).shape:
-            return self._summed(x.args[0])
-        if target is aten.transpose.int and 0 not in (axes := [axis % _value(x).ndim for axis in x.args[1:]]):
-            return self._call(target, self._summed(x.args[0]), *(axis - 1 for axis in axes))
+            return self._call(target, self._summed(_operand(x)))
+        if target in _SAME and _value(_operand(x)).shape == _value(x).shape:
+            return self._summed(_operand(x))
+        if target is aten.transpose.int and 0 not in (axes := _transposed(x)):
+            return self._call(target, self._summed(_operand(x)), *(axis - 1 for axis in axes))
         return self._call(aten.sum.dim_IntList, x, [0])
 
     def _joined(self, left: fx.Node, right: fx.Node) -> fx.Node:

@@ -102,9 +102,9 @@ def jacobian(model: Model, phi: Params, x: Tree) -> Params:
         # One output of all tasks at a time: they do not share weights.
         units = torch.eye(outputs, dtype=y_hat.dtype, device=y_hat.device).view(outputs, 1, *y_hat.shape[1:])
         units = units.expand(outputs, *y_hat.shape)
-        rows = torch.autograd.grad(y_hat, phi, units, is_grads_batched=True, create_graph=True, allow_unused=True)
+        found = torch.autograd.grad(y_hat, phi, units, is_grads_batched=True, create_graph=True, allow_unused=True)
     # A weight that is not used gets zeros; PyTorch's own would lack the axis of outputs.
-    rows = (p.new_zeros(outputs, *p.shape) if r is None else r for r, p in zip(rows, phi, strict=True))
+    rows = (p.new_zeros(outputs, *p.shape) if r is None else r for r, p in zip(found, phi, strict=True))
     return tuple(r.transpose(0, 1) for r in rows)
 
 

@@ -38,9 +38,9 @@ class LangevinNoise(nn.Module, Transform):
         self.temperature = non_negative("temperature", "temperature", temperature)
 
     def require(self, model: Model, solver: Solver) -> None:
-        require_plain_rule(self, solver)
-        if not isinstance(solver.alpha, Tensor) and not solver.alpha > 0:
-            raise ValueError(f"alpha: expected an inner rate above 0 for Langevin noise, got {solver.alpha}")
+        alpha = require_plain_rule(self, solver).alpha
+        if not isinstance(alpha, Tensor) and not alpha > 0:
+            raise ValueError(f"alpha: expected an inner rate above 0 for Langevin noise, got {alpha}")
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
         if not self.training:

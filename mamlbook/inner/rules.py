@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import higher
 import torch
@@ -44,8 +44,14 @@ def differentiable(rule: Rule, alpha: float | Tensor, phi: Params, *, unroll: bo
     return higher.get_diff_optim(optimizer, weights, override=override, track_higher_grads=unroll)
 
 
-def require_plain_rule(part: object, solver: Any) -> None:
-    """Refuse a solver whose steps are not those of plain gradient descent, which a part counts on.
+class PlainSteps(Protocol):
+    """A solver whose steps are those of plain gradient descent."""
+
+    alpha: float | Tensor
+
+
+def require_plain_rule(part: object, solver: Any) -> PlainSteps:
+    """The solver, if its steps are those of plain gradient descent, which a part counts on.
 
     Raises:
         ValueError: names the part and the rule.
@@ -54,6 +60,7 @@ def require_plain_rule(part: object, solver: Any) -> None:
         raise ValueError(
             f"rule: expected plain gradient descent, rule=torch.optim.SGD, beside {type(part).__name__}, got {solver}"
         )
+    return solver
 
 
 def _built(rule: Rule, alpha: float | Tensor, weights: list[nn.Parameter]) -> torch.optim.Optimizer:

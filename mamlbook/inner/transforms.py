@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from mamlbook.model import Model
 from mamlbook.parts import Part
-
-if TYPE_CHECKING:
-    pass
 
 Gradients = Sequence[Tensor | None]
 
@@ -78,7 +75,7 @@ def as_transform(change: Transform | Callable[[Gradients, Place], Gradients]) ->
     """
     if isinstance(change, Transform):
         return change
-    if not callable(change) or isinstance(change, type) or isinstance(getattr(change, "adapts", None), Callable):
+    if not callable(change) or isinstance(change, type) or callable(getattr(change, "adapts", None)):
         raise TypeError(
             "transforms: expected mamlbook.Transform objects or functions (gradients, place) -> gradients, got "
             f"{change!r}; derive a class of your own from mamlbook.Transform"

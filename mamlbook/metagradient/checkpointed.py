@@ -70,6 +70,7 @@ class _Way:
     """The inner loop of one meta-batch as a chain of stretches."""
 
     def __init__(self, batch: MetaBatch, every: int | None):
+        assert isinstance(batch.solver, GradientDescent)  # as ``require`` has seen to
         self.batch, self.solver = batch, batch.solver
         steps = self.solver.steps
         every = every or max(1, math.isqrt(steps))
@@ -101,9 +102,9 @@ class _Way:
         at, begin = _cut(at)
         with torch.enable_grad():
             end = self.solver.segment(self.batch.model, support, theta, at, steps, unroll=True)
-        ends = _differentiable(end)
-        ends, v = zip(*((e, u) for e, u in zip(ends, v, strict=True) if e.requires_grad), strict=True)
-        found = torch.autograd.grad(ends, (*begin, *theta, *learned), v, materialize_grads=True)
+        moved = ((e, u) for e, u in zip(_differentiable(end), v, strict=True) if e.requires_grad)
+        ends, pulls = zip(*moved, strict=True)
+        found = torch.autograd.grad(ends, (*begin, *theta, *learned), pulls, materialize_grads=True)
         first, last = len(begin), len(begin) + len(theta)
         return list(found[:first]), found[first:last], found[last:]
 

@@ -19,7 +19,7 @@ from mamlbook.tasks.base import known_index, split_examples
 class Staged(NamedTuple):
     """What the next ``advance()`` writes: the drawn tasks' solutions, and the theta that they were found from."""
 
-    index: Tensor
+    numbers: Tensor
     solutions: Params
     theta: Params
 
@@ -46,6 +46,7 @@ class MOML(MetaGradient):
     """
 
     remembers = True
+    met: Tensor
 
     def __init__(self, model: Model, tasks: int, rate: float, *, everyone: bool = False):
         super().__init__()

@@ -31,6 +31,8 @@ class MultiStepLoss(MetaGradient):
     the weights are those of the authors' code, whose floor is 0.03.
     """
 
+    done: Tensor
+
     def __init__(self, anneal: float = 1000, floor: float = 0.03):
         super().__init__()
         if not anneal >= 1:

@@ -66,10 +66,11 @@ def intervals(values: Mapping[str, Mapping[str, Tensor]], digits: int = 3) -> An
 def source(thing: Any) -> str:
     """The source text of a class or function without docstrings."""
     text = textwrap.dedent(inspect.getsource(thing))
-    lines = text.splitlines()
+    lines: list[str | None] = [*text.splitlines()]
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
             docstring = node.body[0]
+            assert docstring.end_lineno is not None  # what is parsed from a text has one
             # The blank line after a docstring goes with it.
             last = docstring.end_lineno + (lines[docstring.end_lineno : docstring.end_lineno + 1] == [""])
             lines[docstring.lineno - 1 : last] = [None] * (last - docstring.lineno + 1)

@@ -40,7 +40,7 @@ def record(name: str, result: dict[str, Any], theta: Params | None = None, *, fo
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.json"
     if theta is not None:
-        arrays = {f"{number:02d}": t.detach().cpu().half().numpy() for number, t in enumerate(theta)}
+        arrays: dict[str, Any] = {f"{number:02d}": t.detach().cpu().half().numpy() for number, t in enumerate(theta)}
         with replacing(folder / f"{name}.npz") as partial, partial.open("wb") as file:
             np.savez_compressed(file, **arrays)
     with replacing(target) as partial:

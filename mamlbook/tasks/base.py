@@ -64,7 +64,7 @@ class Tasks(NamedTuple):
 
     support: Data
     query: Data
-    index: Tensor | None = None
+    index: Tensor | None = None  # type: ignore[assignment] # it hides tuple.index, which nobody asks of tasks
 
     @property
     def size(self) -> int:

@@ -29,7 +29,8 @@ class WaveCollection:
     def __init__(
         self,
         amplitudes: Sequence[float] = (1, 2, 3, 4, 5),
-        phases: Sequence[float] = tuple(j * math.pi / 5 for j in range(5)),
+        # mypy looks for j outside the generator.
+        phases: Sequence[float] = tuple(j * math.pi / 5 for j in range(5)),  # type: ignore[name-defined]
         *,
         shots: int = 10,
         queries: int = 10,

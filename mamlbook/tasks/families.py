@@ -81,7 +81,8 @@ class Signs:
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         support, query, index = self.curves.draw(tasks, generator)
-        return Tasks(*(Data(d.x, (d.y[..., 0] > 0).long()) for d in (support, query)), index)
+        support, query = (Data(d.x, (d.y[..., 0] > 0).long()) for d in (support, query))
+        return Tasks(support, query, index)
 
     def __repr__(self) -> str:
         return f"Signs({self.curves!r})"
@@ -135,7 +136,7 @@ class Mixture:
     @staticmethod
     def _part(distribution: TaskDistribution, count: int, generator: torch.Generator) -> Tasks:
         part = distribution.draw(count, generator)
-        if part.size != count or (part.numbered().index >= 0).any():
+        if part.size != count or (part.index is not None and (part.index >= 0).any()):
             raise ValueError(
                 f"distributions: expected ones that never run out of tasks, got {distribution!r}, a finite collection; "
                 "the numbers of its tasks would mean nothing in the mixture"

@@ -80,7 +80,7 @@ def _glyphs(drawings: int, seed: int) -> Pool:
     for drawing in range(drawings):
         outlines = [list(faces.values())[drawing % len(faces)] for faces in letters.values()]
         pictures.append(_rasterised(outlines, matrices[drawing]))
-    scripts = [_script(letter) for letter in letters]
+    scripts = [script for letter in letters if (script := _script(letter))]
     names = [f"{script}/{letter}" for script, letter in zip(scripts, letters, strict=True)]
     return Pool(torch.stack(pictures, 1), tuple(names), tuple(scripts), _looks())
 

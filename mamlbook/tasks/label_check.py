@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -44,7 +45,8 @@ def meaning(survey: Survey) -> Verdict:
 
 def _returns(survey: Survey) -> set[tuple]:
     """(task, next task, target, next target) for each input of both; many inputs of one class count once."""
-    places, known = defaultdict(dict), set()
+    places: defaultdict[bytes, dict[int, Any]] = defaultdict(dict)
+    known = set()
     for number, whole in enumerate(survey.whole_tasks()):
         if whole in known:
             continue  # a task that comes again is one task
@@ -57,7 +59,7 @@ def _returns(survey: Survey) -> set[tuple]:
 
 def _label_counts(survey: Survey) -> list[tuple[dict[int, int], dict[int, int]]]:
     """How often each label of each task is in its support set, and in its query set."""
-    return [tuple(map(_counts, sets)) for sets in zip(survey.support, survey.query, strict=True)]
+    return [(_counts(support), _counts(query)) for support, query in zip(survey.support, survey.query, strict=True)]
 
 
 def _ways(tasks: list[tuple]) -> int:

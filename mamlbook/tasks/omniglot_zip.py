@@ -113,7 +113,7 @@ class _Unexpected(ValueError):
 
 def _listed(archive: zipfile.ZipFile, zip_name: str) -> dict[tuple[str, str, int], list[str]]:
     """The files of each character, sorted by person, after checking that none is missing or too many."""
-    found = defaultdict(dict)
+    found: defaultdict[tuple[str, str, int], dict[int, str]] = defaultdict(dict)
     for file in sorted(archive.namelist()):
         if match := _DRAWING.search(file):
             alphabet, name, number, person = match.groups()

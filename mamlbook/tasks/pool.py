@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,20 +40,25 @@ class Pool:
     """
 
     images: Tensor | tuple[Tensor, ...]
-    names: Sequence[str] | None = None
-    alphabets: Sequence[str] | None = None
-    looks: Tensor | None = None
+    names: tuple[str, ...]
+    alphabets: tuple[str, ...]
+    looks: Tensor
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "images", _checked(self.images, self.names))
-        defaults = {"names": [str(number) for number in range(len(self))], "alphabets": ["all"] * len(self)}
-        for field, default in defaults.items():
-            given = getattr(self, field)
+    def __init__(
+        self,
+        images: Tensor | np.ndarray | Sequence[Tensor | np.ndarray],
+        names: Sequence[str] | None = None,
+        alphabets: Sequence[str] | None = None,
+        looks: Tensor | None = None,
+    ):
+        object.__setattr__(self, "images", _checked(images, names))
+        by_default = [str(number) for number in range(len(self))], ["all"] * len(self)
+        for field, given, default in zip(("names", "alphabets"), (names, alphabets), by_default, strict=True):
             texts = tuple(default if given is None else given)
             if len(texts) != len(self):
                 raise ValueError(f"{field}: expected one for each of the {len(self)} classes, got {len(texts)}")
             object.__setattr__(self, field, texts)
-        looks = torch.arange(len(self)) if self.looks is None else torch.as_tensor(self.looks).cpu()
+        looks = torch.arange(len(self)) if looks is None else torch.as_tensor(looks).cpu()
         if looks.shape != (len(self),) or looks.dtype != torch.int64:
             raise ValueError(
                 f"looks: expected one int64 for each of the {len(self)} classes, got {looks.dtype} {tuple(looks.shape)}"
@@ -91,9 +97,9 @@ class Pool:
 
     def to(self, device: torch.device | str) -> Pool:
         """The same pool with its images on ``device``; episodes are then gathered there."""
-        whole = isinstance(self.images, Tensor)
-        images = self.images.to(device) if whole else [drawings.to(device) for drawings in self.images]
-        return Pool(images, self.names, self.alphabets, self.looks)
+        if isinstance(self.images, Tensor):
+            return Pool(self.images.to(device), self.names, self.alphabets, self.looks)
+        return Pool([drawings.to(device) for drawings in self.images], self.names, self.alphabets, self.looks)
 
     def __repr__(self) -> str:
         channels, height, width = self.drawings.shape[1:]
@@ -105,18 +111,18 @@ class Pool:
         )
 
 
-def _checked(images: Tensor | np.ndarray | Sequence, names: Sequence[str] | None) -> Tensor | tuple[Tensor, ...]:
+def _checked(images: Any, names: Sequence[str] | None) -> Tensor | tuple[Tensor, ...]:
     """One tensor where all classes have the same number of drawings, one tensor for each class where not."""
     if isinstance(images, tuple | list) and len(images):
         return _class_by_class([_tensor(drawings) for drawings in images], names)
-    images = _tensor(images)
-    if not _holds_pictures(images, (4, 5)):
+    pictures = _tensor(images)
+    if not _holds_pictures(pictures, (4, 5)):
         raise ValueError(
             "images: expected a non-empty uint8 tensor (classes, drawings, height, width) with ink = 255, or (classes, "
-            f"drawings, channels, height, width), or a list of one tensor for each class, got {_what(images)}"
+            f"drawings, channels, height, width), or a list of one tensor for each class, got {_what(pictures)}"
         )
-    _require_channels_first(images)
-    return images
+    _require_channels_first(pictures)
+    return pictures
 
 
 def _class_by_class(classes: list, names: Sequence[str] | None) -> Tensor | tuple[Tensor, ...]:
@@ -133,12 +139,12 @@ def _class_by_class(classes: list, names: Sequence[str] | None) -> Tensor | tupl
     return torch.stack(classes) if len(set(map(len, classes))) == 1 else tuple(classes)
 
 
-def _holds_pictures(images: Tensor, axes: tuple[int, int]) -> bool:
+def _holds_pictures(images: Any, axes: tuple[int, int]) -> bool:
     tensor = isinstance(images, Tensor) and images.dtype == torch.uint8
     return tensor and images.ndim in axes and images.numel() > 0
 
 
-def _what(images: Tensor) -> str:
+def _what(images: Any) -> str:
     return f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else kind_of(images)
 
 
@@ -151,5 +157,5 @@ def _require_channels_first(images: Tensor) -> None:
         )
 
 
-def _tensor(images: Tensor | np.ndarray) -> Tensor | np.ndarray:
+def _tensor(images: Any) -> Any:
     return torch.from_numpy(np.ascontiguousarray(images).copy()) if isinstance(images, np.ndarray) else images

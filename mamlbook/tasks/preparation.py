@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -14,6 +14,12 @@ from mamlbook.tasks.examples import Tree, kind_of, require_examples
 from mamlbook.torch_internals import tree_map
 
 
+@overload
+def prepared(tasks: Tasks, like: Tensor) -> Tasks: ...
+@overload
+def prepared(tasks: Sequence[Tasks], like: Tensor) -> list[Tasks]: ...
+@overload
+def prepared(tasks: Tasks | Sequence[Tasks], like: Tensor) -> Tasks | list[Tasks]: ...
 def prepared(tasks: Tasks | Sequence[Tasks], like: Tensor) -> Tasks | list[Tasks]:
     """The tasks as a model can read them: tensors on the device of ``like``, floating-point ones in its precision.
 

@@ -66,17 +66,17 @@ def check_tasks(
         if given is not None and (isinstance(given, type) or not callable(getattr(given, "draw", None))):
             raise TypeError(f"{name}: expected a distribution with draw(tasks, generator), got {kind_of(given)}")
     surveys = []
-    for name, given, first in (("distribution", distribution, seed), ("test", test, seed + 1)):
+    for name, sampled, first in (("distribution", distribution, seed), ("test", test, seed + 1)):
         try:
-            surveys.append(None if given is None else surveyed(given, tasks, first))
+            surveys += [] if sampled is None else [surveyed(sampled, tasks, first)]
         except (TypeError, ValueError) as error:
             return TaskReport((Verdict("form", "problem", 0, f"of the tasks of {name} can be read: {error}"),))
-    survey, tested = surveys
+    survey, *tested = surveys
     verdicts = [_form(survey), _values(survey), _fresh(survey, distribution, seed), _unseen(survey), meaning(survey)]
     verdicts += label_verdicts(survey)
     if test is not None:
         pools = [d.pool for d in (distribution, test) if isinstance(d, Episodes)]
-        verdicts.append(_shared_classes(*pools) if len(pools) == 2 else _shared_examples(survey, tested))
+        verdicts.append(_shared_classes(*pools) if len(pools) == 2 else _shared_examples(survey, *tested))
     if learner is not None:
         verdicts.append(_independence(learner, distribution, seed))
     return TaskReport(tuple(verdicts))

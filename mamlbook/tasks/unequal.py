@@ -46,10 +46,11 @@ def batches_by_size(tasks: Sequence[Tasks | tuple[Data | Pair, Data | Pair]]) ->
 
 def _with_task_axis(entry: Tasks | tuple, number: int) -> Tasks:
     if isinstance(entry, Tasks):
-        one = Tasks(*(_tensors(entry, place) for place in ("support", "query")), entry.index)
+        one = Tasks(_tensors(entry, "support"), _tensors(entry, "query"), entry.index)
     elif isinstance(entry, tuple | list) and not isinstance(entry, Data) and len(entry) == 2:
         pair = Tasks(*entry)
-        one = Tasks(*(tree_map(_first_axis, _tensors(pair, place)) for place in ("support", "query")))
+        support, query = (tree_map(_first_axis, _tensors(pair, place)) for place in ("support", "query"))
+        one = Tasks(support, query)
     else:
         raise TypeError(f"tasks: expected Tasks or pairs (support, query), got {kind_of(entry)} at place {number}")
     require_tasks(one)

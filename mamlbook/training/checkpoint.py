@@ -6,7 +6,7 @@ import math
 import pickle
 import re
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,10 @@ def described(value: Any) -> str:
         return described(value.tolist())
     if isinstance(value, list | tuple):
         return f"({', '.join(map(described, value))})"
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return repr(int(value))
     if isinstance(value, Real) and not isinstance(value, bool):
-        return repr(int(value)) if float(value).is_integer() else repr(float(value))
+        return repr(int(float(value))) if float(value).is_integer() else repr(float(value))
     return value if isinstance(value, str) else without_addresses(repr(value))
 
 

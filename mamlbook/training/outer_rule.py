@@ -91,7 +91,7 @@ class OuterRule:
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that the optimizer remembers, by a name that says of which weight."""
-        names = {weight: name for name, weight in self.learner.named_parameters()}
+        names: dict[Tensor, str] = {weight: name for name, weight in self.learner.named_parameters()}
         return {
             f"the optimizer's {key} of {names.get(weight, 'a weight')}": value
             for weight, memory in self.optimizer.state.items()

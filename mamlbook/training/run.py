@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -11,10 +10,9 @@ from tqdm import tqdm
 
 from mamlbook.arguments import drawn
 from mamlbook.execution.compiled import Compiled
-from mamlbook.execution.distributed import DistributedMetaGradient, require_same
+from mamlbook.execution.distributed import DistributedMetaGradient, Gradients, require_same
 from mamlbook.execution.process_group import Group
 from mamlbook.learner import MetaLearner
-from mamlbook.numerics import Params
 from mamlbook.progress import progress_bar
 from mamlbook.tasks.base import TaskDistribution, Tasks
 from mamlbook.training.checkpoint import (
@@ -30,9 +28,6 @@ from mamlbook.training.generators import random_states, set_random_states, task_
 from mamlbook.training.history import Continuation, History
 from mamlbook.training.interrupts import Interrupts, announce
 from mamlbook.training.outer_rule import OuterRule
-
-Gradients = Callable[[Tasks], tuple[Params, Tensor]]
-"""Tasks to the gradients of all that is learned, and the query losses: ``learner.gradients`` or the like."""
 
 
 class Run:
@@ -132,12 +127,15 @@ class Run:
     def step(self, gradients: Gradients, rate: float) -> None:
         weight = next(self.learner.model.parameters())
         batch = drawn(self.distribution, self.tasks, self.generator, weight)
-        if isinstance(batch, list) and (self.compiler or self.group.joined):
+        if isinstance(batch, Tasks):
+            found, losses = gradients(batch)
+        elif self.compiler or self.group.joined:
             raise ValueError(
                 "distribution: expected draw to return Tasks of one size for a compiled step or several processes, got "
                 "a list of Tasks; leave compiled and group out"
             )
-        found, losses = gradients(batch)
+        else:
+            found, losses = self.learner.gradients(batch)
         with self.interrupts.whole():
             self.rule.step(rate, found)
             self.learner.advance()
@@ -169,8 +167,9 @@ class Run:
             self.save()
 
     def advice(self) -> str:
-        found = self.checkpoint is not None and self.checkpoint.path.is_file()
-        return f", or go back to the checkpoint {self.checkpoint.path}" if found else ""
+        if self.checkpoint is None or not self.checkpoint.path.is_file():
+            return ""
+        return f", or go back to the checkpoint {self.checkpoint.path}"
 
     def generators(self) -> list[Tensor]:
         """Where the draws are: of tasks, then of the noise in layers such as dropout."""

@@ -53,6 +53,7 @@ class RobustWeights(Weighting):
     """
 
     remembers = True
+    logits: Tensor
 
     def __init__(self, tasks: int, rate: float):
         super().__init__()

@@ -59,13 +59,12 @@ def conflict(gradients: Tensor, c: float) -> Figure:
 
 
 def _pull(ax: Axes, end: Tensor, colour: str, name: str) -> None:
+    x, y = end.tolist()
     arrow = {"arrowstyle": "-|>", "color": colour, "lw": 2.4, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 16}
-    ax.annotate("", end.tolist(), (0, 0), arrowprops=arrow)
-    away = end / end.norm() * 10
-    ha = "left" if away[0] > 3 else "right" if away[0] < -3 else "center"
-    ax.annotate(
-        name, end.tolist(), away.tolist(), textcoords="offset points", ha=ha, va="center", color=colour, bbox=BEHIND
-    )
+    ax.annotate("", (x, y), (0, 0), arrowprops=arrow)
+    right, up = (end / end.norm() * 10).tolist()
+    ha = "left" if right > 3 else "right" if right < -3 else "center"
+    ax.annotate(name, (x, y), (right, up), textcoords="offset points", ha=ha, va="center", color=colour, bbox=BEHIND)
 
 
 def _helps_both(ax: Axes, pulls: Tensor, reach: float) -> None:

@@ -51,7 +51,7 @@ def scaling(result: Mapping[str, Any], names: Sequence[str], over: str) -> Figur
 def widths(result: Mapping[str, Any]) -> Figure:
     """The milliseconds of each execution in a stored ``cost`` over the width of the network, above the limit."""
     timed = result["timed"]
-    sizes = {int(width): row for width, row in timed["widths"].items()}
+    sizes: dict[float, Any] = {int(width): row for width, row in timed["widths"].items()}
     lines = {
         execution: (role, {width: row["times"][execution]["milliseconds"] for width, row in sizes.items()})
         for execution, role in EXECUTIONS.items()

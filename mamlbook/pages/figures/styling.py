@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 COLOURS = {
     "maml": "#0A5BA6",
@@ -89,7 +92,7 @@ MATPLOTLIB_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": 
 
 INK, MUTED, GRID = "#1F2328", "#59616B", "#E4E7EB"
 
-SETTINGS = {
+SETTINGS: dict[RcKeyType, Any] = {
     "figure.dpi": 96,
     "savefig.dpi": 96,
     "figure.facecolor": "white",

@@ -72,7 +72,7 @@ def cost_explorer(
         if value not in known[name]:
             raise ValueError(f"{name}: expected one of {', '.join(map(str, known[name]))}, got {value}")
     data["first"] = first
-    alt = _alt(data, **first)
+    alt = _alt(data, method, steps, tasks, width)
     caption = CAPTION if caption is None else caption
     return widget("cost", data, title=title, alt=alt, fallback=_still(data), caption=caption)
 

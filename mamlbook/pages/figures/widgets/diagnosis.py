@@ -114,5 +114,5 @@ def _still(data: dict[str, Any]) -> str:
         for role, one in (("truth", data["healthy"]), ("joint", data["cases"][0])):
             pairs = [(x, y) for x, y in zip(places, one[kind], strict=True) if y is not None]
             if pairs:
-                panel.curves.append((role, *zip(*pairs, strict=True)))
+                panel.curves.append((role, [x for x, _ in pairs], [y for _, y in pairs]))
     return still_picture([losses, errors], {"joint": "this training", "truth": "a healthy one"}, "inner steps")

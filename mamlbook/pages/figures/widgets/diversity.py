@@ -182,7 +182,7 @@ def _lowest(data: dict[str, Any]) -> str:
     for index in (0, len(data["positions"]) - 1):
         here = {role: means[index, role] for role in data["errors"] if (index, role) in means}
         if here:
-            best = min(here, key=here.get)
+            best = min(here, key=here.__getitem__)
             words.append(f"At “{data['labels'][index]}” {data['names'][best]} has the lowest mean, {here[best]:.2g}.")
     return " ".join(words)
 
@@ -196,8 +196,8 @@ def _still(data: dict[str, Any]) -> str:
     panel = Panel(ends, tuple(axis["domain"]), positions, axis["ticks"], label, 320, log=True)
     names = dict(data["names"])
     if any(data["spread"] or []):
-        places = [(x, value) for x, value in zip(positions, data["spread"], strict=True) if value]
-        panel.curves.append(("truth", *zip(*places, strict=True)))
+        known = [(x, value) for x, value in zip(positions, data["spread"], strict=True) if value]
+        panel.curves.append(("truth", [x for x, _ in known], [value for _, value in known]))
         names["truth"] = "best single curve"
     for role in reversed(data["errors"]):
         places = _means(data, role)

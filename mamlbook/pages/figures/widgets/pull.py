@@ -91,7 +91,9 @@ def _share(h: Sequence[float], kept: Sequence[float]) -> float | None:
 
 
 def _imaml(h: Sequence[float], lam: float) -> float:
-    return _share(h, kept(h, lam))
+    share = _share(h, kept(h, lam))
+    assert share is not None  # a pull keeps something of every distance
+    return share
 
 
 def _after(first: dict[str, Any]) -> list[float]:

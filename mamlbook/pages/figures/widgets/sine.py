@@ -11,7 +11,7 @@ import torch
 
 from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.network import EVERYTHING, descended, flat
-from mamlbook.pages.figures.widgets.still import Panel, still_picture
+from mamlbook.pages.figures.widgets.still import Curve, Panel, still_picture
 
 NAMES = {
     "maml": "meta-learned",
@@ -94,7 +94,7 @@ def _still(data: dict[str, Any]) -> str:
     first = data["first"]
     wave = [(x, first["amplitude"] * math.sin(x - first["phase"])) for x in first["places"][: first["points"]]]
     xs = torch.linspace(-5, 5, 101, dtype=torch.float64)
-    curves = [("truth", xs.tolist(), (first["amplitude"] * torch.sin(xs - first["phase"])).tolist())]
+    curves: list[Curve] = [("truth", xs.tolist(), (first["amplitude"] * torch.sin(xs - first["phase"])).tolist())]
     for name in reversed(data["starts"]):
         outputs, _ = descended(data["starts"][name], wave, data["alpha"], [EVERYTHING] * first["steps"], xs)
         curves.append((name, xs.tolist(), outputs[-1].tolist()))

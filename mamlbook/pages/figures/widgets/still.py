@@ -12,6 +12,9 @@ from mamlbook.pages.figures.styling import COLOURS, DASHES, GRID, INK, MARKERS, 
 WIDTH = 680
 LEFT, RIGHT = 40, 16
 
+Curve = tuple[str, Sequence[float], Sequence[float]]
+"""A role, xs and ys."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -27,9 +30,9 @@ class Panel:
     y_ticks: Sequence[float]
     label: str
     height: int
-    curves: list[tuple[str, Sequence[float], Sequence[float]]] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
     points: list[tuple[str, float, float]] = field(default_factory=list)
-    contours: list[tuple[str, Sequence[float], Sequence[float]]] = field(default_factory=list)
+    contours: list[Curve] = field(default_factory=list)
     bands: list[tuple[str, Sequence[float], Sequence[float], Sequence[float]]] = field(default_factory=list)
     log: bool = False
 
@@ -64,7 +67,8 @@ def still_picture(panels: Sequence[Panel], legend: dict[str, str], x_label: str)
 
 def _legend(legend: dict[str, str]) -> tuple[int, list[str]]:
     """The number of rows and the drawn entries; letters are taken as 7.5 pixels wide."""
-    x, row, body = LEFT, 1, []
+    x: float = LEFT
+    row, body = 1, []
     for role, words in legend.items():
         width = 40 + 7.5 * len(words) + 16
         if x + width > WIDTH and x > LEFT:
