@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file beside ``path``, which takes its place when the block ends well and vanishes otherwise.
+    """An empty file beside ``path``, which takes its place when the block ends well and vanishes otherwise.
 
-    Missing folders are made. Whoever reads ``path`` meanwhile sees the old file, whole, and then the new one.
+    Missing folders are made. Whoever reads ``path`` meanwhile sees the old file, whole, and then the new one, which
+    keeps the permissions of the old.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -29,8 +31,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: another process may be writing the same file.
     temporary = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.partial{path.suffix}")
+    temporary.touch()
     try:
         yield temporary
+        if path.exists():
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

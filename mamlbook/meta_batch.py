@@ -45,9 +45,7 @@ class MetaBatch(NamedTuple):
 
     @property
     def index(self) -> Tensor:  # type: ignore[override] # it hides tuple.index, which nobody asks of a batch
-        index = self.tasks.numbered().index
-        assert index is not None  # ``numbered`` is there for that
-        return index
+        return self.tasks.numbers
 
     def solve(self, *, unroll: float, theta: Params | None = None) -> Adapted:
         """The solutions, started at theta or at other weights, (B, \\*shape)."""

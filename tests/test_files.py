@@ -42,6 +42,16 @@ def test_two_writers_do_not_meet(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_permissions_stay(tmp_path):
+    path = tmp_path / "number.txt"
+    for mode in (0o644, 0o755):
+        path.touch()
+        path.chmod(mode)
+        with replacing(path):
+            pass
+        assert path.stat().st_mode & 0o777 == mode
+
+
 def test_a_folder_that_cannot_be_is_said(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match="file"), replacing(tmp_path / "file" / "number.txt"):

@@ -5,15 +5,14 @@ python -m tools.notebooks --check PATH...    say which stored notebooks are not 
 """
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from mamlbook.files import replacing
 from tools.book import SETUP_METADATA, is_setup, notebooks
 
 KEPT = ("mystnb", "tags")
@@ -61,10 +60,8 @@ def write(path: Path, new: str) -> bool:
     """Write a file in one step, and only when its text changes; say whether it did."""
     if path.exists() and path.read_text() == new:
         return False
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(new)
-    os.chmod(file.name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
-    os.replace(file.name, path)
+    with replacing(path) as temporary:
+        temporary.write_text(new)
     return True
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mamlbook.execution.process_group import Group
 from mamlbook.learner import MetaLearner
-from mamlbook.meta_batch import MetaBatch
+from mamlbook.meta_batch import MetaBatch, task_gradients
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks, require_tasks
 from mamlbook.weighting import UniformWeights
@@ -60,10 +61,8 @@ class DistributedMetaGradient:
     def _differentiated(self, tasks: Tasks, own: Tasks) -> tuple[Params, Tensor]:
         learner = self.learner
         part = MetaBatch.of(learner.model, learner.solver, own)
-        everyone = _Everyone.of(learner.model, learner.solver, tasks)
-        everyone.group, everyone.copies = self.group, part.theta
         surrogates = _Gathered.apply(learner.metagradient(part), tasks.size, self.group)
-        weights = learner.weighting(surrogates, everyone)
+        weights = learner.weighting(surrogates, _Everyone(self.group, tasks, part.theta))
         total = (weights * surrogates).sum()
         return torch.autograd.grad(total, learner.learned, materialize_grads=True), surrogates.detach()
 
@@ -94,14 +93,21 @@ class _Gathered(torch.autograd.Function):
         return ctx.size * gradient[ctx.share], None, None
 
 
-class _Everyone(MetaBatch):
+@dataclass(frozen=True)
+class _Everyone:
     """All tasks, of which this process has solved its share: what a weighting asks."""
 
     group: Group
-    copies: Params
+    tasks: Tasks
+    theta: Params
+    """A copy for each task of the share, (B_r, \\*shape)."""
+
+    @property
+    def index(self) -> Tensor:
+        return self.tasks.numbers
 
     def gradients(self, surrogates: Tensor) -> Params:
-        rows = torch.autograd.grad(surrogates.sum(), self.copies, retain_graph=True, materialize_grads=True)
+        rows = task_gradients(surrogates, self.theta)
         return tuple(self.group.gather(row / self.group.size, len(surrogates)) for row in rows)
 
 

@@ -6,8 +6,6 @@ import torch
 from torch import fx
 
 aten = torch.ops.aten
-_SAME = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
-_SCALED = (aten.mul.Tensor, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar)
 
 
 def merge_products(graph: fx.GraphModule) -> int:
@@ -75,35 +73,61 @@ class _Rewriting:
             node.replace_all_uses_with(total)
 
     def _summed(self, x: fx.Node) -> fx.Node:
-        """The sum over the first axis, carried through what is linear as far as nobody else needs the terms."""
-        target, inside = x.target, (isinstance(a, fx.Node) and _value(a).shape == _value(x).shape for a in x.args[:2])
-        if len(x.users) > 1:
-            return self._call(aten.sum.dim_IntList, x, [0])
-        if target is aten.bmm.default and min(*_value(x).shape[1:], _value(_operand(x)).shape[2]) > 1:
-            return self._joined(_operand(x), _operand(x, 1))
-        if target is aten.add.Tensor and len(x.args) == 2 and not x.kwargs and all(inside):
-            return self._call(target, *(self._summed(_operand(x, place)) for place in (0, 1)))
-        if target in _SCALED and not isinstance(x.args[1], fx.Node):
-            return self._call(target, self._summed(_operand(x)), x.args[1])
-        if target is aten.neg.default:
-            return self._call(target, self._summed(_operand(x)))
-        if target in _SAME and _value(_operand(x)).shape == _value(x).shape:
-            return self._summed(_operand(x))
-        if target is aten.transpose.int and 0 not in (axes := _transposed(x)):
-            return self._call(target, self._summed(_operand(x)), *(axis - 1 for axis in axes))
-        return self._call(aten.sum.dim_IntList, x, [0])
+        """The sum over tasks, moved into what is linear as far as nobody else needs the terms."""
+        rule = _LINEAR.get(x.target) if len(x.users) == 1 else None
+        moved = rule and rule(self, x)
+        return self._call(aten.sum.dim_IntList, x, [0]) if moved is None else moved
 
-    def _joined(self, left: fx.Node, right: fx.Node) -> fx.Node:
+    def _of_products(self, x: fx.Node) -> fx.Node | None:
+        """sum_b a_b w_b = [a_1, ..., a_B] [w_1; ...; w_B]."""
+        left, right = _operand(x), _operand(x, 1)
         tasks, rows, inner = _value(left).shape
-        wide = self._call(
-            aten.reshape.default, self._call(aten.permute.default, left, [1, 0, 2]), [rows, tasks * inner]
-        )
-        tall = self._call(aten.reshape.default, right, [tasks * inner, _value(right).shape[2]])
+        columns = _value(right).shape[2]
+        if min(rows, inner, columns) == 1:
+            return None
+        beside = self._call(aten.permute.default, left, [1, 0, 2])
+        wide = self._call(aten.reshape.default, beside, [rows, tasks * inner])
+        tall = self._call(aten.reshape.default, right, [tasks * inner, columns])
         self.count += 1
         return self._call(aten.mm.default, wide, tall)
+
+    def _of_sums(self, x: fx.Node) -> fx.Node | None:
+        """sum_b (x_b + y_b) = sum_b x_b + sum_b y_b, where neither is a number or shared by the tasks."""
+        if x.kwargs or not all(isinstance(term, fx.Node) and _value(term).shape == _value(x).shape for term in x.args):
+            return None
+        return self._call(x.target, *(self._summed(_operand(x, place)) for place in (0, 1)))
+
+    def _of_multiples(self, x: fx.Node) -> fx.Node | None:
+        """sum_b c x_b = c sum_b x_b, for a number c or a sign."""
+        number = x.args[1:]
+        if any(isinstance(c, fx.Node) for c in number):
+            return None
+        return self._call(x.target, self._summed(_operand(x)), *number)
+
+    def _of_views(self, x: fx.Node) -> fx.Node | None:
+        """Of views that change no shape."""
+        return self._summed(_operand(x)) if _value(_operand(x)).shape == _value(x).shape else None
+
+    def _of_transposes(self, x: fx.Node) -> fx.Node | None:
+        """sum_b x_b^T = (sum_b x_b)^T."""
+        axes = _transposed(x)
+        return None if 0 in axes else self._call(x.target, self._summed(_operand(x)), *(axis - 1 for axis in axes))
 
     def _call(self, function, *arguments) -> fx.Node:
         node = self.graph.call_function(function, arguments)
         values = [_value(a) if isinstance(a, fx.Node) else a for a in arguments]
         node.meta["val"] = function(*values)
         return node
+
+
+_LINEAR = {
+    aten.bmm.default: _Rewriting._of_products,
+    aten.add.Tensor: _Rewriting._of_sums,
+    **dict.fromkeys(
+        (aten.neg.default, aten.mul.Tensor, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar),
+        _Rewriting._of_multiples,
+    ),
+    **dict.fromkeys((aten.view.default, aten._unsafe_view.default, aten.reshape.default), _Rewriting._of_views),
+    aten.transpose.int: _Rewriting._of_transposes,
+}
+"""How a sum over tasks moves into an operation; what a rule does not hold for, it answers by None."""

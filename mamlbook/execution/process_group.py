@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import torch
@@ -99,12 +96,6 @@ class Group:
         if self.size > 1:
             torch.manual_seed(self.collect(torch.randint(2**62, ()).item())[0] + self.rank)
 
-    def lost(self, reason: str) -> str:
-        """What to tell the user when the group falls apart."""
-        found = self.checkpoint is not None and self.checkpoint.is_file()
-        way = f"--resume (resume=True) goes on from {self.checkpoint}" if found else "no checkpoint is left to resume"
-        return f"process {self.rank} of {self.size} {reason}; {way}"
-
     def _exchange(self, collective: Callable, *arguments: Any) -> None:
         if not self.joined:
             return
@@ -113,7 +104,11 @@ class Group:
         except RuntimeError as error:
             # Without gloo's place in its source and its advice.
             reason = re.sub(r"^\[[^]]*\] ", "", str(error).split("\n")[0]).split(". ")[0]
-            raise ProcessLost(self.lost(f"stops: another one has ended or does not answer ({reason})")) from error
+            found = self.checkpoint is not None and self.checkpoint.is_file()
+            way = f"--resume (resume=True) goes on from {self.checkpoint}" if found else "no checkpoint is left to resume"
+            raise ProcessLost(
+                f"process {self.rank} of {self.size} stops: another one has ended or does not answer ({reason}); {way}"
+            ) from error
 
 
 @contextmanager
@@ -121,7 +116,8 @@ def processes(device: torch.device | str = "cpu", timeout: float = 300) -> Itera
     """Join the processes that torchrun started; started in another way, a process is a group by itself.
 
     They talk by gloo on a CPU, and by nccl on GPUs, where each process takes the one of its own number. ``timeout`` is
-    how many seconds to wait for a process that is there and does not answer; one that has ended is noticed at once.
+    how many seconds to wait for a process that is there and does not answer; one that has ended is noticed at once,
+    and torchrun then stops the others.
 
     Raises:
         ValueError: there are more processes than GPUs.
@@ -145,32 +141,6 @@ def processes(device: torch.device | str = "cpu", timeout: float = 300) -> Itera
         timeout=timedelta(seconds=timeout),
         device_id=device if device.type == "cuda" else None,
     )
-    group = Group(dist.get_rank(), dist.get_world_size(), device, joined=True)
-    with _last_words(group):
-        yield group
+    yield Group(dist.get_rank(), dist.get_world_size(), device, joined=True)
     # Not after an error: leaving can mean waiting for the others.
     dist.destroy_process_group()
-
-
-@contextmanager
-def _last_words(group: Group) -> Iterator[None]:
-    """On SIGTERM, say why and end at once, as without a handler, even while the main thread waits for a device."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-
-    def watch() -> None:
-        while byte := os.read(reading, 1):
-            if byte[0] == signal.SIGTERM:
-                print(group.lost("was told to stop, as torchrun does when another one has ended"), file=sys.stderr)
-                os._exit(128 + signal.SIGTERM)
-        os.close(reading)
-
-    # Python's own handlers wait for the main thread; the byte that announces them does not.
-    before, wakeup = signal.signal(signal.SIGTERM, lambda *_: None), signal.set_wakeup_fd(writing)
-    Thread(target=watch, daemon=True).start()
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        signal.signal(signal.SIGTERM, before)
-        os.close(writing)

@@ -85,11 +85,16 @@ class Tasks(NamedTuple):
         """On the device and in the precision of ``tensor``, usually a weight of the model."""
         return self.to(tensor.dtype).to(tensor.device)
 
+    @property
+    def numbers(self) -> Tensor:
+        """``index``, or -1 for every task without one: (B,)."""
+        if self.index is not None:
+            return self.index
+        return never_again(self.size).to(tree_leaves(self.support.x)[0].device)
+
     def numbered(self) -> Tasks:
         """The same tasks, with -1 for ``index`` if they have none."""
-        if self.index is not None:
-            return self
-        return self._replace(index=never_again(self.size).to(tree_leaves(self.support.x)[0].device))
+        return self._replace(index=self.numbers)
 
 
 class TaskDistribution(Protocol):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from mamlbook.files import replacing
 from mamlbook.tasks import omniglot_zip
 from mamlbook.tasks.pool import Pool
 
@@ -51,12 +51,12 @@ def omniglot(folder: str | Path | None = None, *, cache: str | Path | None = Non
     key = hashlib.sha256(repr((PACKING, checksums)).encode()).hexdigest()[:16]
     packed = cache / f"omniglot-{PACKING}-{key}.npz"
     # Without zips to compare with, whatever was packed before from a folder will do.
-    others = [] if zips else sorted(cache.glob(f"omniglot-{PACKING}-*.npz"))
+    others = [] if zips else sorted(cache.glob(f"omniglot-{PACKING}-{'[0-9a-f]' * 16}.npz"))
     for known in (packed, *others):
         # A cache file that cannot be read, for whatever reason, is like none: it is made again.
         with suppress(Exception):
             return _loaded(known)
-    with _replacing(packed) as temporary:
+    with _cached(packed) as temporary:
         _pack(zips or _downloaded(cache, progress), temporary, progress)
         return _loaded(temporary)
 
@@ -152,18 +152,13 @@ def _loaded(packed: Path) -> Pool:
 
 
 @contextmanager
-def _replacing(packed: Path) -> Iterator[Path]:
-    """A temporary file beside ``packed`` that takes its place when all went well, and vanishes otherwise."""
-    temporary = packed.with_name(f"{packed.stem}-{uuid.uuid4().hex}.part")
-    try:
-        packed.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-    except OSError as error:
-        raise OSError(
-            f"cache: {packed.parent} cannot be written: {error}; name a folder that can in cache= or MAMLBOOK_CACHE"
-        ) from None
-    try:
+def _cached(packed: Path) -> Iterator[Path]:
+    """A temporary file that becomes ``packed``, in a cache that can be written to."""
+    with ExitStack() as files:
+        try:
+            temporary = files.enter_context(replacing(packed))
+        except OSError as error:
+            raise OSError(
+                f"cache: {packed.parent} cannot be written: {error}; name a folder that can in cache= or MAMLBOOK_CACHE"
+            ) from None
         yield temporary
-        os.replace(temporary, packed)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ import itertools
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -135,12 +134,8 @@ def test_a_lost_process_ends_the_run_and_the_checkpoint_resumes_it(experiment):
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("6 meta-steps in") == 1
     assert "6/6" in run.stderr
-    started = time.monotonic()
     broken, run = experiment("broken", KILL_AT="5")
     assert run.returncode != 0
-    assert time.monotonic() - started < 60
-    assert "process 0 of 2 " in run.stderr
-    assert "; --resume (resume=True) goes on from " in run.stderr
     assert not (broken / "results").exists()
     assert len(checkpoint(broken)["losses"]) == 4
     _, run = experiment("broken", "--resume")
@@ -150,14 +145,6 @@ def test_a_lost_process_ends_the_run_and_the_checkpoint_resumes_it(experiment):
     assert all(torch.equal(first["learner"][name], value) for name, value in second["learner"].items())
     assert all(map(torch.equal, *(itertools.chain(*state["random"]) for state in (first, second))))
     assert len(first["random"]) == 2
-
-
-def test_a_process_that_does_not_listen_says_why_it_ends():
-    started = time.monotonic()
-    run = torchrun("waiting.py")
-    assert run.returncode != 0
-    assert time.monotonic() - started < 50
-    assert "process 0 of 2 was told to stop, as torchrun does when another one has ended; no checkpoint" in run.stderr
 
 
 @pytest.mark.gpu
