@@ -5,6 +5,7 @@ python -m tools.notebooks --check PATH...    say which stored notebooks are not 
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 

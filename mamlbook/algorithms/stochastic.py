@@ -8,9 +8,14 @@ from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import EvoGrad, EvolutionStrategies, PathwiseGradient, ScoreFunction
 from mamlbook.model import Model
 
+# Defaults that the costs below are counted with.
+LAST, PATHS, CANDIDATES, PAIRS = 2, 16, 64, 32
+LOSS = 1 / 3
+"""What a loss costs without its gradient, in gradients."""
+
 
 def sgld(
-    model: Model, alpha: float = 0.01, steps: int = 5, lam: float = 1.0, temperature: float = 1e-5, last: int = 2
+    model: Model, alpha: float = 0.01, steps: int = 5, lam: float = 1.0, temperature: float = 1e-5, last: int = LAST
 ) -> MetaLearner:
     """Stochastic bilevel optimisation, differentiated along the noisy path; a reconstruction from the definition.
 
@@ -29,7 +34,7 @@ def sgld_score(
     steps: int = 5,
     lam: float = 50.0,
     temperature: float = 0.01,
-    paths: int = 16,
+    paths: int = PATHS,
 ) -> MetaLearner:
     """The same problem with nothing differentiated at the solution; a reconstruction from the definition.
 
@@ -46,7 +51,7 @@ def evograd(
     alpha: float = 0.01,
     steps: int = 1,
     lam: float = 1.0,
-    candidates: int = 64,
+    candidates: int = CANDIDATES,
     sigma: float = 0.01,
     temperature: float = 1.0,
 ) -> MetaLearner:
@@ -61,7 +66,7 @@ def evograd(
 
 
 def es_maml(
-    model: Model, alpha: float = 0.01, steps: int = 1, pairs: int = 32, sigma: float = 0.01, orthogonal: bool = False
+    model: Model, alpha: float = 0.01, steps: int = 1, pairs: int = PAIRS, sigma: float = 0.01, orthogonal: bool = False
 ) -> MetaLearner:
     """MAML by evolution strategies: the loss after adaptation, at points around theta, and no derivative of it.
 
@@ -77,7 +82,7 @@ ROWS: dict[str, Algorithm] = {
         sgld,
         factor="inner",
         replaces="the solution, by a random one near it (a reconstruction)",
-        gradients=lambda steps: steps + min(2, steps),
+        gradients=lambda steps: steps + min(LAST, steps),
         products=lambda steps: steps,
         memory="grows with S",
         assumes="a smooth mean over solutions; noise that does not drown the loss",
@@ -87,7 +92,7 @@ ROWS: dict[str, Algorithm] = {
         sgld_score,
         factor="meta-gradient",
         replaces="the solution, as sgld, and the Jacobian, by a covariance (a reconstruction)",
-        gradients=lambda steps: 16 * (steps + 1 / 3),
+        gradients=lambda steps: PATHS * (steps + LOSS),
         products=lambda steps: 0,
         memory="flat",
         assumes="paths that have forgotten their start, α λ S well above 1; many of them",
@@ -97,7 +102,7 @@ ROWS: dict[str, Algorithm] = {
         evograd,
         factor="meta-gradient",
         replaces="the Jacobian, by how candidates near φ compare",
-        gradients=lambda steps: steps + 1 + 64 / 3,
+        gradients=lambda steps: steps + 1 + CANDIDATES * LOSS,
         products=lambda steps: 0,
         memory="flat",
         assumes="an inner objective that θ enters; many candidates, or few directions that matter",
@@ -107,7 +112,7 @@ ROWS: dict[str, Algorithm] = {
         es_maml,
         factor="meta-gradient",
         replaces="the Jacobian and the query gradient, by differences of the loss after adaptation",
-        gradients=lambda steps: 65 * (steps + 1 / 3),
+        gradients=lambda steps: (2 * PAIRS + 1) * (steps + LOSS),
         products=lambda steps: 0,
         memory="flat",
         assumes="an objective that is smooth at the width σ, and few directions that matter",

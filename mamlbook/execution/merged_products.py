@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import fx
 
@@ -120,7 +123,7 @@ class _Rewriting:
         return node
 
 
-_LINEAR = {
+_LINEAR: dict[Any, Callable[[_Rewriting, fx.Node], fx.Node | None]] = {
     aten.bmm.default: _Rewriting._of_products,
     aten.add.Tensor: _Rewriting._of_sums,
     **dict.fromkeys(

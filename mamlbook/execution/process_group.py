@@ -105,7 +105,9 @@ class Group:
             # Without gloo's place in its source and its advice.
             reason = re.sub(r"^\[[^]]*\] ", "", str(error).split("\n")[0]).split(". ")[0]
             found = self.checkpoint is not None and self.checkpoint.is_file()
-            way = f"--resume (resume=True) goes on from {self.checkpoint}" if found else "no checkpoint is left to resume"
+            way = (
+                f"--resume (resume=True) goes on from {self.checkpoint}" if found else "no checkpoint is left to resume"
+            )
             raise ProcessLost(
                 f"process {self.rank} of {self.size} stops: another one has ended or does not answer ({reason}); {way}"
             ) from error

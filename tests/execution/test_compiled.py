@@ -172,11 +172,11 @@ def test_pieces_are_traced_one_by_one(rows, metagradient, interpreted):
     assert len(interpreted) > 1 or isinstance(learner.metagradient, TaskChunks)
 
 
-def test_one_stretch_serves_for_all_that_are_as_long(interpreted):
+def test_one_segment_serves_for_all_that_are_as_long(interpreted):
     model, tasks = sine_model(), sine_tasks()
     for steps in (8, 16):
         Compiled(MetaLearner(model, GradientDescent(0.03, steps), Checkpointed(4)))(tasks)
-    # There, query, back from it, and back, for each of the two learners, whatever the number of stretches.
+    # Segment and query, forward and backward, for each of the two learners, whatever the number of segments.
     assert len(interpreted) == 8
 
 

@@ -1,4 +1,4 @@
-"""Chunks of tasks and stretches of steps: MAML's gradient in less memory."""
+"""Chunks of tasks and segments of steps: MAML's gradient in less memory."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ RULES = {
     "momentum": partial(torch.optim.SGD, momentum=0.9),
     "adam": torch.optim.Adam,
 }
-# Learned rates, masks by step, a start made from the support set, weights that stay: what a walk back has to carry.
+# Learned rates, masks by step, a start made from the support set, weights that stay: what the way back has to carry.
 ROWS = ("maml", "anil", "cavia", "lambda-pattern", "lslr", "meta-sgd", "protomaml", "softmax-weights")
 ROWS += ("conflict-averse",)  # which differentiates each task before it differentiates the sum
 
@@ -30,7 +30,7 @@ def same_but(learner, metagradient):
 
 @pytest.mark.parametrize("rule", list(RULES))
 @pytest.mark.parametrize("every", [None, 1, 3, STEPS, 100])
-def test_walking_twice_is_mamls_gradient(rule, every):
+def test_computing_each_segment_twice_is_mamls_gradient(rule, every):
     solver = GradientDescent(0.03, STEPS, rule=RULES[rule], lam=0.5)
     whole, tasks = MetaLearner(sine_model(), solver), sine_tasks()
     got, losses = same_but(whole, Checkpointed(every)).gradients(tasks)
@@ -41,7 +41,7 @@ def test_walking_twice_is_mamls_gradient(rule, every):
 
 @pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize(
-    "metagradient", [lambda: Checkpointed(2), lambda: TaskChunks(Exact(), 1)], ids=["walk", "chunks"]
+    "metagradient", [lambda: Checkpointed(2), lambda: TaskChunks(Exact(), 1)], ids=["segments", "chunks"]
 )
 def test_rows_that_differentiate_the_inner_loop(name, metagradient):
     given, tasks = ALGORITHMS[name].offer(model_for(name), alpha=0.03, steps=5), tasks_for(name)
@@ -146,9 +146,9 @@ def test_chunks_of_several_tasks_refuse_learned_weights():
         same_but(given, TaskChunks(Exact(), 2)).gradients(sine_tasks())
 
 
-def test_a_walk_needs_steps():
+def test_segments_need_steps():
     kernel = ALGORITHMS["kernel-ridge"].offer(model_for("kernel-ridge"))
-    with pytest.raises(ValueError, match=r"^solver: expected GradientDescent, whose steps can be walked again"):
+    with pytest.raises(ValueError, match=r"^solver: expected GradientDescent, whose steps can be computed again"):
         same_but(kernel, Checkpointed()).gradients(tasks_for("kernel-ridge"))
 
 
