@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -100,10 +100,31 @@ class Tasks(NamedTuple):
 class TaskDistribution(Protocol):
     """Where tasks come from: ``draw`` is the whole contract.
 
-    Drawing happens on the CPU from an explicit generator, so that every device sees the same tasks.
+    Drawing happens on the CPU from an explicit generator, so that every device sees the same tasks. One that is changed
+    by drawing offers ``state_dict`` and ``load_state_dict`` as PyTorch's objects do, so that a training can be resumed.
     """
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks: ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """Can be put back to where it was."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
+
+
+def stateful_parts(distribution: Any) -> Iterator[Stateful]:
+    """What drawing changes: the distribution itself, or those that it is made of."""
+    if isinstance(distribution, Stateful):
+        yield distribution
+        return
+    for value in getattr(distribution, "__dict__", {}).values():
+        for part in value if isinstance(value, tuple | list) else (value,):
+            if callable(getattr(part, "draw", None)):
+                yield from stateful_parts(part)
 
 
 class FixedTasks:

@@ -170,5 +170,11 @@ class DriftingTasks:
         self.drawn += 1
         return self.now.draw(tasks, generator)
 
+    def state_dict(self) -> dict[str, int]:
+        return {"drawn": self.drawn}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.drawn = state_dict["drawn"]
+
     def __repr__(self) -> str:
         return f"DriftingTasks(from {self.at(0)!r})"

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from mamlbook.files import replacing
 
-_PARTS = {"settings", "losses", "seconds", "meta_steps", "rates", "learner", "optimizer", "generator", "random"}
+_RUN = {"settings", "losses", "seconds", "meta_steps", "rates"}
+_PARTS = _RUN | {"learner", "optimizer", "generator", "random", "distribution"}
 
 
 def without_addresses(text: str) -> str:

@@ -1,10 +1,14 @@
-"""Where random numbers come from: tasks from a generator of their own, noise in layers from the global ones."""
+"""Where draws come from: tasks from a generator of their own, noise in layers from the global ones."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from mamlbook.tasks.base import TaskDistribution, stateful_parts
 
 
 def task_generator(seed: int, meta_steps: int) -> torch.Generator:
@@ -27,3 +31,23 @@ def set_random_states(states: list[Tensor]) -> None:
     torch.set_rng_state(states[0])
     for device, state in enumerate(states[1 : 1 + torch.cuda.device_count()]):
         torch.cuda.set_rng_state(state, device)
+
+
+class Draws(NamedTuple):
+    """Where all draws of a training are: the generator of tasks, the global ones, what drawing changes in the tasks."""
+
+    tasks: Tensor
+    noise: list[Tensor]
+    distribution: list[dict[str, Any]]
+
+    @classmethod
+    def at(cls, generator: torch.Generator, distribution: TaskDistribution) -> Self:
+        changed = [dict(part.state_dict()) for part in stateful_parts(distribution)]
+        return cls(generator.get_state(), random_states(), changed)
+
+    def go_back(self, generator: torch.Generator, distribution: TaskDistribution) -> None:
+        """Draw what was drawn from here once more."""
+        generator.set_state(self.tasks)
+        set_random_states(self.noise)
+        for part, state in zip(stateful_parts(distribution), self.distribution, strict=True):
+            part.load_state_dict(state)

@@ -24,7 +24,7 @@ from mamlbook.training.checkpoint import (
     without_addresses,
 )
 from mamlbook.training.finite import non_finite, require_finite_losses, require_finite_state, tensors_of
-from mamlbook.training.generators import random_states, set_random_states, task_generator
+from mamlbook.training.generators import Draws, task_generator
 from mamlbook.training.history import Continuation, History
 from mamlbook.training.interrupts import Interrupts, announce
 from mamlbook.training.outer_rule import OuterRule
@@ -60,7 +60,7 @@ class Run:
         self.interrupts = Interrupts()
         self.unread: list[Tensor] = []
         self.started, self.compiled_before = 0.0, 0.0
-        self.random = self.generators()
+        self.draws = self.draws_now()
 
     @property
     def done(self) -> int:
@@ -140,13 +140,11 @@ class Run:
             self.rule.step(rate, found)
             self.learner.advance()
             self.unread.append(losses.mean())
-            self.random = self.generators()
+            self.draws = self.draws_now()
 
     def stop(self) -> None:
         """Back to the end of the last whole meta-step, from the middle of the next one."""
-        tasks, *noise = self.random
-        self.generator.set_state(tasks)
-        set_random_states(noise)
+        self.draws.go_back(self.generator, self.distribution)
         if self.unread:
             self.record()
         self.history.interrupted = True
@@ -171,9 +169,8 @@ class Run:
             return ""
         return f", or go back to the checkpoint {self.checkpoint.path}"
 
-    def generators(self) -> list[Tensor]:
-        """Where the draws are: of tasks, then of the noise in layers such as dropout."""
-        return [self.generator.get_state(), *random_states()]
+    def draws_now(self) -> Draws:
+        return Draws.at(self.generator, self.distribution)
 
     def continuation(self) -> Continuation:
         state = (self.rule.name, self.rule.state(), self.rates[: self.done], weights_of(self.learner))
@@ -208,7 +205,7 @@ class Run:
         self.rates[: len(then.rates)] = then.rates
         self.history.losses = list(after.losses)
         self.history.seconds, self.history.compiling = after.seconds, after.compiling
-        self.random = self.generators()
+        self.draws = self.draws_now()
 
     def save(self) -> None:
         if self.checkpoint is None:
@@ -221,8 +218,9 @@ class Run:
             "rates": self.rates[: self.done],
             "learner": self.learner.state_dict(),
             "optimizer": self.rule.state(),
-            "generator": self.generator.get_state(),
-            "random": self.group.collect(random_states()),
+            "generator": self.draws.tasks,
+            "random": self.group.collect(self.draws.noise),
+            "distribution": self.draws.distribution,
         }
         if self.group.first:
             self.checkpoint.write(state)
@@ -237,10 +235,9 @@ class Run:
         self.learner.load_state_dict(state["learner"])
         self.learner.meta_steps = state["meta_steps"]
         self.rule.remember(state["optimizer"])
-        self.generator.set_state(state["generator"])
         # With more processes than before, the noise of the new ones begins anew.
-        for states in state["random"][self.group.rank : self.group.rank + 1]:
-            set_random_states(states)
+        noise = [*state["random"][self.group.rank :], self.draws.noise][0]
+        Draws(state["generator"], noise, state["distribution"]).go_back(self.generator, self.distribution)
         self.history.losses = state["losses"]
         self.history.seconds, self.history.compiling = state["seconds"]
-        self.random = self.generators()
+        self.draws = self.draws_now()

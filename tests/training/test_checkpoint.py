@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import huber_loss, mse_loss
 from torch.optim import SGD, Adam, AdamW
 
-from mamlbook import Model, Sinusoids, fit, maml, mlp
+from mamlbook import DriftingTasks, Mixture, Model, Sinusoids, SupportAsQuery, fit, maml, mlp
 from mamlbook.execution.process_group import Group
 from training_cases import WAVES, BreaksAfter, PowerCut, learner, same_weights, with_dropout
 
@@ -42,6 +42,19 @@ def test_a_longer_run_goes_on_from_a_finished_one(tmp_path):
     fit(learner(), WAVES, steps=7, tasks=3, every=5, checkpoint=checkpoint)
     got = fit(learner(), WAVES, steps=12, tasks=3, every=5, checkpoint=checkpoint, resume=True)
     assert got.losses == fit(learner(), WAVES, steps=12, tasks=3, every=5).losses
+
+
+def drifting():
+    return DriftingTasks(lambda draw: Sinusoids(amplitude=(draw, draw + 1), shots=5, queries=5))
+
+
+@pytest.mark.parametrize("moving", [drifting, lambda: SupportAsQuery(Mixture([drifting(), WAVES]))])
+def test_what_drawing_changes_in_the_tasks_is_resumed(tmp_path, moving):
+    checkpoint = tmp_path / "run.pt"
+    expected = fit(learner(), moving(), steps=12, tasks=3, every=5).losses
+    fit(learner(), moving(), steps=7, tasks=3, every=5, checkpoint=checkpoint)
+    got = fit(learner(), moving(), steps=12, tasks=3, every=5, checkpoint=checkpoint, resume=True).losses
+    assert got == expected
 
 
 def test_each_process_takes_its_own_noise_from_a_checkpoint_and_a_new_one_begins_anew(tmp_path):

@@ -1,6 +1,7 @@
 """``fit`` called again: tasks of its own, or the same run going on; and what an interrupt leaves."""
 
 import copy
+import functools
 import os
 import pickle
 import signal
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch.optim import SGD, Adam
 
-from mamlbook import fit
+from mamlbook import DriftingTasks, Sinusoids, fit
 from mamlbook.training import History
 from training_cases import WAVES, BreaksAfter, Seen, learner, same_weights, with_dropout
 
@@ -155,6 +156,20 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been():
     assert history.losses == expected.losses
     assert same_weights(one, whole)
     assert not history.interrupted
+
+
+def test_an_interrupted_draw_counts_for_nothing():
+    def growing(draw, stops):
+        if draw in stops:
+            stops.remove(draw)
+            raise KeyboardInterrupt
+        return Sinusoids(amplitude=(draw, draw + 1), shots=5, queries=5)
+
+    one, tasks = learner(), DriftingTasks(functools.partial(growing, stops=[7]))
+    history = fit(one, tasks, steps=10, **OPTIONS)
+    history = fit(one, tasks, steps=4, after=history, **OPTIONS)
+    expected = fit(learner(), DriftingTasks(functools.partial(growing, stops=[])), steps=10, **OPTIONS)
+    assert history.losses == expected.losses
 
 
 def test_an_interrupted_run_writes_its_checkpoint(tmp_path, capsys):
