@@ -46,7 +46,7 @@ chromium: $(STAMP)
 	@$(RUN) tools.chromium --install
 
 check: $(STAMP)  ## test the core alone, while you work
-	$(RUN) pytest -n $(JOBS) --dist loadfile -q --doctest-modules mamlbook tests/test_*.py tests/inner tests/metagradient \
+	$(RUN) pytest -n $(JOBS) --dist loadfile -q --doctest-modules mamlbook tests/test_*.py tests/exact tests/inner tests/metagradient \
 		tests/tasks tests/training --ignore tests/test_site.py \
 		--ignore tests/test_notebooks.py --ignore tests/test_algorithms.py
 

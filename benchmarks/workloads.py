@@ -10,7 +10,8 @@ from torch import nn
 
 from benchmarks.job import Examples, Job, Workload
 from mamlbook.networks import conv4, mlp
-from mamlbook.tasks.base import Data, TaskDistribution
+from mamlbook.tasks.base import Data
+from mamlbook.tasks.distribution import TaskDistribution
 from mamlbook.tasks.glyph_pool import glyphs
 from mamlbook.tasks.images import Episodes
 from mamlbook.tasks.omniglot_pool import omniglot

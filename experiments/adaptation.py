@@ -26,7 +26,7 @@ from mamlbook.analysis.similarity import change, linear_cka, mean_cca
 from mamlbook.inner import LearnedRates
 from mamlbook.learner import MetaLearner
 from mamlbook.pages import environment, record
-from mamlbook.tasks.base import FixedTasks, TaskDistribution
+from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
 from mamlbook.tasks.features import OwnFeatures, SharedFeatures
 from mamlbook.training import pick_device
 

@@ -24,7 +24,7 @@ from mamlbook import BatchNorm, Exact, GradientDescent, Model, Params, Tasks, ml
 from mamlbook.inner import Adapted, Solver, SupportFirst
 from mamlbook.layers import FixedNorm
 from mamlbook.pages import environment, load_theta, record
-from mamlbook.tasks.base import TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution
 from mamlbook.tasks.glyph_pool import glyph_split, glyphs
 from mamlbook.tasks.images import Episodes
 from mamlbook.training import pick_device

@@ -22,7 +22,7 @@ from mamlbook import Exact, FirstOrder, GradientDescent, Model, Sinusoids, evalu
 from mamlbook.metagradient import MetaGradient
 from mamlbook.pages import environment, record
 from mamlbook.tasks import FixedTasks
-from mamlbook.tasks.base import TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution
 from mamlbook.training import pick_device
 
 STEPS, ITERATIONS, SEEDS, WINDOW = 3, 400, 5, 5

@@ -11,7 +11,7 @@ from mamlbook import Data, Model, Tasks
 from mamlbook.inner.base import Solver
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import MetaGradient
-from mamlbook.tasks.base import TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution
 
 
 def draw(distribution: TaskDistribution, tasks: int, generators: Sequence[torch.Generator]) -> Tasks:

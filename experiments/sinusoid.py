@@ -18,7 +18,7 @@ from mamlbook import Model, Sinusoids, confidence, evaluate, joint, maml, mlp
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
 from mamlbook.pages import environment, record
-from mamlbook.tasks.base import SupportAsQuery, TaskDistribution
+from mamlbook.tasks.distribution import SupportAsQuery, TaskDistribution
 from mamlbook.training import pick_device
 
 ALPHA, STEPS = 0.01, 10

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from mamlbook.learner import MetaLearner
-from mamlbook.tasks.base import FixedTasks, TaskDistribution, Tasks
+from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
 from mamlbook.tasks.preparation import prepared
 
 

@@ -13,7 +13,8 @@ from mamlbook.arguments import drawn, require_distribution, require_learner
 from mamlbook.checks import whole_number
 from mamlbook.learner import MetaLearner
 from mamlbook.progress import progress_bar
-from mamlbook.tasks.base import FixedTasks, TaskDistribution, Tasks
+from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 """One task's predictions and targets to one number."""

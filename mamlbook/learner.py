@@ -14,6 +14,7 @@ from mamlbook.meta_batch import MetaBatch, UnequalBatches
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
+from mamlbook.network_checks import naming_missing_derivatives
 from mamlbook.numerics import Params
 from mamlbook.parts import Part
 from mamlbook.tasks.base import Data, Tasks
@@ -91,8 +92,9 @@ class MetaLearner(nn.Module):
 
     def meta_gradient(self, tasks: Tasks | Sequence[Tasks]) -> Params:
         """The direction that one outer step would follow, as a tuple of (\\*shape); the weights are left alone."""
-        surrogate, _ = self(tasks)
-        return torch.autograd.grad(surrogate, self.model.theta, materialize_grads=True)
+        with naming_missing_derivatives():
+            surrogate, _ = self(tasks)
+            return torch.autograd.grad(surrogate, self.model.theta, materialize_grads=True)
 
     @property
     def learned(self) -> Params:
@@ -101,8 +103,9 @@ class MetaLearner(nn.Module):
 
     def gradients(self, tasks: Tasks | Sequence[Tasks]) -> tuple[Params, Tensor]:
         """The gradients of all that is ``learned``, and the query losses after adaptation, (B,)."""
-        surrogate, losses = self(tasks)
-        return torch.autograd.grad(surrogate, self.learned, materialize_grads=True), losses
+        with naming_missing_derivatives():
+            surrogate, losses = self(tasks)
+            return torch.autograd.grad(surrogate, self.learned, materialize_grads=True), losses
 
     def advance(self) -> None:
         """An outer step has been taken: what remembers, a memory or a schedule, moves on.

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from mamlbook.exact_operations import exact_operations
+from mamlbook.exact import exact_operations
 from mamlbook.network_checks import (
     buffers_kept,
     call_arguments,
     find_head,
     one_tensor,
+    refuse_other_outputs,
     refuse_what_tasks_cannot_share,
     require_adaptable,
     writes_in_place,
@@ -36,7 +37,7 @@ class Model(nn.Module):
 
     The network itself is evaluated, with the weights at hand in the place of its own, so that whatever happens to it
     later is followed: another mode, activation or hook, a loaded state. A weight with ``requires_grad=False`` is part
-    of neither loop. Norms, attention and recurrent layers are spelled out (``mamlbook.exact_operations``).
+    of neither loop. Norms, attention and recurrent layers are spelled out (``mamlbook.exact.operations``).
 
     ``head`` is the name of the ``nn.Linear`` whose output is the network's, or that module; by default the one that is
     called ``head``, or the last one of an ``nn.Sequential``. Some algorithms adapt or compute it alone.
@@ -200,6 +201,9 @@ class Model(nn.Module):
             if writes_in_place(error):  # one task by itself shows which buffer it is
                 function(tuple(p[0] for p in phi), tree_map(lambda t: t[0], x))
             refuse_what_tasks_cannot_share("net", error)
+            raise
+        except ValueError as error:
+            refuse_other_outputs(error)
             raise
 
     def _predict(self, names: Sequence[str], phi: Params, x: Tree) -> Tree:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -43,6 +44,12 @@ def require_adaptable(net: nn.Module) -> None:
         if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]
             raise ValueError(f"net: {where} does not know its shape yet; call the network once on an example first")
         _refuse_what_writes(where, module)
+    for name, weight in net.named_parameters():
+        if weight.is_complex() and weight.requires_grad:
+            raise ValueError(
+                f"net: weight {name!r} is complex, and lengths and angles of weights are taken for real ones; keep its "
+                "real and imaginary parts, as in torch.view_as_complex(self.weight)"
+            )
     if not any(weight.requires_grad for weight in net.parameters()):
         raise ValueError(
             "net: expected a network with weights to adapt, got one without parameters that require a gradient"
@@ -64,6 +71,11 @@ def _refuse_what_writes(where: str, module: nn.Module) -> None:
             )
         if module.sparse:
             raise ValueError(f"net: {where} has sparse gradients, which tasks cannot be stacked with; set sparse=False")
+        if module.scale_grad_by_freq:
+            raise ValueError(
+                f"net: {where} divides the gradient of a word by how often it is met, which is then the gradient of no "
+                "loss; set scale_grad_by_freq=False"
+            )
     if _spectral(module) and module.training:
         raise ValueError(
             f"net: {where} has a spectral norm, which takes a step of its own in each forward pass of each task; call "
@@ -176,8 +188,55 @@ def refuse_what_tasks_cannot_share(name: str, error: RuntimeError) -> None:
             f"{name}: expected operations that leave tensors alone which all tasks share, got one that writes what it "
             "computes from a task into a buffer or a constant; make a new tensor instead of writing in place"
         ) from error
-    if any(part in text for part in ("Batching rule not implemented for", "vmap: It looks like", "dynamic shape")):
+    cure = next((cure for part, cure in _CURES.items() if part in text), None)
+    if cure is not None:
         raise ValueError(
             f"{name}: expected operations that can be done for all tasks at once, got one that cannot "
-            f"({text.splitlines()[0][:200]}); choose by torch.where instead of a Python if, or write it otherwise"
+            f"({text.splitlines()[0][:200]}); {cure}"
+        ) from error
+
+
+_CURES = {
+    "Batching rule not implemented for": "write it otherwise",
+    "dynamic shape": "choose entries by torch.where instead of a mask",
+    "vmap: It looks like": "choose by torch.where instead of a Python if, or write it otherwise",
+    "data pointer": "stay in PyTorch, without numpy()",
+    "autograd.Function with functorch": "give the autograd.Function a setup_context and generate_vmap_rule = True",
+    "does not have vmap support": "give the autograd.Function generate_vmap_rule = True",
+    "Tensor.requires_grad_()": "differentiate inside a network by torch.func.grad, vjp or jacrev",
+}
+"""What to do instead, by what torch says."""
+
+
+def refuse_other_outputs(error: ValueError) -> None:
+    """Say in words that a network put out something that is no tensor; any other error is left alone.
+
+    Raises:
+        ValueError: it does.
+    """
+    found = re.search(r"must only return Tensors, got type <class '(?:.*\.)?(.+)'>", str(error))
+    if found:
+        raise ValueError(
+            "net: expected predictions in one tensor, or in tuples, lists and dictionaries of tensors, got "
+            f"{found[1]}; return one of these, as {{'logits': ..., 'features': ...}}"
+        ) from error
+
+
+@contextmanager
+def naming_missing_derivatives() -> Iterator[None]:
+    """Say in words that an operation inside cannot be differentiated as often as an algorithm does it.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.search(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented", str(error))
+        if found is None:
+            raise
+        raise ValueError(
+            f"net, loss: expected operations that can be differentiated as often as this algorithm does, got "
+            f"{found[1]}, of which PyTorch has no further derivative; write it out in sums and products, or choose an "
+            "algorithm of first order, such as fomaml or reptile"
         ) from error

@@ -8,7 +8,8 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
 from mamlbook import ALGORITHMS, Data, Model, Sinusoids, Tasks, mlp
-from mamlbook.tasks.base import FixedTasks, never_again
+from mamlbook.tasks.base import never_again
+from mamlbook.tasks.distribution import FixedTasks
 
 
 def sine_model(seed=0, activation=torch.nn.Tanh):

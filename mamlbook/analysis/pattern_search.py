@@ -13,7 +13,8 @@ from mamlbook.checks import whole_number
 from mamlbook.inner import GradientDescent, LambdaPattern, layers
 from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
-from mamlbook.tasks.base import TaskDistribution, Tasks
+from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.distribution import TaskDistribution
 
 Rows = tuple[str, ...]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from mamlbook.exact_operations import exact_operations
+from mamlbook.exact import exact_operations
 from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
 from mamlbook.numerics import Params, expand_over_tasks

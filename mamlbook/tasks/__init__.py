@@ -1,7 +1,8 @@
 """Where learning problems come from."""
 
-from mamlbook.tasks.base import Data, FixedTasks, SupportAsQuery, TaskDistribution, Tasks, never_again, require_tasks
+from mamlbook.tasks.base import Data, Tasks, never_again, require_tasks
 from mamlbook.tasks.collection import WaveCollection
+from mamlbook.tasks.distribution import FixedTasks, SupportAsQuery, TaskDistribution
 from mamlbook.tasks.families import DriftingTasks, Lines, Mixture, Signs, SquareWaves
 from mamlbook.tasks.folders import picture_folder
 from mamlbook.tasks.glyph_pool import glyph_split, glyphs

@@ -1,14 +1,13 @@
-"""A batch of tasks, and what a distribution over tasks has to offer."""
+"""Data of several tasks, and a batch of tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mamlbook.checks import whole_number
 from mamlbook.tasks.examples import Tree, kind_of, require_examples
 from mamlbook.torch_internals import check_on_device, tree_flatten, tree_leaves, tree_map, tree_unflatten
 
@@ -97,83 +96,9 @@ class Tasks(NamedTuple):
         return self._replace(index=self.numbers)
 
 
-class TaskDistribution(Protocol):
-    """Where tasks come from: ``draw`` is the whole contract.
-
-    Drawing happens on the CPU from an explicit generator, so that every device sees the same tasks. One that is changed
-    by drawing offers ``state_dict`` and ``load_state_dict`` as PyTorch's objects do, so that a training can be resumed.
-    """
-
-    def draw(self, tasks: int, generator: torch.Generator) -> Tasks: ...
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """Can be put back to where it was."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
-
-
-def stateful_parts(distribution: Any) -> Iterator[Stateful]:
-    """What drawing changes: the distribution itself, or those that it is made of."""
-    if isinstance(distribution, Stateful):
-        yield distribution
-        return
-    for value in getattr(distribution, "__dict__", {}).values():
-        for part in value if isinstance(value, tuple | list) else (value,):
-            if callable(getattr(part, "draw", None)):
-                yield from stateful_parts(part)
-
-
-class FixedTasks:
-    """The same tasks at every draw, however many are asked for: a collection small enough to be memorised."""
-
-    def __init__(self, tasks: Tasks):
-        self.tasks = tasks
-
-    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
-        return self.tasks
-
-    def __repr__(self) -> str:
-        return f"FixedTasks({self.tasks.size} tasks)"
-
-
-class SupportAsQuery:
-    """Another distribution's tasks with the support set as the query set: judged on what was just learnt.
-
-    The mistake that the query set exists to prevent, as an object, so that it can be measured.
-    """
-
-    def __init__(self, distribution: TaskDistribution):
-        self.distribution = distribution
-
-    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
-        drawn = self.distribution.draw(tasks, generator)
-        return drawn._replace(query=drawn.support)
-
-    def __repr__(self) -> str:
-        return f"SupportAsQuery({self.distribution!r})"
-
-
 def never_again(tasks: int) -> Tensor:
     """The ``index`` of tasks that come from an unlimited distribution: (B,) times -1."""
     return torch.full((tasks,), -1)
-
-
-def require_draw(tasks: int, generator: torch.Generator) -> None:
-    """Refuse what no tasks can be drawn with.
-
-    Raises:
-        ValueError: ``tasks`` is no whole number of at least 1.
-        TypeError: ``generator`` is no generator, but a seed for instance.
-    """
-    whole_number("tasks", tasks)
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(
-            f"generator: expected a torch.Generator, got {kind_of(generator)}; write torch.Generator().manual_seed(0)"
-        )
 
 
 def known_index(index: Tensor, size: int) -> Tensor:

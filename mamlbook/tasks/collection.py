@@ -8,7 +8,8 @@ from itertools import product
 
 import torch
 
-from mamlbook.tasks.base import Tasks, require_draw
+from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.distribution import require_draw
 from mamlbook.tasks.sinusoid import require_intervals, split, uniform
 
 

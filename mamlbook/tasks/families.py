@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from mamlbook.tasks.base import Data, TaskDistribution, Tasks, concatenated, require_draw, shape_of
+from mamlbook.tasks.base import Data, Tasks, concatenated, shape_of
+from mamlbook.tasks.distribution import TaskDistribution, require_draw
 from mamlbook.tasks.sinusoid import require_intervals, split, uniform
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mamlbook.checks import whole_number
-from mamlbook.tasks.base import Tasks, require_draw
+from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.distribution import require_draw
 from mamlbook.tasks.sinusoid import require_intervals, split
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import whole_number
-from mamlbook.tasks.base import Data, Tasks, never_again, require_draw
+from mamlbook.tasks.base import Data, Tasks, never_again
+from mamlbook.tasks.distribution import require_draw
 from mamlbook.tasks.examples import kind_of
 from mamlbook.tasks.pool import Pool
 

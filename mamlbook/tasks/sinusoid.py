@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import whole_number
-from mamlbook.tasks.base import Data, Tasks, never_again, require_draw
+from mamlbook.tasks.base import Data, Tasks, never_again
+from mamlbook.tasks.distribution import require_draw
 
 
 @dataclass(frozen=True)

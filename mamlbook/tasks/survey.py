@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mamlbook.tasks.base import Data, FixedTasks, TaskDistribution, Tasks
+from mamlbook.tasks.base import Data, Tasks
+from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
 from mamlbook.tasks.preparation import prepared
 from mamlbook.torch_internals import tree_leaves
 

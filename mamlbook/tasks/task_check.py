@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import torch
 
 from mamlbook.checks import whole_number
-from mamlbook.tasks.base import Data, FixedTasks, TaskDistribution, Tasks
+from mamlbook.tasks.base import Data, Tasks
+from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
 from mamlbook.tasks.examples import kind_of
 from mamlbook.tasks.images import Episodes
 from mamlbook.tasks.label_check import label_verdicts, meaning

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mamlbook.tasks.base import TaskDistribution, stateful_parts
+from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
 
 
 def task_generator(seed: int, meta_steps: int) -> torch.Generator:

@@ -38,7 +38,7 @@ from mamlbook.arguments import require_distribution, require_learner
 from mamlbook.checks import whole_number
 from mamlbook.execution.process_group import Group
 from mamlbook.learner import MetaLearner
-from mamlbook.tasks.base import TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution
 from mamlbook.training.checkpoint import Checkpoint
 from mamlbook.training.device import pick_device
 from mamlbook.training.history import History

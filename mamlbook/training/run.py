@@ -14,7 +14,8 @@ from mamlbook.execution.distributed import DistributedMetaGradient, Gradients, r
 from mamlbook.execution.process_group import Group
 from mamlbook.learner import MetaLearner
 from mamlbook.progress import progress_bar
-from mamlbook.tasks.base import TaskDistribution, Tasks
+from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.distribution import TaskDistribution
 from mamlbook.training.checkpoint import (
     Checkpoint,
     described,

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -504,6 +506,23 @@ def _embedding_padding() -> nn.Module:
     return layers(words=nn.Embedding(4, 2, padding_idx=0), flat=nn.Flatten(), tanh=nn.Tanh(), head=nn.Linear(6, 1))
 
 
+@specimen("bag of words", "the mean of as many words as there are", whole_numbers(5, 4), (1,), head="head")
+def _bag() -> nn.Module:
+    return layers(words=nn.EmbeddingBag(5, 3, padding_idx=0), tanh=nn.Tanh(), head=nn.Linear(3, 1))
+
+
+@specimen("distances", "distances from learned centres, and from the other examples", (2,), (1,), head="head")
+class Distances(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.centres, self.body = nn.Parameter(torch.randn(3, 2)), nn.Linear(2, 2)
+        self.head = nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.body(x))
+        return self.head(torch.cdist(h, self.centres) + torch.cdist(h, h).mean(1, keepdim=True))
+
+
 @specimen("bilinear", "two inputs, in a tuple", ((2,), (3,)), (1,), head="head")
 class TwoInputs(nn.Module):
     def __init__(self):
@@ -948,6 +967,67 @@ def _max_norm() -> nn.Module:
 @specimen("sparse embedding", "an embedding whose gradient is sparse", whole_numbers(4, 2), (1,))
 def _sparse() -> nn.Module:
     return layers(words=nn.Embedding(4, 2, sparse=True), flat=nn.Flatten(), tanh=nn.Tanh(), last=nn.Linear(4, 1))
+
+
+@specimen("embedding scaled by frequency", "an embedding whose gradient is that of no loss", whole_numbers(4, 2), (1,))
+def _by_frequency() -> nn.Module:
+    words = nn.Embedding(4, 2, scale_grad_by_freq=True)
+    return layers(words=words, flat=nn.Flatten(), tanh=nn.Tanh(), last=nn.Linear(4, 1))
+
+
+@specimen("own generator", "noise from a generator that only the network knows", (2,), (1,), head="head")
+class OwnGenerator(Buffered):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + torch.randn(2, generator=torch.Generator().manual_seed(0)))
+
+
+@specimen("object out", "predictions in an object that is no tuple or dictionary", (2,), (1,), loss=lambda y_hat, y: 0)
+class ObjectOut(Buffered):
+    def forward(self, x: Tensor) -> Any:
+        return SimpleNamespace(y=super().forward(x))
+
+
+@specimen("numpy inside", "a part that is computed by numpy", (2,), (1,), head="head")
+class NumpyInside(Buffered):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.from_numpy(np.tanh(x.detach().numpy())))
+
+
+class Square(torch.autograd.Function):
+    """A derivative written by hand, as one writes it for one task."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * ctx.saved_tensors[0] * gradient
+
+
+@specimen("derivative by hand", "an operation with a derivative of its own", (2,), (1,), head="head")
+class ByHand(Buffered):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(Square.apply(x))
+
+
+@specimen("gradient by autograd", "an input that is made to require a gradient", (2,), (1,), head="head")
+class ByAutograd(Buffered):
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(super().forward(x).sum(), x, create_graph=True)
+        return slope[:, :1]
+
+
+@specimen("complex weights", "weights with an imaginary part", (2,), (1,))
+class Complex(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(2, 1, dtype=torch.complex128))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.to(self.w.dtype) @ self.w).abs()
 
 
 @specimen("script", "a network compiled by torch.jit.script", (2,), (2,))

@@ -871,11 +871,30 @@ def weight_norm(v, g, dim=0):
     return v * (g / v.square().sum(axes, keepdim=True).sqrt())
 
 
+def embedding_bag(
+    input, weight, offsets, max_norm, norm_type, by_frequency, mode, sparse, per_sample, last_offset, padding_idx
+):
+    """The mean over words by how often each is in the bag."""
+    assert (offsets, max_norm, per_sample, mode) == (None, None, None, "mean")
+    often = F.one_hot(input, len(weight)).sum(1).to(weight.dtype)
+    often = often if padding_idx is None else often * (torch.arange(len(weight)) != padding_idx)
+    return often @ weight / often.sum(1, keepdim=True).clamp(min=1)
+
+
+def cdist(one, other, p=2.0):
+    """By the squares alone, and 0 for points that are the same."""
+    assert p == 2
+    squares = (one[:, None] - other[None]).square().sum(-1)
+    return torch.where(squares > 0, squares.where(squares > 0, torch.ones_like(squares)).sqrt(), 0)
+
+
 PLAIN: list[tuple[Any, str, Callable]] = [
     *(
         (F, function.__name__, function)
         for function in (layer_norm, rms_norm, group_norm, batch_norm, instance_norm, scaled_dot_product_attention)
     ),
+    (F, "embedding_bag", embedding_bag),
+    (torch, "cdist", cdist),
     (torch, "_weight_norm", weight_norm),
     (sys.modules["torch.nn.utils.weight_norm"], "_weight_norm", weight_norm),
 ]

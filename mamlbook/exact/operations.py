@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from mamlbook import exact_losses, recurrent
+from mamlbook.exact import embeddings, losses, recurrent
 from mamlbook.torch_internals import WEIGHT_NORM, without_checkpoints
 
 
@@ -22,8 +22,8 @@ def exact_operations() -> Iterator[None]:
 
     A kernel that PyTorch has fused comes with a derivative written by hand. That of the norms is wrong in the third
     order, and under an outer gradient of ``vmap(grad(...))`` in the second; that of ``weight_norm`` in the second; that
-    of attention ends after the first; and recurrent kernels cannot be batched over tasks, nor can two losses that look
-    at their values. Sums, products and exponentials have none of these troubles.
+    of attention, of distances, of bags of words and of a margin ends after the first; and recurrent kernels cannot be
+    batched over tasks, nor can losses that look at their values. Sums, products and exponentials have no such troubles.
 
     References: https://github.com/pytorch/pytorch/issues/175754 and 186256 for the norms.
     """
@@ -37,6 +37,12 @@ class _Exchange(TorchFunctionMode):
     def __torch_function__(
         self, function: Callable, types: Any, args: Sequence = (), kwargs: dict | None = None
     ) -> Any:
+        if (kwargs or {}).get("generator") is not None:
+            raise ValueError(
+                f"net: expected draws from torch's global generator, got {getattr(function, '__name__', function)} "
+                "with a generator of its own, which tasks at once would draw from in another order than one by one; "
+                "leave generator out, or draw when the network is made and keep the numbers in a buffer"
+            )
         return _EXACT.get(function, function)(*args, **(kwargs or {}))
 
 
@@ -136,20 +142,22 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     return _scaled(torch.einsum("...i,oij,...j->...o", input1, weight, input2), None, bias)
 
 
-def embedding(
-    input: Tensor,
-    weight: Tensor,
-    padding_idx: int | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False,
-    sparse: bool = False,
-) -> Tensor:
-    """``torch.nn.functional.embedding``, of which ``vmap`` freezes the padding row of the first task only."""
-    if padding_idx is None:
-        return functional.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
-    rows = torch.arange(len(weight), device=weight.device) == padding_idx % len(weight)
-    return functional.embedding(input, torch.where(rows[:, None], weight.detach(), weight))
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """``torch.cdist``, which has one derivative only."""
+    return _lengths(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """``torch.nn.functional.pdist``, which has one derivative only."""
+    one, other = torch.triu_indices(len(input), len(input), 1, device=input.device)
+    return _lengths(input[one] - input[other], p)
+
+
+def _lengths(difference: Tensor, p: float) -> Tensor:
+    """The p-norms over the last axis, constant at 0, where a length has a kink and torch's second derivative is nan."""
+    apart = (difference != 0).any(-1, keepdim=True)
+    lengths = torch.linalg.vector_norm(torch.where(apart, difference, 1.0), p, -1)
+    return torch.where(apart[..., 0], lengths, 0.0)
 
 
 def _by_known(x: Tensor, mean: Tensor | None, variance: Tensor | None, gain, offset, eps: float) -> Tensor:
@@ -184,9 +192,11 @@ _EXACT: dict[Any, Callable] = {
     functional.instance_norm: instance_norm,
     functional.batch_norm: batch_norm,
     WEIGHT_NORM: weight_norm,
-    functional.embedding: embedding,
+    torch.cdist: cdist,
+    torch.pdist: pdist,
     functional.bilinear: bilinear,
     torch.bilinear: bilinear,
+    **embeddings.EXACT,
     **recurrent.EXACT,
-    **exact_losses.EXACT,
+    **losses.EXACT,
 }

@@ -1,4 +1,4 @@
-"""Losses of PyTorch that look at their values, in arithmetic that all tasks can do at once."""
+"""Losses of PyTorch that look at their values or have one derivative, in arithmetic that all tasks can do at once."""
 
 from __future__ import annotations
 
@@ -52,8 +52,27 @@ def cross_entropy(
     return {"none": loss, "sum": loss.sum(), "mean": loss.sum() / own.sum()}[reduction]
 
 
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``torch.nn.functional.multi_margin_loss``, which has one derivative only."""
+    right = input.gather(-1, target[..., None])
+    over = (margin - right + input).clamp(min=0) ** p
+    over = over if weight is None else over * weight[target][..., None]
+    loss = over.scatter(-1, target[..., None], 0.0).mean(-1)
+    return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]
+
+
 EXACT: dict[Callable, Callable] = {
     functional.gaussian_nll_loss: gaussian_nll_loss,
     functional.cross_entropy: cross_entropy,
+    functional.multi_margin_loss: multi_margin_loss,
 }
 """The exact way of each loss."""

@@ -1,0 +1,139 @@
+"""Operations spelled out: PyTorch's own values and first derivatives, and second ones that finite differences confirm.
+
+Whole networks of them are in ``zoo``.
+"""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.functional import mse_loss
+
+from mamlbook import Data, MetaLearner, Model, Tasks, fomaml, maml
+from mamlbook.exact import exact_operations
+
+CLASSES, EXAMPLES = 4, 6
+DRAWN = torch.Generator().manual_seed(0)
+
+
+def normal(*shape):
+    return torch.randn(shape, generator=DRAWN, dtype=torch.float64)
+
+
+def whole(below, *shape):
+    return torch.randint(below, shape, generator=DRAWN)
+
+
+def product(**options):
+    return [dict(zip(options, values, strict=True)) for values in itertools.product(*options.values())]
+
+
+SCORES, LABELS, BALANCE = normal(EXAMPLES, CLASSES), whole(CLASSES, EXAMPLES), normal(CLASSES).exp()
+IGNORED = LABELS.where(torch.arange(EXAMPLES) != 1, -100)
+WORDS, PICTURES, ENDS = whole(5, EXAMPLES, 3), normal(2, CLASSES, 3, 3), ["none", "sum", "mean"]
+VARIANCES, TARGETS = normal(EXAMPLES, CLASSES).exp(), normal(EXAMPLES, CLASSES)
+
+# Functions of one tensor, and that tensor.
+CASES = {
+    "layer norm": (lambda x: F.layer_norm(x, (3, 3)), PICTURES),
+    "rms norm": (lambda x: F.rms_norm(x, (3,)), PICTURES),
+    "group norm": (lambda x: F.group_norm(x, 2, BALANCE), PICTURES),
+    "instance norm": (lambda x: F.instance_norm(x, weight=BALANCE), PICTURES),
+    "batch norm": (lambda x: F.batch_norm(x, None, None, BALANCE, training=True), PICTURES),
+    "known norm": (lambda x: F.batch_norm(x, BALANCE, BALANCE), PICTURES),
+    "bilinear": (lambda w: F.bilinear(SCORES, TARGETS, w), normal(2, CLASSES, CLASSES)),
+    "lengths": (lambda x: torch.cdist(x, TARGETS), SCORES),
+    "lengths at once": (lambda x: torch.cdist(PICTURES, x[:, None].expand(-1, CLASSES, 3, 3), 3), normal(2, 3, 3)),
+    "pairs": (lambda x: F.pdist(x, 2), SCORES),
+    **{
+        f"bag {options}": (lambda w, options=options: F.embedding_bag(WORDS, w, **options), normal(5, 2))
+        for options in product(mode=["mean", "sum", "max"], padding_idx=[None, 0, -1])
+    },
+    "weighted bag": (
+        lambda w: F.embedding_bag(WORDS, w, mode="sum", per_sample_weights=SCORES[:, :3]),
+        normal(5, 2),
+    ),
+    **{
+        f"cross entropy {number}": (lambda x, options=options: F.cross_entropy(x, IGNORED, BALANCE, **options), SCORES)
+        for number, options in enumerate(product(label_smoothing=[0.0, 0.3], reduction=ENDS))
+    },
+    **{
+        f"margin {options}": (lambda x, options=options: F.multi_margin_loss(x, LABELS, **options), SCORES)
+        for options in product(p=[1, 2], weight=[None, BALANCE], margin=[0.7], reduction=ENDS)
+    },
+    **{
+        f"gaussian {options}": (lambda x, o=options: F.gaussian_nll_loss(x, TARGETS, VARIANCES, **o), SCORES)
+        for options in product(full=[True, False], reduction=ENDS)
+    },
+}
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_values_and_slopes_are_pytorchs(name):
+    function, at = CASES[name]
+    x = at.clone().requires_grad_()
+    theirs = function(x)
+    with exact_operations():
+        ours = function(x)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    u = torch.linspace(1, 2, ours.numel(), dtype=torch.float64).view_as(ours)
+    slopes = [torch.autograd.grad(y, x, u)[0] for y in (ours, theirs)]
+    torch.testing.assert_close(*slopes, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "max" not in name])
+def test_second_derivatives_are_those_of_differences(name):
+    function, at = CASES[name]
+
+    def spelled_out(x):
+        with exact_operations():
+            return function(x)
+
+    assert torch.autograd.gradgradcheck(spelled_out, (at.clone().requires_grad_(),))
+
+
+def test_points_that_are_the_same_have_derivatives():
+    x = normal(3, 2)
+    x[1] = x[0]
+    x.requires_grad_()
+    with exact_operations():
+        total = torch.cdist(x, x).sum() + F.pdist(x).square().sum()
+    (slope,) = torch.autograd.grad(total, x, create_graph=True)
+    (second,) = torch.autograd.grad(slope.square().sum(), x)
+    assert second.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda: F.embedding_bag(WORDS[0], SCORES, torch.tensor([0, 2])), "with offsets; pad the bags"),
+        (lambda: F.embedding(WORDS, SCORES, max_norm=1.0), "with max_norm or scale_grad_by_freq"),
+        (lambda: F.embedding(WORDS, SCORES, scale_grad_by_freq=True), "with max_norm or scale_grad_by_freq"),
+        (lambda: torch.rand(3, generator=torch.Generator()), "rand with a generator of its own.*leave generator out"),
+        (lambda: SCORES.clone().normal_(generator=torch.Generator()), "normal_ with a generator of its own"),
+        (lambda: F.batch_norm(PICTURES, BALANCE, BALANCE, training=True), "writes running statistics"),
+    ],
+)
+def test_what_tasks_cannot_share_is_refused(function, said):
+    with exact_operations(), pytest.raises(ValueError, match=f"^net: expected.*{said}"):
+        function()
+
+
+def alignments(scores, y):
+    """The likelihood of a sequence, of which PyTorch has one derivative."""
+    of = torch.full((len(scores),), 3), torch.full((len(scores),), 1)
+    return F.ctc_loss(scores.unflatten(1, (3, 2)).log_softmax(2).transpose(0, 1), y.long(), *of)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch's, of a loss for each task by itself
+def test_a_derivative_that_pytorch_does_not_have_is_named():
+    data = Data(normal(2, 5, 3), torch.ones(2, 5, 1))
+    model = Model(nn.Linear(3, 6).double(), alignments)
+    assert all(g.isfinite().all() for g in fomaml(model, 0.1, 1).meta_gradient(Tasks(data, data)))
+    said = "^net, loss: expected operations.*got ctc_loss, of which.*write it out.*such as fomaml"
+    for compute in (MetaLearner.meta_gradient, MetaLearner.gradients):
+        with pytest.raises(ValueError, match=said):
+            compute(maml(model, 0.1, 1), Tasks(data, data))
+    assert maml(Model(nn.Linear(3, 1).double(), mse_loss), 0.1, 1).meta_gradient(Tasks(data, data))
