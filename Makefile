@@ -17,6 +17,9 @@ RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
 PAGES := $(shell find book -name '*.ipynb' -not -path '*/.*' 2>/dev/null)
 JOBS ?= 2 # processes that run the tests
+SLOW := tests/test_site.py tests/test_notebooks.py tests/test_algorithms.py
+CORE := $(filter-out $(SLOW), $(wildcard tests/test_*.py)) tests/exact tests/inner tests/metagradient tests/tasks \
+	tests/training
 
 .PHONY: help book test check lint format notebooks serve screenshot gpu bench set-repository clean chromium
 
@@ -46,9 +49,7 @@ chromium: $(STAMP)
 	@$(RUN) tools.chromium --install
 
 check: $(STAMP)  ## test the core alone, while you work
-	$(RUN) pytest -n $(JOBS) --dist loadfile -q --doctest-modules mamlbook tests/test_*.py tests/exact tests/inner tests/metagradient \
-		tests/tasks tests/training --ignore tests/test_site.py \
-		--ignore tests/test_notebooks.py --ignore tests/test_algorithms.py
+	$(RUN) pytest -n $(JOBS) --dist loadfile -q --doctest-modules mamlbook $(CORE)
 
 lint: $(STAMP)  ## check style, in the notebooks as well, and types in the package
 	$(VENV)/bin/ruff check .

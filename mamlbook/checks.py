@@ -11,6 +11,22 @@ import numpy as np
 from torch import Tensor
 
 
+def kind_of(thing: Any) -> str:
+    """What a message calls the thing: its type, or the class that it is."""
+    return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
+
+
+def one_number(name: str, value: Tensor) -> Tensor:
+    """A tensor that holds one number, which may be learned.
+
+    Raises:
+        ValueError: it holds more, or none.
+    """
+    if value.numel() != 1 or not value.is_floating_point():
+        raise ValueError(f"{name}: expected one number, got a tensor {value.dtype} {tuple(value.shape)}")
+    return value
+
+
 def whole_number(name: str, value: Any, least: int = 1, expected: str = "a whole number", instead: str = "") -> int:
     """The value as an int, if it is a whole number of at least ``least``; ``instead`` says what else would have done.
 

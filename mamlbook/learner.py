@@ -14,7 +14,7 @@ from mamlbook.meta_batch import MetaBatch, UnequalBatches
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
-from mamlbook.network_checks import naming_missing_derivatives
+from mamlbook.network_errors import naming_missing_derivatives, refuse_inference_mode
 from mamlbook.numerics import Params
 from mamlbook.parts import Part
 from mamlbook.tasks.base import Data, Tasks
@@ -55,9 +55,9 @@ class MetaLearner(nn.Module):
         self.metagradient = _of_kind("metagradient", metagradient or Exact(), MetaGradient, "Exact()")
         weighting = FunctionWeights(weighting) if isinstance(weighting, FunctionType) else weighting or UniformWeights()
         self.weighting = _of_kind("weighting", weighting, Weighting, "UniformWeights()")
-        for part in (self.solver, self.metagradient, self.weighting):
-            part.require(model, solver)
         self.meta_steps = 0
+        self._served: list[tuple[str, torch.Size]] = []
+        self._require_parts()
 
     def forward(self, tasks: Tasks | Sequence[Tasks]) -> tuple[Tensor, Tensor]:
         if not isinstance(tasks, Tasks):
@@ -78,7 +78,17 @@ class MetaLearner(nn.Module):
         weights = self.weighting(surrogates, batches)
         return (weights * surrogates).sum(), surrogates.detach()
 
+    def _require_parts(self) -> None:
+        """Let the factors look at the weights that learn: at first, and when layers were frozen or replaced."""
+        now = [(name, weight.shape) for name, weight in self.model.net.named_parameters() if weight.requires_grad]
+        if now != self._served:
+            for part in (self.solver, self.metagradient, self.weighting):
+                part.require(self.model, self.solver)
+            self._served = now
+
     def _batch(self, tasks: Tasks) -> MetaBatch:
+        refuse_inference_mode()
+        self._require_parts()
         return MetaBatch.of(self.model, self.solver, prepared(tasks, self.model.theta[0]))
 
     def adapt(self, support: Data, steps: int | None = None) -> Adapted:
@@ -92,7 +102,7 @@ class MetaLearner(nn.Module):
 
     def meta_gradient(self, tasks: Tasks | Sequence[Tasks]) -> Params:
         """The direction that one outer step would follow, as a tuple of (\\*shape); the weights are left alone."""
-        with naming_missing_derivatives():
+        with torch.enable_grad(), naming_missing_derivatives():
             surrogate, _ = self(tasks)
             return torch.autograd.grad(surrogate, self.model.theta, materialize_grads=True)
 
@@ -103,7 +113,7 @@ class MetaLearner(nn.Module):
 
     def gradients(self, tasks: Tasks | Sequence[Tasks]) -> tuple[Params, Tensor]:
         """The gradients of all that is ``learned``, and the query losses after adaptation, (B,)."""
-        with naming_missing_derivatives():
+        with torch.enable_grad(), naming_missing_derivatives():
             surrogate, losses = self(tasks)
             return torch.autograd.grad(surrogate, self.learned, materialize_grads=True), losses
 
@@ -126,6 +136,8 @@ class MetaLearner(nn.Module):
 
         Afterwards every module is in the mode that it was in before.
         """
+        refuse_inference_mode()
+        self._require_parts()
         modes = {module: module.training for module in self.modules()}
         self.eval()
         try:

@@ -15,9 +15,15 @@ from mamlbook.network_checks import (
     call_arguments,
     find_head,
     one_tensor,
+    refuse_missing_axis,
+    require_adaptable,
+    require_loss,
+    require_network,
+)
+from mamlbook.network_errors import (
     refuse_other_outputs,
     refuse_what_tasks_cannot_share,
-    require_adaptable,
+    saying_what_does_not_fit,
     writes_in_place,
 )
 from mamlbook.numerics import Params
@@ -57,8 +63,8 @@ class Model(nn.Module):
 
     def __init__(self, net: nn.Module, loss: Loss, head: str | nn.Module | None = None):
         super().__init__()
-        if not isinstance(net, nn.Module) or not callable(loss):
-            raise TypeError(f"Model expects (nn.Module, callable), got ({type(net).__name__}, {type(loss).__name__})")
+        require_network(net)
+        require_loss(loss)
         require_adaptable(net)
         self.net = net
         self.loss = loss
@@ -166,17 +172,12 @@ class Model(nn.Module):
 
         try:
             return vmap(loss, randomness="different")(y_hat, y)
-        except RuntimeError as error:
+        except (RuntimeError, LookupError, AttributeError, TypeError, AssertionError) as error:
             refuse_what_tasks_cannot_share("loss", error)
+            one = [tree_map(lambda t: t[0], tree) for tree in (y_hat, y)]
+            with saying_what_does_not_fit("loss", getattr(self.loss, "__name__", repr(self.loss)), *one):
+                loss(*one)
             raise
-        except (AttributeError, TypeError) as error:
-            if isinstance(y_hat, Tensor) and isinstance(y, Tensor):
-                raise
-            raise ValueError(
-                f"loss: expected one that reads what the network gives, {type(y_hat).__name__}, and targets, "
-                f"{type(y).__name__}, got {self.extra_repr()} ({error}); write it out, as in "
-                "lambda y_hat, y: mse_loss(y_hat['y'], y)"
-            ) from error
 
     def _require(self, phi: Params, x: Tree) -> tuple[str, ...]:
         """The names of the weights, after a look at whether ``phi`` are such weights for each of the tasks in x."""
@@ -185,6 +186,7 @@ class Model(nn.Module):
             raise ValueError(
                 f"phi: expected {len(learning)} tensors, one per weight of the network that learns, got {len(phi)}"
             )
+        refuse_missing_axis(self.net, x)
         count = len(first_leaf(x))
         for (name, start), adapted in zip(learning, phi, strict=True):
             if adapted.shape != (count, *start.shape):
@@ -197,10 +199,14 @@ class Model(nn.Module):
     def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
         try:
             return vmap(function, randomness="different")(tuple(phi), x)
-        except RuntimeError as error:
-            if writes_in_place(error):  # one task by itself shows which buffer it is
-                function(tuple(p[0] for p in phi), tree_map(lambda t: t[0], x))
+        except (RuntimeError, LookupError, TypeError, AssertionError) as error:
+            # One task by itself shows which buffer it is, or what does not fit, in torch's own words.
+            one = tuple(p[0] for p in phi), tree_map(lambda t: t[0], x)
+            if writes_in_place(error):
+                function(*one)
             refuse_what_tasks_cannot_share("net", error)
+            with saying_what_does_not_fit("net", type(self.net).__name__, one[1]):
+                function(*one)
             raise
         except ValueError as error:
             refuse_other_outputs(error)

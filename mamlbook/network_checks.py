@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -12,8 +11,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import kind_of
 from mamlbook.torch_internals import BATCH_NORMS
 from mamlbook.trees import Tree
+
+
+def require_network(net: Any) -> None:
+    """Refuse what is no network.
+
+    Raises:
+        TypeError: it is not a module.
+    """
+    if not isinstance(net, nn.Module):
+        advice = f"; make one, as in {net.__name__}(...)" if isinstance(net, type) else ""
+        raise TypeError(f"net: expected an nn.Module, got {kind_of(net)}{advice}")
+
+
+def require_loss(loss: Any) -> None:
+    """Refuse what is no loss.
+
+    Raises:
+        TypeError: it cannot be called, or is a class and not yet a loss.
+    """
+    if isinstance(loss, type) or not callable(loss):
+        advice = f"; make one, as in {loss.__name__}()" if isinstance(loss, type) else ""
+        raise TypeError(f"loss: expected a function (y_hat, y) to one number, got {kind_of(loss)}{advice}")
 
 
 def require_adaptable(net: nn.Module) -> None:
@@ -171,72 +193,16 @@ def _refuse_written(names: list[str]) -> None:
         )
 
 
-def writes_in_place(error: RuntimeError) -> bool:
-    """Whether an error of ``vmap`` is about writing a task's own numbers into what all tasks share."""
-    return "vmap: inplace arithmetic" in str(error) or "output with shape" in str(error)
-
-
-def refuse_what_tasks_cannot_share(name: str, error: RuntimeError) -> None:
-    """Say in words what an error of ``vmap`` means; any other is left alone. ``name`` is "net" or "loss".
+def refuse_missing_axis(net: nn.Module, x: Tree) -> None:
+    """Refuse x (K, features), of one task and without its axis, where a linear layer would take K for features.
 
     Raises:
-        ValueError: it does what cannot be done for all tasks at once.
+        ValueError: it is such.
     """
-    text = str(error)
-    if writes_in_place(error):
-        raise ValueError(
-            f"{name}: expected operations that leave tensors alone which all tasks share, got one that writes what it "
-            "computes from a task into a buffer or a constant; make a new tensor instead of writing in place"
-        ) from error
-    cure = next((cure for part, cure in _CURES.items() if part in text), None)
-    if cure is not None:
-        raise ValueError(
-            f"{name}: expected operations that can be done for all tasks at once, got one that cannot "
-            f"({text.splitlines()[0][:200]}); {cure}"
-        ) from error
-
-
-_CURES = {
-    "Batching rule not implemented for": "write it otherwise",
-    "dynamic shape": "choose entries by torch.where instead of a mask",
-    "vmap: It looks like": "choose by torch.where instead of a Python if, or write it otherwise",
-    "data pointer": "stay in PyTorch, without numpy()",
-    "autograd.Function with functorch": "give the autograd.Function a setup_context and generate_vmap_rule = True",
-    "does not have vmap support": "give the autograd.Function generate_vmap_rule = True",
-    "Tensor.requires_grad_()": "differentiate inside a network by torch.func.grad, vjp or jacrev",
-}
-"""What to do instead, by what torch says."""
-
-
-def refuse_other_outputs(error: ValueError) -> None:
-    """Say in words that a network put out something that is no tensor; any other error is left alone.
-
-    Raises:
-        ValueError: it does.
-    """
-    found = re.search(r"must only return Tensors, got type <class '(?:.*\.)?(.+)'>", str(error))
-    if found:
-        raise ValueError(
-            "net: expected predictions in one tensor, or in tuples, lists and dictionaries of tensors, got "
-            f"{found[1]}; return one of these, as {{'logits': ..., 'features': ...}}"
-        ) from error
-
-
-@contextmanager
-def naming_missing_derivatives() -> Iterator[None]:
-    """Say in words that an operation inside cannot be differentiated as often as an algorithm does it.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        found = re.search(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented", str(error))
-        if found is None:
-            raise
-        raise ValueError(
-            f"net, loss: expected operations that can be differentiated as often as this algorithm does, got "
-            f"{found[1]}, of which PyTorch has no further derivative; write it out in sums and products, or choose an "
-            "algorithm of first order, such as fomaml or reptile"
-        ) from error
+    if isinstance(x, Tensor) and x.ndim == 2 and x.is_floating_point():
+        first = next((module for module in net.modules() if module._parameters), None)
+        if isinstance(first, nn.Linear) and first.in_features == x.shape[1]:
+            raise ValueError(
+                f"x: expected (tasks, examples, features), got {tuple(x.shape)}, whose second axis the network would "
+                "take for features; put the task axis first, as x[None], or give each example an axis, as x[..., None]"
+            )

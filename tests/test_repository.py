@@ -157,11 +157,18 @@ def test_no_file_names_a_folder_of_one_machine_or_the_host_of_a_registry():
 
 # ---------------------------------------------------------------- the package
 
+
+def test_every_folder_of_the_package_is_installed():
+    installed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "mamlbook").rglob("__init__.py")}
+    assert set(installed) == folders | {"mamlbook.results"}
+
+
 # Each line may import from the lines above it, and a package from itself.
 LAYERS = [
     {"torch_internals"},
     {"checks", "exact", "files", "parts", "progress", "target_checks", "trees"},
-    {"layers", "network_checks", "numerics"},
+    {"layers", "network_checks", "network_errors", "numerics"},
     {"networks", "tasks"},
     {"model"},
     {"inner"},

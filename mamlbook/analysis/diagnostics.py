@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mamlbook.checks import whole_number
+from mamlbook.checks import kind_of, whole_number
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.model import Model
 from mamlbook.numerics import Params, as_leaves, dot, expand_over_tasks
 from mamlbook.tasks.base import Data, Tasks, require_tasks
-from mamlbook.tasks.examples import kind_of
 
 
 def task_gradients(model: Model, data: Data) -> Params:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from mamlbook.checks import kind_of
 from mamlbook.exact import exact_operations
 from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
 from mamlbook.numerics import Params, expand_over_tasks
 from mamlbook.tasks.base import Tasks
-from mamlbook.tasks.examples import Tree, kind_of
+from mamlbook.tasks.examples import Tree
 
 
 def activations(model: Model, phi: Params, x: Tree) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mamlbook.checks import non_negative
+from mamlbook.checks import non_negative, one_number
 from mamlbook.inner.base import Adapted, Solver, step_count
 from mamlbook.inner.rules import DifferentiableOptimizer, Rule, differentiable, require_rule
 from mamlbook.inner.transforms import EVERYTHING, Gradients, Place, Transform, as_transform
@@ -70,7 +70,9 @@ class GradientDescent(Solver):
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         super().__init__()
-        self.alpha = alpha if isinstance(alpha, Tensor) else non_negative("alpha", "inner rate", alpha)
+        self.alpha = (
+            one_number("alpha", alpha) if isinstance(alpha, Tensor) else non_negative("alpha", "inner rate", alpha)
+        )
         self.lam = lam if callable(lam) else non_negative("lam", "strength of the proximal term", lam)
         self.steps = step_count(steps)
         self.transforms = tuple(map(as_transform, transforms))

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mamlbook.tasks.examples import Tree, kind_of, require_examples
+from mamlbook.checks import kind_of
+from mamlbook.tasks.examples import Tree, require_examples
 from mamlbook.torch_internals import check_on_device, tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 

@@ -7,9 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from mamlbook.checks import whole_number
+from mamlbook.checks import kind_of, whole_number
 from mamlbook.tasks.base import Tasks
-from mamlbook.tasks.examples import kind_of
 
 
 class TaskDistribution(Protocol):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
+from mamlbook.checks import kind_of
 from mamlbook.torch_internals import tree_leaves
 from mamlbook.trees import Tree
 
@@ -39,8 +38,3 @@ def require_examples(name: str, x: Tree, y: Tree) -> None:
             f"{name}: expected at least one task and one example of each, got x and y that begin with "
             f"{next(iter(begins))}"
         )
-
-
-def kind_of(thing: Any) -> str:
-    """What a message calls the thing: its type, or the class that it is."""
-    return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__

@@ -8,10 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mamlbook.checks import whole_number
+from mamlbook.checks import kind_of, whole_number
 from mamlbook.tasks.base import Data, Tasks, never_again
 from mamlbook.tasks.distribution import require_draw
-from mamlbook.tasks.examples import kind_of
 from mamlbook.tasks.pool import Pool
 
 

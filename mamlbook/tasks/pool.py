@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mamlbook.tasks.examples import kind_of
+from mamlbook.checks import kind_of
 
 CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mamlbook.checks import kind_of
 from mamlbook.tasks.base import Data, Tasks, list_of_batches, never_again, require_tasks
-from mamlbook.tasks.examples import Tree, kind_of, require_examples
+from mamlbook.tasks.examples import Tree, require_examples
 from mamlbook.torch_internals import tree_map
 
 

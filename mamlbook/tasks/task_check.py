@@ -8,10 +8,9 @@ from typing import Any, Protocol
 
 import torch
 
-from mamlbook.checks import whole_number
+from mamlbook.checks import kind_of, whole_number
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
-from mamlbook.tasks.examples import kind_of
 from mamlbook.tasks.images import Episodes
 from mamlbook.tasks.label_check import label_verdicts, meaning
 from mamlbook.tasks.pool import Pool

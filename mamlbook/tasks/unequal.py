@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from mamlbook.checks import kind_of
 from mamlbook.tasks.base import Data, Tasks, concatenated, require_tasks, shape_of
-from mamlbook.tasks.examples import Tree, kind_of
+from mamlbook.tasks.examples import Tree
 from mamlbook.tasks.preparation import as_data, as_tensors
 from mamlbook.torch_internals import tree_map
 

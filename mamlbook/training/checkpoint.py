@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -52,11 +53,14 @@ class Checkpoint:
     """One file that always holds a whole and finite moment of a run.
 
     Raises:
+        TypeError: this is no path.
         ValueError: the path is a folder's.
         OSError: its folder cannot be made.
     """
 
     def __init__(self, path: str | Path):
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"checkpoint: expected the path of a file, got {path!r}")
         self.path = Path(path)
         if self.path.is_dir():
             raise ValueError(f"checkpoint: expected the path of a file, got the folder {self.path}")

@@ -27,7 +27,7 @@ def rates(beta: Rate, steps: int) -> list[float]:
     Raises:
         ValueError: beta, or what it returns for some step, is no finite number of at least 0.
     """
-    if not callable(beta):
+    if not callable(beta) or isinstance(beta, type):
         return [non_negative("beta", "outer rate", beta, " or a function of the step's number")] * steps
     return [non_negative(f"beta({n}), the rate of meta-step {n + 1}", "outer rate", beta(n)) for n in range(steps)]
 

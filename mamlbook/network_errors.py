@@ -1,0 +1,130 @@
+"""What goes wrong inside a network or a loss, in a sentence that says what was expected and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from mamlbook.trees import Tree
+
+
+@contextmanager
+def saying_what_does_not_fit(name: str, called: str, *given: Tree) -> Iterator[None]:
+    """Say in words that the network or the loss, called inside on one task, cannot do with what it is given.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    try:
+        yield
+    except (RuntimeError, LookupError, AttributeError, TypeError, AssertionError) as error:
+        if "tracing tensor" in str(error) or "data-dependent" in str(error):
+            raise  # it is the tracer that cannot
+        text, forms = str(error).splitlines()[0] if str(error) else type(error).__name__, [*map(_form, given)]
+        if name == "net":
+            raise ValueError(
+                f"net: expected a network that reads x, {forms[0]} for one task, got {called}, which says: {text}"
+            ) from error
+        advice = "write it out, as in lambda y_hat, y: mse_loss(y_hat['y'], y)"
+        if all(isinstance(tree, Tensor) for tree in given):
+            advice = (
+                "classes are whole numbers from 0 to outputs - 1, (tasks, examples), and numbers have y_hat's shape"
+            )
+        raise ValueError(
+            f"loss: expected one that reads what the network gives, {forms[0]}, and targets, {forms[1]}, for one task, "
+            f"got {called}, which says: {text}; {advice}"
+        ) from error
+
+
+def _form(tree: Tree) -> str:
+    if not isinstance(tree, Tensor):
+        return f"a {type(tree).__name__}"
+    return f"{str(tree.dtype).removeprefix('torch.')} {tuple(tree.shape)}"
+
+
+def writes_in_place(error: Exception) -> bool:
+    """Whether an error of ``vmap`` is about writing a task's own numbers into what all tasks share."""
+    return "vmap: inplace arithmetic" in str(error) or "output with shape" in str(error)
+
+
+def refuse_what_tasks_cannot_share(name: str, error: Exception) -> None:
+    """Say in words what an error of ``vmap`` means; any other is left alone. ``name`` is "net" or "loss".
+
+    Raises:
+        ValueError: it does what cannot be done for all tasks at once.
+    """
+    text = str(error)
+    if writes_in_place(error):
+        raise ValueError(
+            f"{name}: expected operations that leave tensors alone which all tasks share, got one that writes what it "
+            "computes from a task into a buffer or a constant; make a new tensor instead of writing in place"
+        ) from error
+    cure = next((cure for part, cure in _CURES.items() if part in text), None)
+    if cure is not None:
+        raise ValueError(
+            f"{name}: expected operations that can be done for all tasks at once, got one that cannot "
+            f"({text.splitlines()[0][:200]}); {cure}"
+        ) from error
+
+
+_CURES = {
+    "Batching rule not implemented for": "write it otherwise",
+    "dynamic shape": "choose entries by torch.where instead of a mask",
+    "vmap: It looks like": "choose by torch.where instead of a Python if, or write it otherwise",
+    "data pointer": "stay in PyTorch, without numpy()",
+    "autograd.Function with functorch": "give the autograd.Function a setup_context and generate_vmap_rule = True",
+    "does not have vmap support": "give the autograd.Function generate_vmap_rule = True",
+    "Tensor.requires_grad_()": "differentiate inside a network by torch.func.grad, vjp or jacrev",
+}
+"""What to do instead, by what torch says."""
+
+
+def refuse_other_outputs(error: ValueError) -> None:
+    """Say in words that a network put out something that is no tensor; any other error is left alone.
+
+    Raises:
+        ValueError: it does.
+    """
+    found = re.search(r"must only return Tensors, got type <class '(?:.*\.)?(.+)'>", str(error))
+    if found:
+        raise ValueError(
+            "net: expected predictions in one tensor, or in tuples, lists and dictionaries of tensors, got "
+            f"{found[1]}; return one of these, as {{'logits': ..., 'features': ...}}"
+        ) from error
+
+
+@contextmanager
+def naming_missing_derivatives() -> Iterator[None]:
+    """Say in words that an operation inside cannot be differentiated as often as an algorithm does it.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.search(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented", str(error))
+        if found is None:
+            raise
+        raise ValueError(
+            f"net, loss: expected operations that can be differentiated as often as this algorithm does, got "
+            f"{found[1]}, of which PyTorch has no further derivative; write it out in sums and products, or choose an "
+            "algorithm of first order, such as fomaml or reptile"
+        ) from error
+
+
+def refuse_inference_mode() -> None:
+    """Adapting differentiates, which tensors of ``torch.inference_mode()`` cannot be.
+
+    Raises:
+        RuntimeError: it is on.
+    """
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError(
+            "expected to be called outside of torch.inference_mode(), whose tensors have no gradient, which adapting "
+            "needs; leave it out, or use torch.no_grad()"
+        )

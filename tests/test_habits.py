@@ -1,0 +1,136 @@
+"""What people do by habit is right, or one sentence names the argument, what came and what to do."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, mse_loss, one_hot
+
+from mamlbook import Data, Model, Sinusoids, Tasks, distance, evaluate, fit, maml, meta_sgd, mlp
+
+WAVES = Sinusoids(shots=5, queries=5)
+
+
+def waves():
+    return WAVES.draw(3, torch.Generator().manual_seed(0))
+
+
+def learner(build=maml):
+    return build(Model(mlp(1, 8, 1, seed=0), mse_loss), 0.01, 2)
+
+
+def twice(x, y):
+    return Tasks(Data(x, y), Data(x, y))
+
+
+LABELS, POINTS = torch.tensor([0, 1, 2, 0]).expand(3, 4), torch.ones(3, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (one_hot(LABELS), r"int64 \(4, 3\).*got cross_entropy.*classes are whole numbers"),
+        (LABELS.float(), r"float32 \(4,\).*got cross_entropy.*classes are whole numbers"),
+        (LABELS[..., None], r"int64 \(4, 1\).*got cross_entropy.*classes are whole numbers"),
+        (LABELS + 3, r"int64 \(4,\).*got cross_entropy.*out of bounds.*from 0"),
+    ],
+)
+def test_targets_that_the_loss_cannot_read(y, said):
+    classifier = maml(Model(mlp(2, 8, 3, seed=0), cross_entropy), 0.01, 2)
+    with pytest.raises(ValueError, match=f"^loss: expected one that reads.*{said}"):
+        classifier.meta_gradient(twice(POINTS, y))
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (torch.ones(3, 4, 2), r"^net: expected a network that reads x, float32 \(4, 2\).*got Sequential.*shapes"),
+        (torch.ones(3, 4, 1, dtype=torch.int64), r"^net: expected a network that reads x, int64 \(4, 1\).*dtype"),
+        (torch.ones(4, 1), r"^x: expected \(tasks, examples, features\), got \(4, 1\).*x\[None\]"),
+    ],
+)
+def test_inputs_that_the_network_cannot_read(x, said):
+    with pytest.raises(ValueError, match=said):
+        learner().meta_gradient(twice(x, torch.ones(x.shape[:2])[..., None] if x.ndim > 2 else x))
+
+
+def test_examples_that_are_numbers_are_read_where_the_network_gives_them_an_axis():
+    class OfNumbers(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = mlp(1, 8, 1, seed=0)
+
+        def forward(self, x):
+            return self.net(x[:, None])
+
+    tasks = waves()
+    numbers = Tasks(*(Data(data.x[..., 0], data.y) for data in tasks[:2]))
+    found = maml(Model(OfNumbers(), mse_loss), 0.01, 2).meta_gradient(numbers)
+    assert distance(found, learner().meta_gradient(tasks)) < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("net", "loss", "said"),
+    [
+        (nn.Linear, mse_loss, r"^net: expected an nn.Module, got the class Linear; make one, as in Linear\(\.\.\.\)"),
+        (lambda x: x, mse_loss, "^net: expected an nn.Module, got function"),
+        (
+            nn.Linear(1, 1),
+            nn.MSELoss,
+            r"^loss: expected a function.*got the class MSELoss; make one, as in MSELoss\(\)",
+        ),
+        (nn.Linear(1, 1), "mse", "^loss: expected a function.*got str"),
+    ],
+)
+def test_a_model_of_other_things(net, loss, said):
+    with pytest.raises(TypeError, match=said):
+        Model(net, loss)
+
+
+def test_gradients_are_computed_where_none_are_recorded():
+    expected = learner().meta_gradient(waves())
+    with torch.no_grad():
+        found, same, adapted = learner().meta_gradient(waves()), learner().gradients(waves())[0], learner().adapt
+        assert adapted(waves().support).phi[0].shape == (3, 8, 1)
+    assert distance(found, expected) == distance(same, expected) == 0
+
+
+def test_inference_mode_is_refused():
+    for use in (
+        lambda: learner().adapt(waves().support),
+        lambda: learner().meta_gradient(waves()),
+        lambda: evaluate(learner(), WAVES, steps=1),
+    ):
+        with torch.inference_mode(), pytest.raises(RuntimeError, match=r"outside of torch\.inference_mode\(\)"):
+            use()
+
+
+def test_layers_that_are_frozen_or_replaced_later():
+    frozen = learner()
+    frozen.model.net[0].requires_grad_(False)
+    assert [tuple(g.shape) for g in frozen.meta_gradient(waves())] == [(1, 8), (1,)]
+    own = learner(meta_sgd)
+    own.model.net[0].requires_grad_(False)
+    with pytest.raises(ValueError, match=r"^LearnedRates: expected the rates of this network.*make them anew after"):
+        own.meta_gradient(waves())
+    wide = learner(meta_sgd)
+    wide.model.net[0], wide.model.net[2] = nn.Linear(1, 9), nn.Linear(9, 1)
+    with pytest.raises(ValueError, match=r"^LearnedRates: expected the rates of this network.*make them anew after"):
+        wide.adapt(waves().support)
+
+
+@pytest.mark.parametrize("alpha", [torch.tensor([0.1, 0.2]), torch.tensor(1)])
+def test_one_rate_is_one_number(alpha):
+    with pytest.raises(ValueError, match=r"^alpha: expected one number, got a tensor"):
+        maml(Model(mlp(1, 8, 1), mse_loss), alpha, 2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind", "said"),
+    [
+        ({"checkpoint": True}, TypeError, "^checkpoint: expected the path of a file, got True"),
+        ({"beta": torch.optim.lr_scheduler.StepLR}, ValueError, "^beta: expected a finite outer rate.*StepLR"),
+    ],
+)
+def test_other_things_for_a_setting_of_fit(setting, kind, said):
+    with pytest.raises(kind, match=said):
+        fit(learner(), WAVES, steps=1, **setting)
