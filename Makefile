@@ -16,7 +16,7 @@ BENCH := .venv-bench
 RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
 PAGES := $(shell find book -name '*.ipynb' -not -path '*/.*' 2>/dev/null)
-JOBS ?= 2 # processes that run the tests
+JOBS ?= 3 # processes that run the tests, which often wait for a browser or a kernel of their own
 SLOW := tests/test_site.py tests/test_notebooks.py tests/test_algorithms.py
 CORE := $(filter-out $(SLOW), $(wildcard tests/test_*.py)) tests/exact tests/inner tests/metagradient tests/tasks \
 	tests/training

@@ -17,7 +17,7 @@ LONG = ["conflict-averse", "forward-mode"]
 
 
 def build(name, steps=2):
-    few = {"iterations": 3} if name in ("imaml", "imaml-neumann") else {}  # each is a line of its own
+    few = {"iterations": 2} if name in ("imaml", "imaml-neumann") else {}  # each is a line of its own
     return ALGORITHMS[name].offer(model_for(name), alpha=0.03, steps=steps, **few)
 
 
