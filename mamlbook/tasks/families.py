@@ -172,9 +172,11 @@ class DriftingTasks:
         return self.now.draw(tasks, generator)
 
     def state_dict(self) -> dict[str, int]:
+        """How many draws there were, for a checkpoint of a training."""
         return {"drawn": self.drawn}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on from there."""
         self.drawn = state_dict["drawn"]
 
     def __repr__(self) -> str:
