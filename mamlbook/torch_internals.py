@@ -94,17 +94,20 @@ def without_checkpoints() -> Iterator[None]:
     """
     from torch.utils import checkpoint
 
-    # The whole of the first way is around the call of the function, that of the second instead of it.
-    ways = {checkpoint: "_checkpoint_without_reentrant_generator", checkpoint.CheckpointFunction: "apply"}
-    before = {place: vars(place).get(name) for place, name in ways.items() if hasattr(place, name)}
+    # The whole of the first way, under its older and newer name, is around the call of the function; that of the
+    # second is instead of it.
     around, instead = (lambda *_, **__: iter((None,))), staticmethod(lambda function, _, *inputs: function(*inputs))
-    for place in before:
-        setattr(place, ways[place], around if place is checkpoint else instead)
+    generator = "_checkpoint_without_reentrant_generator"
+    ways: list[tuple[Any, str, Any]] = [(checkpoint, generator, around), (checkpoint, f"{generator}_impl", around)]
+    ways = [way for way in (*ways, (checkpoint.CheckpointFunction, "apply", instead)) if hasattr(*way[:2])]
+    before = [vars(place).get(name) for place, name, _ in ways]
+    for place, name, way in ways:
+        setattr(place, name, way)
     try:
         yield
     finally:
-        for place, value in before.items():
-            delattr(place, ways[place]) if value is None else setattr(place, ways[place], value)
+        for (place, name, _), value in zip(ways, before, strict=True):
+            delattr(place, name) if value is None else setattr(place, name, value)
 
 
 def check_on_device(condition: Tensor, message: str) -> None:
