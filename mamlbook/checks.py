@@ -22,8 +22,8 @@ def one_number(name: str, value: Tensor) -> Tensor:
     Raises:
         ValueError: it holds more, or none.
     """
-    if value.numel() != 1 or not value.is_floating_point():
-        raise ValueError(f"{name}: expected one number, got a tensor {value.dtype} {tuple(value.shape)}")
+    if value.numel() != 1:
+        raise ValueError(f"{name}: expected one number, got a tensor {tuple(value.shape)}")
     return value
 
 

@@ -21,6 +21,7 @@ from mamlbook.network_checks import (
     require_network,
 )
 from mamlbook.network_errors import (
+    FAILURES,
     refuse_other_outputs,
     refuse_what_tasks_cannot_share,
     saying_what_does_not_fit,
@@ -172,7 +173,7 @@ class Model(nn.Module):
 
         try:
             return vmap(loss, randomness="different")(y_hat, y)
-        except (RuntimeError, LookupError, AttributeError, TypeError, AssertionError) as error:
+        except FAILURES as error:
             refuse_what_tasks_cannot_share("loss", error)
             one = [tree_map(lambda t: t[0], tree) for tree in (y_hat, y)]
             with saying_what_does_not_fit("loss", getattr(self.loss, "__name__", repr(self.loss)), *one):
@@ -199,7 +200,7 @@ class Model(nn.Module):
     def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
         try:
             return vmap(function, randomness="different")(tuple(phi), x)
-        except (RuntimeError, LookupError, TypeError, AssertionError) as error:
+        except FAILURES as error:
             # One task by itself shows which buffer it is, or what does not fit, in torch's own words.
             one = tuple(p[0] for p in phi), tree_map(lambda t: t[0], x)
             if writes_in_place(error):

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from mamlbook.trees import Tree
 
+FAILURES = (RuntimeError, LookupError, AttributeError, TypeError, AssertionError)
+"""What networks and losses raise where they cannot do with what they are given."""
+
 
 @contextmanager
 def saying_what_does_not_fit(name: str, called: str, *given: Tree) -> Iterator[None]:
@@ -21,7 +24,7 @@ def saying_what_does_not_fit(name: str, called: str, *given: Tree) -> Iterator[N
     """
     try:
         yield
-    except (RuntimeError, LookupError, AttributeError, TypeError, AssertionError) as error:
+    except FAILURES as error:
         if "tracing tensor" in str(error) or "data-dependent" in str(error):
             raise  # it is the tracer that cannot
         text, forms = str(error).splitlines()[0] if str(error) else type(error).__name__, [*map(_form, given)]

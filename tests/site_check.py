@@ -94,13 +94,10 @@ def axe_source() -> str:
 
 
 def axe_problems(page) -> list[str]:
-    """Say what is seriously hard to read or to reach, in both themes and on both screens.
-
-    Colours do not depend on the screen, nor sizes on the theme, so that two looks see all.
-    """
+    """Say what is seriously hard to read or to reach, in both themes and on a phone."""
     problems = []
     page.evaluate(axe_source())
-    for theme, size in (("light", DESKTOP), ("dark", PHONE)):
+    for theme, size in (("light", DESKTOP), ("dark", DESKTOP), ("dark", PHONE)):
         page.set_viewport_size(size)
         page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
         page.evaluate(AT_REST)  # colours move over a quarter of a second

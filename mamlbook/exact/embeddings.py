@@ -25,7 +25,7 @@ def embedding(
             "scale_grad_by_freq, which change weights or gradients behind the loss; leave them out"
         )
     if padding_idx is None:
-        return functional.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
+        return functional.embedding(input, weight)
     rows = torch.arange(len(weight), device=weight.device) == padding_idx % len(weight)
     return functional.embedding(input, torch.where(rows[:, None], weight.detach(), weight))
 
@@ -50,7 +50,8 @@ def embedding_bag(
             "size and set padding_idx"
         )
     padded = torch.zeros_like(input, dtype=torch.bool) if padding_idx is None else input == padding_idx % len(weight)
-    words, padded = embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse), padded[..., None]
+    words = embedding(input, weight, max_norm=max_norm, scale_grad_by_freq=scale_grad_by_freq)
+    padded = padded[..., None]
     if mode == "max":
         most = words.masked_fill(padded, -torch.inf).amax(1)
         return torch.where(padded.all(1), 0.0, most)

@@ -63,6 +63,8 @@ def multi_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """``torch.nn.functional.multi_margin_loss``, which has one derivative only."""
+    if size_average is not None or reduce is not None:
+        return functional.multi_margin_loss(input, target, p, margin, weight, size_average, reduce, reduction)
     right = input.gather(-1, target[..., None])
     over = (margin - right + input).clamp(min=0) ** p
     over = over if weight is None else over * weight[target][..., None]

@@ -106,11 +106,8 @@ def instance_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """``torch.nn.functional.instance_norm``: over the pixels of a channel, each example by itself."""
-    if not use_input_stats:
-        return _by_known(input, running_mean, running_var, weight, bias, eps)
-    _refuse_running(running_mean)
-    normalised = _normalised(input, [*range(2, input.ndim)], eps)
-    return _scaled(normalised, _per_channel(weight, input), _per_channel(bias, input))
+    axes = [*range(2, input.ndim)] if use_input_stats else None
+    return _by_channel(input, axes, running_mean, running_var, weight, bias, eps)
 
 
 def batch_norm(
@@ -124,11 +121,8 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """``torch.nn.functional.batch_norm``: over examples and pixels of a channel, or by a known mean and variance."""
-    if not training:
-        return _by_known(input, running_mean, running_var, weight, bias, eps)
-    _refuse_running(running_mean)
-    normalised = _normalised(input, [axis for axis in range(input.ndim) if axis != 1], eps)
-    return _scaled(normalised, _per_channel(weight, input), _per_channel(bias, input))
+    axes = [axis for axis in range(input.ndim) if axis != 1] if training else None
+    return _by_channel(input, axes, running_mean, running_var, weight, bias, eps)
 
 
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
@@ -160,12 +154,25 @@ def _lengths(difference: Tensor, p: float) -> Tensor:
     return torch.where(apart[..., 0], lengths, 0.0)
 
 
-def _by_known(x: Tensor, mean: Tensor | None, variance: Tensor | None, gain, offset, eps: float) -> Tensor:
-    if mean is None or variance is None:
+def _by_channel(
+    x: Tensor,
+    axes: list[int] | None,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    gain: Tensor | None,
+    offset: Tensor | None,
+    eps: float,
+) -> Tensor:
+    """Each channel by the mean and variance over these axes, or without axes by known ones."""
+    if axes is not None:
+        _refuse_running(mean)
+        normalised = _normalised(x, axes, eps)
+    elif mean is None or variance is None:
         raise ValueError(
             "running_mean, running_var: expected both where a norm does not take its batch's own, got None"
         )
-    normalised = (x - _per_channel(mean, x)) * torch.rsqrt(_per_channel(variance, x) + eps)
+    else:
+        normalised = (x - _per_channel(mean, x)) * torch.rsqrt(_per_channel(variance, x) + eps)
     return _scaled(normalised, _per_channel(gain, x), _per_channel(offset, x))
 
 

@@ -70,9 +70,10 @@ class GradientDescent(Solver):
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         super().__init__()
-        self.alpha = (
-            one_number("alpha", alpha) if isinstance(alpha, Tensor) else non_negative("alpha", "inner rate", alpha)
-        )
+        if isinstance(alpha, Tensor) and alpha.is_floating_point():
+            self.alpha: float | Tensor = one_number("alpha", alpha)
+        else:
+            self.alpha = non_negative("alpha", "inner rate", alpha)
         self.lam = lam if callable(lam) else non_negative("lam", "strength of the proximal term", lam)
         self.steps = step_count(steps)
         self.transforms = tuple(map(as_transform, transforms))

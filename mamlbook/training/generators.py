@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -42,7 +43,8 @@ class Draws(NamedTuple):
 
     @classmethod
     def at(cls, generator: torch.Generator, distribution: TaskDistribution) -> Self:
-        changed = [dict(part.state_dict()) for part in stateful_parts(distribution)]
+        # Copies, which the next draw leaves alone.
+        changed = [copy.deepcopy(part.state_dict()) for part in stateful_parts(distribution)]
         return cls(generator.get_state(), random_states(), changed)
 
     def go_back(self, generator: torch.Generator, distribution: TaskDistribution) -> None:

@@ -63,6 +63,7 @@ CASES = {
         f"margin {options}": (lambda x, options=options: F.multi_margin_loss(x, LABELS, **options), SCORES)
         for options in product(p=[1, 2], weight=[None, BALANCE], margin=[0.7], reduction=ENDS)
     },
+    "margin, summed the old way": (lambda x: F.multi_margin_loss(x, LABELS, size_average=False), SCORES),
     **{
         f"gaussian {options}": (lambda x, o=options: F.gaussian_nll_loss(x, TARGETS, VARIANCES, **o), SCORES)
         for options in product(full=[True, False], reduction=ENDS)
@@ -70,6 +71,7 @@ CASES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:size_average and reduce args")  # of the old way
 @pytest.mark.parametrize("name", list(CASES))
 def test_values_and_slopes_are_pytorchs(name):
     function, at = CASES[name]
@@ -83,7 +85,7 @@ def test_values_and_slopes_are_pytorchs(name):
     torch.testing.assert_close(*slopes, rtol=1e-10, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "max" not in name])
+@pytest.mark.parametrize("name", [name for name in CASES if "max" not in name and "old way" not in name])
 def test_second_derivatives_are_those_of_differences(name):
     function, at = CASES[name]
 

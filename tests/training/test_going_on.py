@@ -172,6 +172,28 @@ def test_an_interrupted_draw_counts_for_nothing():
     assert history.losses == expected.losses
 
 
+def test_a_state_that_drawing_changes_in_place_is_put_back():
+    class Numbered:
+        def __init__(self):
+            self.seen = []
+
+        def draw(self, tasks, generator):
+            self.seen.append(len(self.seen))
+            if len(self.seen) == 7:
+                raise KeyboardInterrupt
+            return WAVES.draw(tasks, generator)
+
+        def state_dict(self):
+            return {"seen": self.seen}
+
+        def load_state_dict(self, state_dict):
+            self.seen = state_dict["seen"]
+
+    tasks = Numbered()
+    fit(learner(), tasks, steps=10, **OPTIONS)
+    assert tasks.seen == [0, 1, 2, 3, 4, 5]
+
+
 def test_an_interrupted_run_writes_its_checkpoint(tmp_path, capsys):
     file = tmp_path / "run.pt"
     fit(learner(), BreaksAfter(6, KeyboardInterrupt), steps=10, checkpoint=file, **OPTIONS)
