@@ -10,7 +10,7 @@ from mamlbook.execution.tracing import Tracer
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient.regions import region_runner
 from mamlbook.numerics import Params
-from mamlbook.tasks.base import Tasks, require_tasks
+from mamlbook.tasks.base import Tasks
 
 
 class Compiled:
@@ -42,7 +42,6 @@ class Compiled:
         return self._traced.seconds
 
     def __call__(self, tasks: Tasks) -> tuple[Params, Tensor]:
-        require_tasks(tasks)
         if not self._in_pieces:
             return self._traced.run("meta-step", self.learner.gradients, tasks)
         with region_runner(self._traced.run):

@@ -9,7 +9,7 @@ from battery import relative, sine_model, sine_tasks
 from mamlbook import distance, maml
 from mamlbook.execution import tracing
 from mamlbook.execution.compiled import Compiled
-from mamlbook.execution.merged_products import merge_products
+from mamlbook.execution.products import rewrite_products
 
 aten = torch.ops.aten
 
@@ -23,7 +23,7 @@ def rewritten(function, *inputs):
     graph = make_fx(function)(*inputs)
     graph.graph.eliminate_dead_code()
     FakeTensorProp(graph).propagate(*inputs)
-    count = merge_products(graph)
+    count = rewrite_products(graph)
     assert distance([graph(*inputs)], [function(*inputs)]) < 1e-13
     return count, [node.target for node in graph.graph.nodes]
 
@@ -79,11 +79,21 @@ def test_a_product_that_somebody_else_needs_is_left():
     assert count == 0
 
 
+@pytest.mark.parametrize(("rows", "turned"), [(40, True), (7, False)])
+def test_the_smaller_operand_of_a_transposed_product_comes_first(rows, turned):
+    graph = make_fx(lambda a, w: a @ w.transpose(1, 2))(a := draw(6, rows, 5), w := draw(6, 10, 5))
+    FakeTensorProp(graph).propagate(a, w)
+    rewrite_products(graph)
+    assert distance([graph(a, w)], [a @ w.transpose(1, 2)]) < 1e-13
+    (product,) = (node for node in graph.graph.nodes if node.target is aten.bmm.default)
+    assert product.meta["val"].shape == ((6, 10, rows) if turned else (6, rows, 10))
+
+
 def test_in_a_meta_step_the_first_inner_step_is_shared(monkeypatch):
     import torch._inductor.compile_fx
 
     counts = []
-    monkeypatch.setattr(tracing, "merge_products", lambda graph: counts.append(merge_products(graph)))
+    monkeypatch.setattr(tracing, "rewrite_products", lambda graph: counts.append(rewrite_products(graph)))
     monkeypatch.setattr(torch._inductor.compile_fx, "compile_fx", lambda graph, tensors: graph)
     learner, tasks = maml(sine_model(), 0.03, 2), sine_tasks()
     gradients, _ = Compiled(learner)(tasks)
