@@ -75,7 +75,7 @@ screenshot: book chromium  ## take the picture in the README again
 gpu:  ## test and measure on a GPU
 	$(PYTHON) -m pytest -q tests -m gpu
 	$(PYTHON) -m benchmarks.meta_step --device cuda
-	$(PYTHON) -m experiments.omniglot --device cuda --iterations 15000 --tasks 32 --compiled
+	$(PYTHON) -m experiments.omniglot --device cuda --iterations 15000 --tasks 32 --execution compiled
 
 # In an environment of its own, beside the other libraries.
 bench: $(BENCH)/.installed  ## time one meta-gradient here and in other libraries

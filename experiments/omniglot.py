@@ -55,7 +55,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--device", default="auto")
     add("--seed", type=int, default=0)
     add("--every", type=int, default=100, help="meta-steps between checkpoints")
-    add("--compiled", action="store_true", help="compile the meta-step first: minutes, and then it is faster")
+    add("--execution", choices=("auto", "eager", "compiled"), default="auto", help="auto measures what is fastest")
     add("--resume", action="store_true", help="go on from the last checkpoint")
     add("--results", type=Path, default=RESULTS, help="folder to write to")
     add("--checkpoints", type=Path, default=Path("checkpoints"))
@@ -112,7 +112,7 @@ def describe(options: argparse.Namespace, learner: MetaLearner, history: History
         "training": {
             "algorithm": options.algorithm,
             "iterations": options.iterations,
-            "compiled": options.compiled,
+            "execution": str(history.execution or "eager"),
             "tasks": options.tasks,
             "queries": options.shots,
             "beta": options.beta,
@@ -146,7 +146,7 @@ def train(learner: MetaLearner, pool: Pool, options: argparse.Namespace, group: 
         resume=options.resume,
         progress=True,
         group=group,
-        compiled=options.compiled,
+        execution=options.execution,
     )
 
 

@@ -19,7 +19,7 @@ from mamlbook import algorithms, inner, metagradient, tasks, weighting
 from mamlbook.algorithms import *  # noqa: F403
 from mamlbook.analysis import GradientCheck, cost, gradient_check
 from mamlbook.evaluation import accuracy, confidence, evaluate
-from mamlbook.execution import Compiled, NotTraceable, processes
+from mamlbook.execution import Compiled, Execution, NotTraceable, processes
 from mamlbook.inner import *  # noqa: F403
 from mamlbook.layers import BatchNorm, FixedNorm
 from mamlbook.learner import MetaLearner
@@ -36,6 +36,7 @@ from mamlbook.weighting import *  # noqa: F403
 __all__ = [
     "BatchNorm",
     "Compiled",
+    "Execution",
     "FixedNorm",
     "GradientCheck",
     "History",

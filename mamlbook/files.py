@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,3 +40,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: MAMLBOOK_CACHE, or this package's place in the user's cache folder."""
+    elsewhere = {"darwin": "~/Library/Caches/mamlbook", "win32": "~/AppData/Local/mamlbook/mamlbook/Cache"}
+    usual = elsewhere.get(sys.platform) or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/mamlbook"
+    return Path(os.environ.get("MAMLBOOK_CACHE") or usual).expanduser()

@@ -50,12 +50,12 @@ def require_adaptable(net: nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):
             raise TypeError(
                 f"net: {where} is scripted, and its weights cannot be exchanged; pass the nn.Module it "
-                "was made of, and compiled=True to fit if speed is what you want"
+                "was made of, and execution='compiled' to fit if speed is what you want"
             )
         if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
             raise TypeError(
                 f"net: {where} is compiled by torch.compile, which does not see the weights of each task; pass the "
-                "nn.Module it was made of, and compiled=True to fit"
+                "nn.Module it was made of, and execution='compiled' to fit"
             )
         if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             raise TypeError(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch._ops import OpOverload
 
 _CHECKPOINTS = "networks that call torch.utils.checkpoint"
-_COMPILED, _COSTS, _TREES = "compiled=True", "counting costs", "examples that are trees, and compiled=True"
+_COMPILED, _COSTS, _TREES = "compiled execution", "counting costs", "examples that are trees, and compiled execution"
 _USED = {
     "torch._weight_norm": "exact second derivatives of weight norms",
     "torch.utils.checkpoint._checkpoint_without_reentrant_generator": _CHECKPOINTS,
@@ -40,7 +40,7 @@ _USED = {
     "torch._inductor.config.patch": _COMPILED,
     "torch._inductor.config.layout_optimization": "nothing; but compiled convolutions are slower",
     "torch._inductor.config.triton.cudagraphs": "nothing; but compiled code on a GPU is slower",
-    "torch._inductor.config.cpp.simdlen": "compiled=True on a processor, if the next is gone as well",
+    "torch._inductor.config.cpp.simdlen": "compiled execution on a processor, if the next is gone as well",
     "torch._inductor.codegen.cpp.TilingSelect.select_tiling": "nothing; but compiled code has no vectors",
     "torch.utils._python_dispatch.TorchDispatchMode": _COSTS,
     "torch.utils.flop_counter.flop_registry": _COSTS,

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mamlbook.execution.process_group import Group
+from mamlbook.execution.ways import Gradients
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch, task_gradients
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks, require_tasks
 from mamlbook.weighting import UniformWeights
-
-Gradients = Callable[[Tasks], tuple[Params, Tensor]]
-"""Tasks to the gradients of all that is learned, and the query losses: ``learner.gradients`` or the like."""
 
 
 class DistributedMetaGradient:
@@ -42,7 +39,7 @@ class DistributedMetaGradient:
         if compute is not None and not isinstance(learner.weighting, UniformWeights):
             raise ValueError(
                 f"weighting: expected UniformWeights() in several processes, got {learner.weighting}; its weights "
-                "need the losses of all tasks, which a compiled step of one process does not see: leave compiled out"
+                "need the losses of all tasks, which one process alone does not see: leave execution out"
             )
         place = learner.model.theta[0].device
         if place != group.device:

@@ -119,7 +119,7 @@ class Tracer:
                 raise NotTraceable(
                     "compiled: expected a meta-step that is the same tensor operations whatever the numbers are, but "
                     f"it reads a value back into Python ({str(error).splitlines()[0]}); choose with torch.where "
-                    "instead, or leave compiled=False"
+                    "instead, or take execution='eager'"
                 ) from error
 
 
@@ -150,7 +150,7 @@ def _compiled(graph: fx.GraphModule, tensors: list[Tensor]) -> Callable:
             raise
         raise RuntimeError(
             "compiled: expected a C++ compiler, such as g++, which PyTorch's compiler needs, and found none; "
-            "install one, or leave compiled=False"
+            "install one, or take execution='eager'"
         ) from error
     return (lambda *given: code(*given, *draws(*given))) if drawn else code
 

@@ -39,6 +39,8 @@ def prepared(tasks: Tasks | Sequence[Tasks], like: Tensor) -> Tasks | list[Tasks
     """
     if not isinstance(tasks, Tasks):
         return [prepared(part, like) for part in list_of_batches(tasks)]
+    if _is_ready(tasks, like):
+        return tasks
     support, query = (
         _readable(as_data(data, name), like, name)
         for name, data in (("support", tasks.support), ("query", tasks.query))
@@ -47,6 +49,24 @@ def prepared(tasks: Tasks | Sequence[Tasks], like: Tensor) -> Tasks | list[Tasks
     ready = Tasks(support, query, _as_index(tasks.index, support, like))
     require_tasks(ready)
     return ready
+
+
+def _is_ready(tasks: Tasks, like: Tensor) -> bool:
+    """Whether these are tasks of plain tensors that need neither a change nor a complaint.
+
+    It is so at nearly every meta-step, and told in a tenth of the time that the whole examination takes.
+    """
+    support, query, index = tasks
+    if type(support) is not Data or type(query) is not Data or type(index) is not Tensor:
+        return False
+    for x, y in (support, query):
+        if type(x) is not Tensor or type(y) is not Tensor or x.ndim < 2 or x.shape[:2] != y.shape[:2]:
+            return False
+        if 0 in x.shape[:2] or len(x) != len(index) or x.device != like.device or y.device != like.device:
+            return False
+        if x.dtype != like.dtype or y.dtype not in (like.dtype, torch.int64):
+            return False
+    return index.ndim == 1 and index.dtype == torch.int64 and index.device == like.device
 
 
 def prepared_data(data: Data | tuple[Tree, Tree], like: Tensor, name: str = "support") -> Data:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mamlbook.files import replacing
 
 _RUN = {"settings", "losses", "seconds", "meta_steps", "rates"}
-_PARTS = _RUN | {"learner", "optimizer", "generator", "random", "distribution"}
+_PARTS = _RUN | {"learner", "optimizer", "generator", "random", "distribution", "execution"}
 
 
 def without_addresses(text: str) -> str:

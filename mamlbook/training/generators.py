@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
+from mamlbook.tasks.distribution import Stateful
 
 
 def task_generator(seed: int, meta_steps: int) -> torch.Generator:
@@ -42,14 +43,14 @@ class Draws(NamedTuple):
     distribution: list[dict[str, Any]]
 
     @classmethod
-    def at(cls, generator: torch.Generator, distribution: TaskDistribution) -> Self:
+    def at(cls, generator: torch.Generator, changing: Sequence[Stateful]) -> Self:
+        """Where they are now; ``changing`` are the distribution's ``stateful_parts``."""
         # Copies, which the next draw leaves alone.
-        changed = [copy.deepcopy(part.state_dict()) for part in stateful_parts(distribution)]
-        return cls(generator.get_state(), random_states(), changed)
+        return cls(generator.get_state(), random_states(), [copy.deepcopy(part.state_dict()) for part in changing])
 
-    def go_back(self, generator: torch.Generator, distribution: TaskDistribution) -> None:
+    def go_back(self, generator: torch.Generator, changing: Sequence[Stateful]) -> None:
         """Draw what was drawn from here once more."""
         generator.set_state(self.tasks)
         set_random_states(self.noise)
-        for part, state in zip(stateful_parts(distribution), self.distribution, strict=True):
+        for part, state in zip(changing, self.distribution, strict=True):
             part.load_state_dict(state)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import whole_number
+from mamlbook.execution.ways import Execution
 
 
 class Continuation(NamedTuple):
@@ -31,6 +32,8 @@ class History:
     """What meta-training saw: the mean query loss after adaptation of every meta-step, and how it was run.
 
     ``interrupted`` says that it was stopped by hand before its last step. ``fit(..., after=history)`` goes on from it.
+    ``execution`` is the way in which the meta-gradients were computed, as asked for or as measured; None stands for
+    Python and all tasks at once, where nothing was asked for and the run was too short to measure.
     """
 
     configuration: str
@@ -39,6 +42,7 @@ class History:
     compiling: float = 0.0
     """The part of the seconds that went into tracing and compiling."""
     interrupted: bool = False
+    execution: Execution | None = None
     continuation: Continuation | None = field(default=None, repr=False, compare=False)
 
     def smoothed(self, window: int = 50) -> Tensor:

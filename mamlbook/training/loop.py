@@ -18,13 +18,19 @@ checked to be finite; and with ``checkpoint`` everything needed to go on is writ
 there to ``steps`` in all, bit for bit. What decides the run has to be the same: the learner and the distribution as
 ``repr`` shows them, without addresses in memory; names, shapes and precision of the weights; tasks, seed, the
 optimizer's class and the settings of its groups; and beta at the steps already done. ``every``, ``device``,
-``progress``, ``compiled`` and how fast an optimizer computes (``foreach``, ``fused``) may change.
+``progress``, ``execution`` and how fast an optimizer computes (``foreach``, ``fused``) may change.
+
+**How.** ``execution='eager'`` has Python compute all tasks at once. 'compiled' traces and compiles the meta-step, after
+a wait of seconds to minutes at the first one. ``Execution(compiled, tasks)`` takes so many tasks at a time. 'auto' is
+eager and looks at the clock in its second step. In a run of more than ten seconds it tries other numbers of tasks at a
+time, in one of more than two minutes the compiler as well. It takes what is fastest, says so beside the bar and in
+``history.execution``, and keeps what it measured in the cache folder for the next run. All ways give the same
+meta-gradients up to rounding.
 
 **Where.** ``device=None`` leaves the learner where it is, 'auto' takes the GPU if there is one. ``progress=None`` shows
-a bar in a terminal, and in a notebook that a person runs. ``compiled=True`` runs the meta-step as ``Compiled`` code,
-after a wait of seconds to minutes at the first step. A ``group`` from ``mamlbook.execution.processes`` shares every
-meta-batch among its processes, which all call this alike; the first writes the checkpoint, where all can read it. Both
-give the same meta-gradients up to rounding.
+a bar in a terminal, and in a notebook that a person runs. A ``group`` from ``mamlbook.execution.processes`` shares
+every meta-batch among its processes, which all call this alike; the first writes the checkpoint, where all can read it.
+Its meta-gradients are those of one process up to rounding.
 """
 
 from __future__ import annotations
@@ -37,6 +43,7 @@ import torch
 from mamlbook.arguments import require_distribution, require_learner
 from mamlbook.checks import whole_number
 from mamlbook.execution.process_group import Group
+from mamlbook.execution.ways import Execution, execution_of
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.distribution import TaskDistribution
 from mamlbook.training.checkpoint import Checkpoint
@@ -61,7 +68,7 @@ def fit(
     resume: bool = False,
     after: History | None = None,
     progress: bool | None = None,
-    compiled: bool = False,
+    execution: str | Execution = "auto",
     group: Group | None = None,
 ) -> History:
     """Meta-train theta for ``steps`` outer steps of ``tasks`` fresh tasks each; the module says what else it does.
@@ -85,9 +92,10 @@ def fit(
     if device is not None:
         learner.to(pick_device(device))
     planned = rates(beta, steps + _steps_before(after))
-    run = Run(learner, distribution, tasks, seed, OuterRule(optimizer, learner, planned), planned, file, group)
+    rule, way = OuterRule(optimizer, learner, planned), execution_of(execution)
+    run = Run(learner, distribution, tasks, seed, rule, planned, file, group, way)
     run.take_over(after, resume)
-    run.begin(every, progress, compiled)
+    run.begin(every, progress)
     return run.history
 
 

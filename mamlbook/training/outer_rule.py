@@ -20,6 +20,8 @@ Rate = float | Callable[[int], float]
 # How an optimizer computes, which may change when a run goes on, and what is compared elsewhere.
 _FREE = {"params", "lr", "initial_lr", "foreach", "fused", "capturable", "differentiable"}
 
+_WITH_KERNEL = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+
 
 def rates(beta: Rate, steps: int) -> list[float]:
     """The outer rate of every meta-step.
@@ -51,6 +53,7 @@ class OuterRule:
         first = next((rate for rate in rates if rate > 0), 1.0)
         self.optimizer = _built(optimizer, learner, first)
         self.multiples = [float(group["lr"]) / first for group in self.optimizer.param_groups]
+        self.learned = learner.learned
         # An old gradient of a weight that is now frozen would still be followed.
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -66,9 +69,22 @@ class OuterRule:
                 group["lr"].fill_(rate * multiple)
             else:
                 group["lr"] = rate * multiple
-        for weight, gradient in zip(self.learner.learned, gradients, strict=True):
+        for weight, gradient in zip(self.learned, gradients, strict=True):
             weight.grad = gradient
         self.optimizer.step()
+
+    def fuse(self) -> None:
+        """Let one kernel step all weights, where the optimizer has such a kernel and its user has chosen no other way.
+
+        The numbers are those of the optimizer's own loop over the weights up to rounding.
+        """
+        if type(self.optimizer) not in _WITH_KERNEL:
+            return
+        for group in self.optimizer.param_groups:
+            free = group["fused"] is None and group["foreach"] is None and not group["differentiable"]
+            places = {weight.device.type for weight in group["params"]}
+            if free and places <= {"cpu", "cuda"} and all(weight.is_floating_point() for weight in group["params"]):
+                group["fused"] = True
 
     def settings(self) -> dict[str, Any]:
         """What decides how the optimizer steps, by name."""

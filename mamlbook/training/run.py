@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from functools import partial
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from mamlbook.arguments import drawn
-from mamlbook.execution.compiled import Compiled
-from mamlbook.execution.distributed import DistributedMetaGradient, Gradients, require_same
+from mamlbook.execution.choice import Executor
+from mamlbook.execution.distributed import DistributedMetaGradient, require_same
 from mamlbook.execution.process_group import Group
+from mamlbook.execution.ways import EAGER, Execution, Gradients
 from mamlbook.learner import MetaLearner
 from mamlbook.progress import progress_bar
 from mamlbook.tasks.base import Tasks
-from mamlbook.tasks.distribution import TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
 from mamlbook.training.checkpoint import (
     Checkpoint,
     described,
@@ -34,6 +37,9 @@ from mamlbook.training.outer_rule import OuterRule
 class Run:
     """The state of one meta-training."""
 
+    executor: Executor
+    """Computes the meta-gradients; made when the meta-steps begin."""
+
     def __init__(
         self,
         learner: MetaLearner,
@@ -44,6 +50,7 @@ class Run:
         rates: list[float],
         checkpoint: Checkpoint | None,
         group: Group | None,
+        execution: Execution | None,
     ):
         self.learner, self.distribution, self.tasks, self.seed = learner, distribution, tasks, seed
         self.rule, self.rates, self.checkpoint = rule, rates, checkpoint
@@ -57,10 +64,11 @@ class Run:
         # A buffer such as the mask of an attention may hold infinities from the start, and keep them.
         self.meant = set(non_finite(tensors_of(learner)))
         require_finite_state({n: p for n, p in learner.named_parameters() if p.requires_grad}, 0, "")
-        self.compiler: Compiled | None = None
+        self.execution = execution
         self.interrupts = Interrupts()
         self.unread: list[Tensor] = []
         self.started, self.compiled_before = 0.0, 0.0
+        self.changing = list(stateful_parts(distribution))
         self.draws = self.draws_now()
 
     @property
@@ -80,7 +88,7 @@ class Run:
         }
         return {name: described(value) for name, value in found.items()}
 
-    def begin(self, every: int, progress: bool | None, compiled: bool) -> None:
+    def begin(self, every: int, progress: bool | None) -> None:
         """Go through all the meta-steps that are left, or as many as the user lets it."""
         total = len(self.rates)
         if self.done > total:
@@ -90,7 +98,7 @@ class Run:
         shown = progress if self.group.first else False
         with self.interrupts, progress_bar(total, shown, unit="step") as bar:
             try:
-                self.advance(total, every, bar, self.gradients(compiled, bar))
+                self.advance(total, every, bar, self.gradients(bar))
             except KeyboardInterrupt:
                 if self.group.joined:
                     raise  # the other processes wait for this one
@@ -99,15 +107,22 @@ class Run:
         if self.history.interrupted:
             announce(self.done, total, self.group.checkpoint)
 
-    def gradients(self, compiled: bool, bar: tqdm) -> Gradients:
+    def proceed_by(self, execution: Execution | None) -> None:
+        """Compute as the run before has, if nothing else is asked for, and let the outer rule suit it."""
+        self.execution = self.execution or execution
+        if self.execution is not None and self.execution.compiled:
+            self.rule.fuse()
+
+    def gradients(self, bar: tqdm) -> Gradients:
         """The way in which this run comes to its meta-gradients."""
-        fast = Compiled(self.learner, announce=bar.set_description_str) if compiled else None
-        self.compiler = fast
-        return (
-            DistributedMetaGradient(self.learner, self.group, fast)
-            if self.group.joined
-            else fast or self.learner.gradients
-        )
+        say = None if bar.disable else partial(bar.write, file=sys.stderr)
+        # What is fastest for one process may not be for another, and a group waits for its slowest.
+        execution = self.execution or (EAGER if self.group.joined else None)
+        left = len(self.rates) - self.done
+        self.executor = Executor(self.learner, execution, left, bar.set_description_str, say)
+        if not self.group.joined:
+            return self.executor
+        return DistributedMetaGradient(self.learner, self.group, None if execution == EAGER else self.executor)
 
     def advance(self, total: int, every: int, bar: tqdm, gradients: Gradients) -> None:
         """Go on to ``total`` meta-steps, in blocks that end at multiples of ``every``."""
@@ -130,13 +145,13 @@ class Run:
         batch = drawn(self.distribution, self.tasks, self.generator, weight)
         if isinstance(batch, Tasks):
             found, losses = gradients(batch)
-        elif self.compiler or self.group.joined:
-            raise ValueError(
-                "distribution: expected draw to return Tasks of one size for a compiled step or several processes, got "
-                "a list of Tasks; leave compiled and group out"
-            )
+        elif not self.group.joined:
+            found, losses = self.executor.of_unequal_size(batch)
         else:
-            found, losses = self.learner.gradients(batch)
+            raise ValueError(
+                "distribution: expected draw to return Tasks of one size for several processes, got a list of Tasks; "
+                "leave group out"
+            )
         with self.interrupts.whole():
             self.rule.step(rate, found)
             self.learner.advance()
@@ -145,7 +160,7 @@ class Run:
 
     def stop(self) -> None:
         """Back to the end of the last whole meta-step, from the middle of the next one."""
-        self.draws.go_back(self.generator, self.distribution)
+        self.draws.go_back(self.generator, self.changing)
         if self.unread:
             self.record()
         self.history.interrupted = True
@@ -159,7 +174,8 @@ class Run:
             require_finite_losses(values, self.done, self.advice())
             self.history.losses += values
             self.history.seconds += time.perf_counter() - self.started
-            self.history.compiling = self.compiled_before + (self.compiler.seconds if self.compiler else 0.0)
+            self.history.compiling = self.compiled_before + self.executor.compiling
+            self.history.execution = self.executor.execution
             require_same(self.group, self.learner, self.generator, self.done)
             kept = {name: tensor for name, tensor in tensors_of(self.learner).items() if name not in self.meant}
             require_finite_state(kept | self.rule.tensors(), self.done, self.advice())
@@ -171,7 +187,7 @@ class Run:
         return f", or go back to the checkpoint {self.checkpoint.path}"
 
     def draws_now(self) -> Draws:
-        return Draws.at(self.generator, self.distribution)
+        return Draws.at(self.generator, self.changing)
 
     def continuation(self) -> Continuation:
         state = (self.rule.name, self.rule.state(), self.rates[: self.done], weights_of(self.learner))
@@ -179,6 +195,7 @@ class Run:
 
     def take_over(self, after: History | None, resume: bool) -> None:
         """Begin where a history or the checkpoint ends, if one is to be gone on from."""
+        self.proceed_by(None)
         if after is not None and resume:
             raise ValueError("after: expected None with resume=True, where steps counts all of them; leave one out")
         if after is not None:
@@ -200,6 +217,7 @@ class Run:
                 f"after: expected the optimizer of that run, {then.optimizer}, whose memory goes on, got "
                 f"{self.rule.name}; leave after out to begin a new one"
             )
+        self.proceed_by(after.execution)
         self.rule.remember(then.optimizer_state)
         if self.seed == then.seed:
             self.generator.set_state(then.generator)
@@ -222,6 +240,7 @@ class Run:
             "generator": self.draws.tasks,
             "random": self.group.collect(self.draws.noise),
             "distribution": self.draws.distribution,
+            "execution": None if self.executor.execution is None else tuple(self.executor.execution),
         }
         if self.group.first:
             self.checkpoint.write(state)
@@ -235,10 +254,11 @@ class Run:
         require_same_rates(path, state["rates"], self.rates)
         self.learner.load_state_dict(state["learner"])
         self.learner.meta_steps = state["meta_steps"]
+        self.proceed_by(None if state["execution"] is None else Execution(*state["execution"]))
         self.rule.remember(state["optimizer"])
         # With more processes than before, the noise of the new ones begins anew.
         noise = [*state["random"][self.group.rank :], self.draws.noise][0]
-        Draws(state["generator"], noise, state["distribution"]).go_back(self.generator, self.distribution)
+        Draws(state["generator"], noise, state["distribution"]).go_back(self.generator, self.changing)
         self.history.losses = state["losses"]
         self.history.seconds, self.history.compiling = state["seconds"]
         self.draws = self.draws_now()

@@ -131,7 +131,7 @@ def test_without_a_compiler_the_message_says_what_to_do(monkeypatch):
         raise InvalidCxxCompiler("no g++")
 
     monkeypatch.setattr(torch._inductor.compile_fx, "compile_fx", refuse)
-    with pytest.raises(RuntimeError, match=r"^compiled: expected a C\+\+ compiler, .* or leave compiled=False"):
+    with pytest.raises(RuntimeError, match=r"^compiled: expected a C\+\+ compiler, .* or take execution='eager'"):
         Compiled(maml(sine_model(), 0.03, 1))(sine_tasks())
 
 
@@ -185,7 +185,7 @@ def test_training_compiled_is_training():
         learner = maml(Model(mlp(1, 8, 8, 1, activation=nn.Tanh), mse_loss).double(), 0.03, 2)
         return fit(learner, Sinusoids(), steps=6, tasks=3, every=4, **options), learner
 
-    (eager, one), (compiled, other) = train(), train(compiled=True)
+    (eager, one), (compiled, other) = train(), train(execution="compiled")
     assert compiled.losses == pytest.approx(eager.losses, rel=1e-9)
     assert distance(one.model.theta, other.model.theta) < 1e-9
     assert 0 < compiled.compiling < compiled.seconds
@@ -198,7 +198,7 @@ def test_the_choice_to_compile_may_change_between_a_checkpoint_and_its_resumptio
         return fit(learner, Sinusoids(), steps=steps, tasks=3, every=2, checkpoint=tmp_path / "run.pt", **options)
 
     train(4)
-    history = train(8, resume=True, compiled=True)
+    history = train(8, resume=True, execution="compiled")
     assert len(history.losses) == 8
     assert history.compiling > 0
 

@@ -99,8 +99,8 @@ def test_tasks_of_two_sizes_reach_the_learner_as_a_list(monkeypatch):
 
 
 def test_tasks_of_two_sizes_are_not_for_a_compiled_step():
-    with pytest.raises(ValueError, match="Tasks of one size for a compiled step or several processes, got a list"):
-        fit(learner(), Sizes(), steps=1, tasks=6, compiled=True)
+    with pytest.raises(ValueError, match=r"Tasks of one size for execution .compiled, all tasks at once., got a list"):
+        fit(learner(), Sizes(), steps=1, tasks=6, execution="compiled")
 
 
 @pytest.mark.gpu
