@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -39,13 +40,14 @@ def omniglot(folder: str | Path | None = None, *, cache: str | Path | None = Non
 
     Raises:
         FileNotFoundError: the folder or one of its zips does not exist.
+        ModuleNotFoundError: there is no folder, and no pooch to download with.
         ValueError: a zip is damaged or is not the Omniglot one.
         OSError: the download failed or the cache cannot be written.
 
     References: Lake, Salakhutdinov and Tenenbaum, Science 350, 2015; https://github.com/brendenlake/omniglot (MIT).
     """
     folder = folder or os.environ.get("MAMLBOOK_DATA")
-    cache = Path(cache or os.environ.get("MAMLBOOK_CACHE") or _pooch().os_cache("mamlbook")).expanduser()
+    cache = Path(cache or os.environ.get("MAMLBOOK_CACHE") or _user_cache()).expanduser()
     zips = _found(Path(folder).expanduser()) if folder else None
     checksums = [_md5(path) for path in zips] if zips else list(CHECKSUMS.values())
     key = hashlib.sha256(repr((PACKING, checksums)).encode()).hexdigest()[:16]
@@ -106,11 +108,23 @@ def _found(folder: Path) -> list[Path]:
     return zips
 
 
+def _user_cache() -> str:
+    """The user's cache folder, where pooch has it too; it is named here so that zips in a folder need no pooch."""
+    elsewhere = {"darwin": "~/Library/Caches/mamlbook", "win32": "~/AppData/Local/mamlbook/mamlbook/Cache"}
+    return elsewhere.get(sys.platform) or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/mamlbook"
+
+
 def _pooch() -> ModuleType:
-    with warnings.catch_warnings():
-        # In a notebook without widgets its progress bar warns as soon as it is imported, wanted or not.
-        warnings.simplefilter("ignore")
-        import pooch
+    try:
+        with warnings.catch_warnings():
+            # In a notebook without widgets its progress bar warns as soon as it is imported, wanted or not.
+            warnings.simplefilter("ignore")
+            import pooch
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"folder: expected the folder of the two Omniglot zips, got none, and to download them {error.name} is "
+            "missing; name the folder in folder= or MAMLBOOK_DATA, or install pooch"
+        ) from None
     return pooch
 
 
