@@ -2,7 +2,7 @@
 
     python -m benchmarks.meta_step
 
-writes results/meta-step.json, and with --figure FILE a picture of it. Each contender has a process of its own and one
+writes runs/meta-step.json, and with --figure FILE a picture of it. Each contender has a process of its own and one
 thread; its gradient is held to one in double precision first; then all are asked in turn, in rounds.
 """
 
@@ -22,7 +22,7 @@ from benchmarks.limit import faster, gigaflops
 from benchmarks.race import Race
 from benchmarks.report import block, grouped, merged
 from benchmarks.workloads import GROUPS, chosen
-from mamlbook.pages import RESULTS, environment, figures, recall, record
+from mamlbook.pages import RUNS, environment, figures, recall, record
 from mamlbook.training import pick_device
 
 
@@ -42,7 +42,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--patience", type=float, default=120.0, help="seconds after which a contender that does not answer is missing")
     add("--device", default="cpu", help="cpu, on one thread, or cuda")
     add("--data", type=Path, help="folder of Omniglot; by default MAMLBOOK_DATA, and without it the built-in glyphs")
-    add("--results", type=Path, default=RESULTS, help="folder to write to")
+    add("--results", type=Path, default=RUNS, help="folder to write to")
     add("--figure", type=Path, help="file to draw to, such as meta-step.svg")
     return parser.parse_args(words)
 

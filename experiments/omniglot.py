@@ -2,7 +2,7 @@
 
     python -m experiments.omniglot --ways 5 --shots 1 --algorithm maml --iterations 8000 --data FOLDER
 
-writes results/omniglot-5w1s-maml.json and, beside it, the weights in half precision. In several processes, one
+writes runs/omniglot-5w1s-maml.json and, beside it, the weights in half precision. In several processes, one
 for each GPU or core,
 
     torchrun --nproc-per-node 4 -m experiments.omniglot --ways 5 --shots 1 --algorithm maml --data FOLDER
@@ -27,7 +27,7 @@ from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, w
 from mamlbook.execution.process_group import Group, ProcessLost, processes
 from mamlbook.inner import keep
 from mamlbook.learner import MetaLearner
-from mamlbook.pages import RESULTS, environment, record
+from mamlbook.pages import RUNS, environment, record
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
 from mamlbook.training import History, pick_device
@@ -57,7 +57,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--every", type=int, default=100, help="meta-steps between checkpoints")
     add("--compiled", action="store_true", help="compile the meta-step first: minutes, and then it is faster")
     add("--resume", action="store_true", help="go on from the last checkpoint")
-    add("--results", type=Path, default=RESULTS, help="folder to write to")
+    add("--results", type=Path, default=RUNS, help="folder to write to")
     add("--checkpoints", type=Path, default=Path("checkpoints"))
     return parser.parse_args(words)
 
