@@ -13,6 +13,10 @@ for bit, and ``steps`` are those that come on top.
 **An interrupt** by hand (Ctrl-C, a notebook's stop button) ends the call after the last whole meta-step. The history is
 returned with ``interrupted=True``. In several processes it ends all of them.
 
+**A limit.** After so many ``minutes`` of the clock, compilation included, the call ends at the next multiple of
+``every``. The history holds what was done, and the run goes on from it as from any other. Several processes follow the
+clock of the first.
+
 **Checkpoints.** Every ``every`` steps the losses are read back; losses, weights, buffers and the optimizer's memory are
 checked to be finite; and with ``checkpoint`` everything needed to go on is written. ``resume=True`` continues from
 there to ``steps`` in all, bit for bit. What decides the run has to be the same: the learner and the distribution as
@@ -29,13 +33,14 @@ give the same meta-gradients up to rounding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from mamlbook.arguments import require_distribution, require_learner
-from mamlbook.checks import whole_number
+from mamlbook.checks import positive, whole_number
 from mamlbook.execution.process_group import Group
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.distribution import TaskDistribution
@@ -60,6 +65,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     after: History | None = None,
+    minutes: float | None = None,
     progress: bool | None = None,
     compiled: bool = False,
     group: Group | None = None,
@@ -81,13 +87,14 @@ def fit(
         RuntimeError: the processes of the group have come to hold different things; ``ProcessLost``: one has ended.
     """
     steps, tasks, every, seed = _numbers(learner, distribution, steps, tasks, every, seed)
+    minutes = math.inf if minutes is None else positive("minutes", "number of minutes", minutes)
     file = None if checkpoint is None else Checkpoint(checkpoint)
     if device is not None:
         learner.to(pick_device(device))
     planned = rates(beta, steps + _steps_before(after))
     run = Run(learner, distribution, tasks, seed, OuterRule(optimizer, learner, planned), planned, file, group)
     run.take_over(after, resume)
-    run.begin(every, progress, compiled)
+    run.begin(every, progress, compiled, minutes)
     return run.history
 
 

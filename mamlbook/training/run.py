@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import torch
@@ -60,7 +61,7 @@ class Run:
         self.compiler: Compiled | None = None
         self.interrupts = Interrupts()
         self.unread: list[Tensor] = []
-        self.started, self.compiled_before = 0.0, 0.0
+        self.started, self.compiled_before, self.ends = 0.0, 0.0, math.inf
         self.draws = self.draws_now()
 
     @property
@@ -80,9 +81,9 @@ class Run:
         }
         return {name: described(value) for name, value in found.items()}
 
-    def begin(self, every: int, progress: bool | None, compiled: bool) -> None:
-        """Go through all the meta-steps that are left, or as many as the user lets it."""
-        total = len(self.rates)
+    def begin(self, every: int, progress: bool | None, compiled: bool, minutes: float = math.inf) -> None:
+        """Go through all the meta-steps that are left, or as many as the user or the minutes let it."""
+        total, self.ends = len(self.rates), time.monotonic() + 60 * minutes
         if self.done > total:
             raise ValueError(
                 f"steps: the checkpoint has already done {self.done} meta-steps, more than the {total} asked for"
@@ -96,8 +97,9 @@ class Run:
                     raise  # the other processes wait for this one
                 self.stop()
         self.history.continuation = self.continuation()
-        if self.history.interrupted:
-            announce(self.done, total, self.group.checkpoint)
+        if self.group.first and (self.history.interrupted or self.done < total):
+            why = "interrupted" if self.history.interrupted else "out of time"
+            announce(why, self.done, total, self.group.checkpoint)
 
     def gradients(self, compiled: bool, bar: tqdm) -> Gradients:
         """The way in which this run comes to its meta-gradients."""
@@ -124,6 +126,9 @@ class Run:
             bar.set_description_str("")
             bar.update(block)
             bar.set_postfix(loss=f"{sum(self.history.losses[-block:]) / block:.3f}")
+            # Clocks differ, and all processes have to end after the same meta-step.
+            if self.ends < math.inf and self.group.collect(time.monotonic() >= self.ends)[0]:
+                break
 
     def step(self, gradients: Gradients, rate: float) -> None:
         weight = next(self.learner.model.parameters())
