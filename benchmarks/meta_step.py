@@ -9,6 +9,8 @@ thread; its gradient is held to one in double precision first; then all are aske
 from __future__ import annotations
 
 import argparse
+import math
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,7 +21,7 @@ import torch
 
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.limit import faster, gigaflops
-from benchmarks.race import Race
+from benchmarks.race import Race, TimeUp
 from benchmarks.report import block, grouped, merged
 from benchmarks.workloads import GROUPS, chosen
 from mamlbook.pages import RUNS, environment, figures, recall, record
@@ -40,6 +42,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         help="seconds for the rounds of a workload; three are run whatever they take",
     )
     add("--patience", type=float, default=120.0, help="seconds after which a contender that does not answer is missing")
+    add("--minutes", type=float, default=math.inf, help="end after so many, with the workloads that are finished")
     add("--device", default="cpu", help="cpu, on one thread, or cuda")
     add("--data", type=Path, help="folder of Omniglot; by default MAMLBOOK_DATA, and without it the built-in glyphs")
     add("--results", type=Path, default=RUNS, help="folder to write to")
@@ -83,6 +86,7 @@ def main(words: Sequence[str] | None = None, contenders: Mapping[str, Contender]
             rounds=options.rounds,
             seconds=options.seconds,
             patience=options.patience,
+            minutes=options.minutes,
             say=partial(print, flush=True),
         ) as race,
     ):
@@ -97,13 +101,16 @@ def main(words: Sequence[str] | None = None, contenders: Mapping[str, Contender]
                 # After each workload, so that an interrupted run leaves what it has measured.
                 path = record(name, merged(old, result), folder=options.results)
                 print(f"\n{block(measured, result['limit']['gflops'])}", flush=True)
+        except TimeUp:
+            print(f"\ntime is up, so these have no result: {', '.join(each.name for each in workloads[number - 1 :])}")
         except KeyboardInterrupt:
             print("\ninterrupted")
-    if result["workloads"]:
-        print(f"\n{path}")
-        if options.figure:
-            figures.race(recall(name, folder=options.results)).savefig(options.figure)
-            print(options.figure)
+    if not result["workloads"]:
+        sys.exit("no workload was finished")
+    print(f"\n{path}")
+    if options.figure:
+        figures.race(recall(name, folder=options.results)).savefig(options.figure)
+        print(options.figure)
 
 
 if __name__ == "__main__":
