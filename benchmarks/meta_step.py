@@ -2,13 +2,15 @@
 
     python -m benchmarks.meta_step
 
-writes results/meta-step.json, and with --figure FILE a picture of it. Each contender has a process of its own and one
+writes runs/meta-step.json, and with --figure FILE a picture of it. Each contender has a process of its own and one
 thread; its gradient is held to one in double precision first; then all are asked in turn, in rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,10 +21,10 @@ import torch
 
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.limit import faster, gigaflops
-from benchmarks.race import Race
+from benchmarks.race import Race, TimeUp
 from benchmarks.report import block, grouped, merged
 from benchmarks.workloads import GROUPS, chosen
-from mamlbook.pages import RESULTS, environment, figures, recall, record
+from mamlbook.pages import RUNS, environment, figures, recall, record
 from mamlbook.training import pick_device
 
 
@@ -40,9 +42,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         help="seconds for the rounds of a workload; three are run whatever they take",
     )
     add("--patience", type=float, default=120.0, help="seconds after which a contender that does not answer is missing")
+    add("--minutes", type=float, default=math.inf, help="end after so many, with the workloads that are finished")
     add("--device", default="cpu", help="cpu, on one thread, or cuda")
     add("--data", type=Path, help="folder of Omniglot; by default MAMLBOOK_DATA, and without it the built-in glyphs")
-    add("--results", type=Path, default=RESULTS, help="folder to write to")
+    add("--results", type=Path, default=RUNS, help="folder to write to")
     add("--figure", type=Path, help="file to draw to, such as meta-step.svg")
     return parser.parse_args(words)
 
@@ -83,6 +86,7 @@ def main(words: Sequence[str] | None = None, contenders: Mapping[str, Contender]
             rounds=options.rounds,
             seconds=options.seconds,
             patience=options.patience,
+            minutes=options.minutes,
             say=partial(print, flush=True),
         ) as race,
     ):
@@ -97,13 +101,16 @@ def main(words: Sequence[str] | None = None, contenders: Mapping[str, Contender]
                 # After each workload, so that an interrupted run leaves what it has measured.
                 path = record(name, merged(old, result), folder=options.results)
                 print(f"\n{block(measured, result['limit']['gflops'])}", flush=True)
+        except TimeUp:
+            print(f"\ntime is up, so these have no result: {', '.join(each.name for each in workloads[number - 1 :])}")
         except KeyboardInterrupt:
             print("\ninterrupted")
-    if result["workloads"]:
-        print(f"\n{path}")
-        if options.figure:
-            figures.race(recall(name, folder=options.results)).savefig(options.figure)
-            print(options.figure)
+    if not result["workloads"]:
+        sys.exit("no workload was finished")
+    print(f"\n{path}")
+    if options.figure:
+        figures.race(recall(name, folder=options.results)).savefig(options.figure)
+        print(options.figure)
 
 
 if __name__ == "__main__":

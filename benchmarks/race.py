@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping
@@ -28,11 +29,16 @@ class Wrong(Exception):
     """A contender whose gradient is not the reference; the message says by how much."""
 
 
+class TimeUp(Exception):
+    """The minutes of the race are over, in the middle of a workload."""
+
+
 class Race:
     """The contenders, each in a process that lasts from one workload to the next.
 
     ``rounds`` are as many as there may be, fewer if they took more than ``seconds`` in one workload; a request that
-    takes more than ``patience`` seconds is given up, and its contender is missing.
+    takes more than ``patience`` seconds is given up, and its contender is missing. After so many ``minutes`` a workload
+    that is not finished is given up.
     """
 
     def __init__(
@@ -45,10 +51,12 @@ class Race:
         rounds: int = 11,
         seconds: float = 10.0,
         patience: float = 120.0,
+        minutes: float = math.inf,
         say: Any = print,
     ):
         self.contenders, self.logs, self.data, self.device = contenders, logs, data, device
         self.rounds, self.seconds, self.patience, self.say = rounds, seconds, patience, say
+        self.ends = time.monotonic() + 60 * minutes
         self.workers: dict[str, Worker] = {}
         self.gone: dict[str, str] = {}  # who cannot be imported at all, and why
 
@@ -61,7 +69,11 @@ class Race:
         self.workers.clear()
 
     def run(self, workload: Workload) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """What the workload gave, and for who could not take part in it the reason."""
+        """What the workload gave, and for who could not take part in it the reason.
+
+        Raises:
+            TimeUp: the minutes were over before it was finished.
+        """
         started = time.perf_counter()
         data, wanted = job(workload, self.data, self.device)
         doubled = wanted.first(DOUBLE_TASKS, "float64") if workload.convolutional else None
@@ -91,6 +103,8 @@ class Race:
         try:
             return do(name, *arguments)
         except Missing as reason:
+            if time.monotonic() >= self.ends:
+                raise TimeUp from reason  # it was not the contender's fault
             missing[name] = str(reason)
             if missing[name].startswith(NEVER_HERE):
                 self.gone[name] = missing[name]
@@ -100,8 +114,15 @@ class Race:
             self.say(f"  {name}: missing, {reason}")
             return None
 
+    def _wait(self) -> float:
+        """The seconds that a contender may take for an answer."""
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TimeUp
+        return min(self.patience, left)
+
     def _ask(self, name: str, request: str, *arguments: Any) -> Any:
-        return self.workers[name].ask(request, *arguments, seconds=self.patience)
+        return self.workers[name].ask(request, *arguments, seconds=self._wait())
 
     def _ready(
         self, name: str, single: tuple[Job, Reference], double: tuple[Job, Reference] | tuple[None, None]
@@ -115,7 +136,7 @@ class Race:
             _, double_error = self._checked(name, *double, DOUBLE)
             self._checked(name, *single, bound)
         runner = Runner(name, self.workers[name], seconds, error, double_error)
-        runner.warm(self.patience)
+        runner.warm(self._wait())
         return runner
 
     def _begun(self, name: str) -> None:
@@ -151,7 +172,7 @@ class Race:
         while number < rounds and runners:
             alive = []
             for runner in runners:
-                self._guarded(runner.name, missing, lambda _, runner=runner: runner.block(self.patience))
+                self._guarded(runner.name, missing, lambda _, runner=runner: runner.block(self._wait()))
                 alive += [runner] if runner.name not in missing else []
             runners, number = alive, number + 1
             if number == 1 and runners:

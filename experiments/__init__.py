@@ -1,4 +1,7 @@
-"""The long runs. Each is a command, ``python -m experiments.NAME``, and writes what it measured to ``results/``."""
+"""The long runs. Each is a command, ``python -m experiments.NAME``, and writes what it measured to ``runs/``.
+
+Pages and tests read ``results/``; ``--results results`` replaces what is stored there.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import argparse
 from pathlib import Path
 
 import mamlbook
-from mamlbook.pages import RESULTS
+from mamlbook.pages import RUNS
 from mamlbook.training import History
 
 
@@ -16,7 +19,7 @@ def arguments(name: str, description: str, **numbers: int) -> argparse.ArgumentP
     for option, default in numbers.items():
         parser.add_argument(f"--{option}", type=int, default=default)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    parser.add_argument("--results", type=Path, default=RUNS, help="folder to write to")
     return parser
 
 

@@ -2,7 +2,7 @@
 
     python -m experiments.adaptation
 
-writes results/sweep-adaptation.json. A run that is interrupted keeps what it has finished in
+writes runs/sweep-adaptation.json. A run that is interrupted keeps what it has finished in
 sweep-adaptation.partial.json, and the same command goes on from there.
 """
 

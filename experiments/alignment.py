@@ -2,7 +2,7 @@
 
     python -m experiments.alignment
 
-writes results/alignment.json.
+writes runs/alignment.json.
 """
 
 from __future__ import annotations

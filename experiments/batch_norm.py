@@ -2,7 +2,7 @@
 
     python -m experiments.batch_norm
 
-writes results/batch-norm.json.
+writes runs/batch-norm.json.
 """
 
 from __future__ import annotations

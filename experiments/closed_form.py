@@ -2,7 +2,7 @@
 
     python -m experiments.closed_form
 
-writes results/closed-form.json.
+writes runs/closed-form.json.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m experiments.combinations
 
-writes results/sweep-combinations.json.
+writes runs/sweep-combinations.json.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m experiments.cost
 
-writes results/cost.json.
+writes runs/cost.json.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m experiments.curvature
 
-writes results/curvature.json.
+writes runs/curvature.json.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m experiments.diversity
 
-writes results/diversity.json.
+writes runs/diversity.json.
 """
 
 from __future__ import annotations

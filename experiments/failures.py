@@ -2,7 +2,7 @@
 
     python -m experiments.failures
 
-writes results/failures.json.
+writes runs/failures.json.
 """
 
 from __future__ import annotations

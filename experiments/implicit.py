@@ -2,7 +2,7 @@
 
     python -m experiments.implicit
 
-writes results/sweep-implicit.json.
+writes runs/sweep-implicit.json.
 """
 
 from __future__ import annotations

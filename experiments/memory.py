@@ -2,7 +2,7 @@
 
     python -m experiments.memory
 
-writes results/sweep-memory.json.
+writes runs/sweep-memory.json.
 """
 
 from __future__ import annotations

@@ -2,20 +2,27 @@
 
     python -m experiments.omniglot --ways 5 --shots 1 --algorithm maml --iterations 8000 --data FOLDER
 
-writes results/omniglot-5w1s-maml.json and, beside it, the weights in half precision. In several processes, one
+writes runs/omniglot-5w1s-maml.json and, beside it, the weights in half precision. In several processes, one
 for each GPU or core,
 
     torchrun --nproc-per-node 4 -m experiments.omniglot --ways 5 --shots 1 --algorithm maml --data FOLDER
 
 splits the tasks of each meta-batch among them and follows the same meta-gradient. If a process is lost, all end, and
 the same command with --resume goes on from the last checkpoint.
+
+With --minutes it does as many meta-steps, up to --iterations, as fit into them by the time of a few, so that the outer
+rate comes to zero in time. If they take longer than that, it stops at a checkpoint and measures what it has.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +31,11 @@ from torch.nn.functional import cross_entropy
 
 from experiments import fit
 from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, without_norms
+from mamlbook.checks import positive
 from mamlbook.execution.process_group import Group, ProcessLost, processes
 from mamlbook.inner import keep
 from mamlbook.learner import MetaLearner
-from mamlbook.pages import RESULTS, environment, record
+from mamlbook.pages import RUNS, environment, record
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
 from mamlbook.training import History, pick_device
@@ -35,6 +43,8 @@ from mamlbook.training import History, pick_device
 STEPS = (0, 1, 3, 5)
 # Batch statistics make the number of query drawings part of the protocol: 1 is the paper's, 15 is common elsewhere.
 QUERIES = (1, 15)
+TRIAL = 5  # meta-steps that are timed to plan a run of so many minutes
+PLANNED = 0.9  # of the minutes, so that a slower spell does no harm
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -43,7 +53,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--ways", type=int, default=5, help="classes per task")
     add("--shots", type=int, default=1, help="support drawings per class")
     add("--algorithm", choices=sorted(ALGORITHMS), default="maml")
-    add("--iterations", type=int, default=8000, help="meta-steps")
+    add("--iterations", type=int, default=8000, help="meta-steps, at most with --minutes")
     add("--data", type=Path, default=None, help="folder with images_background.zip and images_evaluation.zip")
     add("--split", choices=("paper", "background"), default="paper", help="1200/423 shuffled, or by alphabets")
     add("--pooling", choices=("stride", "max"), default="stride")
@@ -56,8 +66,10 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0)
     add("--every", type=int, default=100, help="meta-steps between checkpoints")
     add("--execution", choices=("auto", "eager", "compiled"), default="auto", help="auto measures what is fastest")
-    add("--resume", action="store_true", help="go on from the last checkpoint")
-    add("--results", type=Path, default=RESULTS, help="folder to write to")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    either.add_argument("--minutes", type=float, help="train for so long at most; measuring comes on top")
+    add("--results", type=Path, default=RUNS, help="folder to write to")
     add("--checkpoints", type=Path, default=Path("checkpoints"))
     return parser.parse_args(words)
 
@@ -112,6 +124,7 @@ def describe(options: argparse.Namespace, learner: MetaLearner, history: History
         "training": {
             "algorithm": options.algorithm,
             "iterations": options.iterations,
+            **({} if options.minutes is None else {"minutes": options.minutes, "done": len(history.losses)}),
             "execution": str(history.execution or "eager"),
             "tasks": options.tasks,
             "queries": options.shots,
@@ -132,22 +145,44 @@ def named(options: argparse.Namespace) -> str:
 
 
 def train(learner: MetaLearner, pool: Pool, options: argparse.Namespace, group: Group) -> History:
-    return fit(
-        learner,
+    run = partial(
+        fit,
         # As many query drawings as support drawings: the paper's protocol.
-        Episodes(pool.to(group.device), options.ways, options.shots, options.shots, rotate=True),
-        steps=options.iterations,
+        distribution=Episodes(pool.to(group.device), options.ways, options.shots, options.shots, rotate=True),
         tasks=options.tasks,
-        beta=lambda step: options.beta * (1 + math.cos(math.pi * step / options.iterations)) / 2,
         seed=options.seed,
         device=group.device,
-        every=options.every,
-        checkpoint=options.checkpoints / f"{named(options)}.pt",
-        resume=options.resume,
-        progress=True,
         group=group,
         execution=options.execution,
     )
+    minutes = None
+    if options.minutes is not None:
+        count, minutes = group.collect(fitting(run, learner, options.minutes))[0]
+        options.iterations = min(options.iterations, count)
+        if group.first:
+            print(f"{options.iterations} meta-steps are to fit into {options.minutes:g} minutes", flush=True)
+    return run(
+        learner,
+        steps=options.iterations,
+        beta=lambda step: options.beta * (1 + math.cos(math.pi * step / options.iterations)) / 2,
+        every=options.every,
+        checkpoint=options.checkpoints / f"{named(options)}.pt",
+        resume=options.resume,
+        minutes=minutes,
+        progress=True,
+    )
+
+
+def fitting(run: Callable[..., History], learner: MetaLearner, minutes: float) -> tuple[int, float]:
+    """How many meta-steps fit into the minutes, by the time of a few on a copy, and the minutes that those leave."""
+    minutes = positive("minutes", "number of minutes", minutes)
+    started, copied = time.monotonic(), copy.deepcopy(learner)
+    with torch.random.fork_rng():  # the run's own noise begins as it would without this
+        first = run(copied, steps=1, progress=False)  # what is slow once
+        then = run(copied, steps=TRIAL, after=first, progress=False)
+    seconds = (then.seconds - then.compiling - first.seconds + first.compiling) / TRIAL
+    left = max(1.0, 60 * minutes - (time.monotonic() - started))
+    return max(1, int(PLANNED * (left - first.compiling) / seconds)), left / 60
 
 
 def main(words: list[str] | None = None) -> None:
@@ -174,7 +209,7 @@ def report(learner: MetaLearner, held_out: Pool, options: argparse.Namespace, hi
     measured = measure(learner, held_out, options)
     result = describe(options, learner, history, measured) | {"processes": size}
     path = record(name, result, learner.model.theta, folder=options.results)
-    print(f"{name}: {options.iterations} meta-steps in {history.seconds:.0f} s, written to {path}")
+    print(f"{name}: {len(history.losses)} meta-steps in {history.seconds:.0f} s, written to {path}")
     for queries, by_steps in measured.items():
         for step, (mean, half) in by_steps.items():
             print(f"{mean:.2f} ± {half:.2f} %  after {step} steps, {queries} query drawing(s) a class")

@@ -2,7 +2,7 @@
 
     python -m experiments.sinusoid
 
-writes results/sinusoid-<run>.json for every run of the table below and, beside it, the weights of seed 0.
+writes runs/sinusoid-<run>.json for every run of the table below and, beside it, the weights of seed 0.
 """
 
 from __future__ import annotations

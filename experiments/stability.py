@@ -2,7 +2,7 @@
 
     python -m experiments.stability
 
-writes results/sweep-stability.json.
+writes runs/sweep-stability.json.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m experiments.sweeps --knobs alpha steps
 
-writes results/sweep-<knob>.json for every knob named (all of them by default). The knobs ``field-<part>`` are the rows
+writes runs/sweep-<knob>.json for every knob named (all of them by default). The knobs ``field-<part>`` are the rows
 of the comparison table, all under one budget, each with its own defaults. A sweep that is interrupted keeps the
 runs it has finished in sweep-<knob>.partial.json, and the same command goes on from there.
 """

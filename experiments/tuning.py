@@ -2,7 +2,7 @@
 
     python -m experiments.tuning
 
-writes results/tuning.json.
+writes runs/tuning.json.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mamlbook.pages import RESULTS, environment, record
+from mamlbook.pages import RUNS, environment, record
 from mamlbook.tasks.base import Data
 from mamlbook.tasks.quadratic import LinearRegression
 
@@ -69,7 +69,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--examples", type=int, nargs="+", default=EXAMPLES)
     parser.add_argument("--tasks", type=int, default=TASKS)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    parser.add_argument("--results", type=Path, default=RUNS, help="folder to write to")
     options = parser.parse_args(words)
     started = time.perf_counter()
     rows = [[compare(n, seed, options.tasks) for n in options.examples] for seed in range(options.seeds)]

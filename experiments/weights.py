@@ -2,7 +2,7 @@
 
     python -m experiments.weights
 
-writes results/weights.json.
+writes runs/weights.json.
 """
 
 from __future__ import annotations

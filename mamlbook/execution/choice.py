@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -37,8 +38,9 @@ class Measured(NamedTuple):
 class Executor:
     """Meta-gradients in the way asked for, or with None in the one that is found to be the fastest.
 
-    Calling it on tasks gives what ``learner.gradients`` gives, up to rounding. ``calls`` is the number of calls to
-    come, on which it depends what is worth trying:
+    Calling it on tasks, or on a list of tasks, one for each size, gives what ``learner.gradients`` gives, up to
+    rounding. ``calls`` is the number of calls to come and ``seconds`` how long they may take, on which it depends what
+    is worth trying:
 
     - Under ten seconds, nothing is tried: Python takes all tasks at once.
     - From there on, Python takes one and four tasks at a time as well, and the fastest stays. In smaller portions
@@ -58,12 +60,13 @@ class Executor:
         learner: MetaLearner,
         execution: Execution | None,
         calls: int,
+        seconds: float = math.inf,
         announce: Callable[[str], None] | None = None,
         say: Callable[[str], None] | None = None,
     ):
         self.learner, self.execution = learner, execution
         self.announce, self.say = announce, say or (lambda text: None)
-        self._left = calls
+        self._left, self._ends = calls, time.monotonic() + seconds
         self._started, self._short = False, False
         self._ways: dict[Execution, Gradients] = {}
 
@@ -72,7 +75,9 @@ class Executor:
         """The seconds spent on tracing and compiling so far."""
         return sum(way.seconds for way in self._ways.values() if isinstance(way, Compiled))
 
-    def __call__(self, tasks: Tasks) -> tuple[Params, Tensor]:
+    def __call__(self, tasks: Tasks | Sequence[Tasks]) -> tuple[Params, Tensor]:
+        if not isinstance(tasks, Tasks):
+            return self._of_unequal_size(tasks)
         self._left -= 1
         if self.execution is None and not self._short:
             return self._first(tasks)
@@ -83,12 +88,7 @@ class Executor:
             self._ways[execution] = execution.of(self.learner, self.announce)
         return self._ways[execution]
 
-    def of_unequal_size(self, batches: Sequence[Tasks]) -> tuple[Params, Tensor]:
-        """The same for a list of tasks, one for each size, which only Python computes.
-
-        Raises:
-            ValueError: another way was asked for.
-        """
+    def _of_unequal_size(self, batches: Sequence[Tasks]) -> tuple[Params, Tensor]:
         if self.execution not in (None, EAGER):
             raise ValueError(
                 f"distribution: expected draw to return Tasks of one size for execution {str(self.execution)!r}, got a "
@@ -109,7 +109,7 @@ class Executor:
 
     def _settle(self, tasks: Tasks, known: dict[Execution, Measured]) -> None:
         before = len(known)
-        self._short = self._left * known[EAGER].step <= WORTH_MEASURING
+        self._short = self._takes(known) <= WORTH_MEASURING
         if self._short:
             return
         with torch.random.fork_rng([t.device for t in tree_leaves(tasks)[:1] if t.is_cuda]):
@@ -119,6 +119,10 @@ class Executor:
             _remember(self._key(tasks), known)
         times = ", ".join(f"{way} {1e3 * took.step:.3g}" for way, took in known.items())
         self.say(f"execution: {self.execution} (milliseconds a meta-step: {times})")
+
+    def _takes(self, known: dict[Execution, Measured]) -> float:
+        """The seconds that are left to go in the fastest way that is known."""
+        return min(self._left * min(took.step for took in known.values()), self._ends - time.monotonic())
 
     def _cost(self, measured: Measured) -> float:
         return measured.compiling + self._left * measured.step
@@ -133,7 +137,7 @@ class Executor:
         # The way that Python is faster in is tried first, and the other one only if there is a lot of time to save.
         for way in sorted([COMPILED, *others], key=lambda way: way.tasks != best.tasks):
             spent = sum(took.compiling for took in known.values())
-            if self._left * min(took.step for took in known.values()) > max(WORTH_COMPILING, 20 * spent):
+            if self._takes(known) > max(WORTH_COMPILING, 20 * spent):
                 self._try(way, tasks, known)
 
     def _try(self, way: Execution, tasks: Tasks, known: dict[Execution, Measured]) -> None:

@@ -7,6 +7,7 @@ from mamlbook.pages.claims import CheckFailed, attempt, check
 from mamlbook.pages.display import intervals, show, source, table
 from mamlbook.pages.results import (
     RESULTS,
+    RUNS,
     environment,
     load_theta,
     recall,
@@ -19,6 +20,7 @@ from mamlbook.pages.results import (
 
 __all__ = [
     "RESULTS",
+    "RUNS",
     "CheckFailed",
     "attempt",
     "check",

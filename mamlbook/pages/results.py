@@ -19,6 +19,8 @@ from mamlbook.numerics import Params
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In a checkout the results lie beside the package, in an installed copy inside it.
 RESULTS = _PACKAGE.parent / "results" if (_PACKAGE.parent / "results").is_dir() else _PACKAGE / "results"
+# Where a run writes by itself: what pages and tests read is replaced by those who name its folder.
+RUNS = Path("runs")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def record(name: str, result: dict[str, Any], theta: Params | None = None, *, folder: Path = RESULTS) -> Path:
+def record(name: str, result: dict[str, Any], theta: Params | None = None, *, folder: Path) -> Path:
     """Write ``result`` to <name>.json and, in half precision, theta to <name>.npz.
 
     Returns: the path of the JSON file.

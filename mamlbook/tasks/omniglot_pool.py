@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from mamlbook.files import replacing
+from mamlbook.files import cache_folder, replacing
 from mamlbook.tasks import omniglot_zip
 from mamlbook.tasks.pool import Pool
 
@@ -39,13 +39,14 @@ def omniglot(folder: str | Path | None = None, *, cache: str | Path | None = Non
 
     Raises:
         FileNotFoundError: the folder or one of its zips does not exist.
+        ModuleNotFoundError: there is no folder, and no pooch to download with.
         ValueError: a zip is damaged or is not the Omniglot one.
         OSError: the download failed or the cache cannot be written.
 
     References: Lake, Salakhutdinov and Tenenbaum, Science 350, 2015; https://github.com/brendenlake/omniglot (MIT).
     """
     folder = folder or os.environ.get("MAMLBOOK_DATA")
-    cache = Path(cache or os.environ.get("MAMLBOOK_CACHE") or _pooch().os_cache("mamlbook")).expanduser()
+    cache = Path(cache).expanduser() if cache else cache_folder()
     zips = _found(Path(folder).expanduser()) if folder else None
     checksums = [_md5(path) for path in zips] if zips else list(CHECKSUMS.values())
     key = hashlib.sha256(repr((PACKING, checksums)).encode()).hexdigest()[:16]
@@ -107,10 +108,16 @@ def _found(folder: Path) -> list[Path]:
 
 
 def _pooch() -> ModuleType:
-    with warnings.catch_warnings():
-        # In a notebook without widgets its progress bar warns as soon as it is imported, wanted or not.
-        warnings.simplefilter("ignore")
-        import pooch
+    try:
+        with warnings.catch_warnings():
+            # In a notebook without widgets its progress bar warns as soon as it is imported, wanted or not.
+            warnings.simplefilter("ignore")
+            import pooch
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"folder: expected the folder of the two Omniglot zips, got none, and to download them {error.name} is "
+            "missing; name the folder in folder= or MAMLBOOK_DATA, or install pooch"
+        ) from None
     return pooch
 
 

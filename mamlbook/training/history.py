@@ -33,7 +33,8 @@ class History:
 
     ``interrupted`` says that it was stopped by hand before its last step. ``fit(..., after=history)`` goes on from it.
     ``execution`` is the way in which the meta-gradients were computed, as asked for or as measured; None stands for
-    Python and all tasks at once, where nothing was asked for and the run was too short to measure.
+    Python and all tasks at once, where nothing was asked for and the run was too short to measure. ``error`` is the
+    ``NonFinite`` at which one of several replicas was left behind.
     """
 
     configuration: str
@@ -43,6 +44,7 @@ class History:
     """The part of the seconds that went into tracing and compiling."""
     interrupted: bool = False
     execution: Execution | None = None
+    error: ArithmeticError | None = field(default=None, compare=False)
     continuation: Continuation | None = field(default=None, repr=False, compare=False)
 
     def smoothed(self, window: int = 50) -> Tensor:

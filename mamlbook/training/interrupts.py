@@ -54,11 +54,11 @@ class Interrupts:
                 self.handler(*arguments)
 
 
-def announce(done: int, total: int, checkpoint: Path | None) -> None:
-    """Tell the user that the run ended early, and how it goes on."""
+def announce(why: str, done: int, total: int, checkpoint: Path | None) -> None:
+    """Tell the user that the run ended early, why, and how it goes on."""
     way = f"; resume=True goes on from {checkpoint}" if checkpoint is not None and done else ""
     print(
-        f"fit: interrupted after {done} of {total} meta-steps; the learner is as the last whole one left it, "
+        f"fit: {why} after {done} of {total} meta-steps; the learner is as the last whole one left it, "
         f"and fit(..., after=history) goes on{way}",
         file=sys.stderr,
     )

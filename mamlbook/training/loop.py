@@ -13,6 +13,10 @@ for bit, and ``steps`` are those that come on top.
 **An interrupt** by hand (Ctrl-C, a notebook's stop button) ends the call after the last whole meta-step. The history is
 returned with ``interrupted=True``. In several processes it ends all of them.
 
+**A limit.** After so many ``minutes`` of the clock, compilation included, the call ends at the next multiple of
+``every``. The history holds what was done, and the run goes on from it as from any other. Several processes follow the
+clock of the first.
+
 **Checkpoints.** Every ``every`` steps the losses are read back; losses, weights, buffers and the optimizer's memory are
 checked to be finite; and with ``checkpoint`` everything needed to go on is written. ``resume=True`` continues from
 there to ``steps`` in all, bit for bit. What decides the run has to be the same: the learner and the distribution as
@@ -35,19 +39,22 @@ Its meta-gradients are those of one process up to rounding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from mamlbook.arguments import require_distribution, require_learner
-from mamlbook.checks import whole_number
+from mamlbook.checks import positive, whole_number
 from mamlbook.execution.process_group import Group
 from mamlbook.execution.ways import Execution, execution_of
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.distribution import TaskDistribution
 from mamlbook.training.checkpoint import Checkpoint
 from mamlbook.training.device import pick_device
+from mamlbook.training.drive import Drive, computing_alone
 from mamlbook.training.history import History
 from mamlbook.training.outer_rule import OuterRule, Rate, rates
 from mamlbook.training.run import Run
@@ -67,6 +74,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     after: History | None = None,
+    minutes: float | None = None,
     progress: bool | None = None,
     execution: str | Execution = "auto",
     group: Group | None = None,
@@ -87,20 +95,20 @@ def fit(
         NonFinite: a loss (``NonFiniteLoss``), a weight, a buffer or the optimizer's memory (``NonFiniteState``).
         RuntimeError: the processes of the group have come to hold different things; ``ProcessLost``: one has ended.
     """
-    steps, tasks, every, seed = _numbers(learner, distribution, steps, tasks, every, seed)
+    steps, tasks, every, seed, minutes = _numbers(learner, distribution, steps, tasks, every, seed, minutes)
     file = None if checkpoint is None else Checkpoint(checkpoint)
     if device is not None:
         learner.to(pick_device(device))
     planned = rates(beta, steps + _steps_before(after))
-    rule, way = OuterRule(optimizer, learner, planned), execution_of(execution)
-    run = Run(learner, distribution, tasks, seed, rule, planned, file, group, way)
+    rule = OuterRule(optimizer, learner, planned)
+    run = Run(learner, distribution, tasks, seed, rule, planned, file, group, execution_of(execution))
     run.take_over(after, resume)
-    run.begin(every, progress)
+    Drive([run], every, minutes).begin(progress, partial(computing_alone, run, minutes))
     return run.history
 
 
-def _numbers(learner, distribution, steps, tasks, every, seed) -> tuple[int, int, int, int]:
-    """The whole numbers as Python's, after what they are numbers of."""
+def _numbers(learner, distribution, steps, tasks, every, seed, minutes) -> tuple[int, int, int, int, float]:
+    """The numbers as Python's, after what they are numbers of."""
     require_learner(learner)
     require_distribution(distribution)
     return (
@@ -108,6 +116,7 @@ def _numbers(learner, distribution, steps, tasks, every, seed) -> tuple[int, int
         whole_number("tasks", tasks, expected="a whole number of tasks"),
         whole_number("every", every, expected="a whole number of meta-steps"),
         whole_number("seed", seed, least=0),
+        math.inf if minutes is None else positive("minutes", "number of minutes", minutes),
     )
 
 

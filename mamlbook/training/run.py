@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mamlbook.arguments import drawn
-from mamlbook.execution.choice import Executor
-from mamlbook.execution.distributed import DistributedMetaGradient, require_same
+from mamlbook.execution.distributed import require_same
 from mamlbook.execution.process_group import Group
-from mamlbook.execution.ways import EAGER, Execution, Gradients
+from mamlbook.execution.ways import Execution
 from mamlbook.learner import MetaLearner
-from mamlbook.progress import progress_bar
+from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks
 from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
 from mamlbook.training.checkpoint import (
@@ -30,15 +27,24 @@ from mamlbook.training.checkpoint import (
 from mamlbook.training.finite import non_finite, require_finite_losses, require_finite_state, tensors_of
 from mamlbook.training.generators import Draws, task_generator
 from mamlbook.training.history import Continuation, History
-from mamlbook.training.interrupts import Interrupts, announce
 from mamlbook.training.outer_rule import OuterRule
+
+
+class Computing(Protocol):
+    """What computes a run's meta-gradients: how long it has compiled so far, and in which way it computes."""
+
+    @property
+    def compiling(self) -> float: ...
+
+    @property
+    def execution(self) -> Execution | None: ...
 
 
 class Run:
     """The state of one meta-training."""
 
-    executor: Executor
-    """Computes the meta-gradients; made when the meta-steps begin."""
+    executor: Computing
+    """Given when the meta-steps begin."""
 
     def __init__(
         self,
@@ -65,7 +71,6 @@ class Run:
         self.meant = set(non_finite(tensors_of(learner)))
         require_finite_state({n: p for n, p in learner.named_parameters() if p.requires_grad}, 0, "")
         self.execution = execution
-        self.interrupts = Interrupts()
         self.unread: list[Tensor] = []
         self.started, self.compiled_before = 0.0, 0.0
         self.changing = list(stateful_parts(distribution))
@@ -88,75 +93,27 @@ class Run:
         }
         return {name: described(value) for name, value in found.items()}
 
-    def begin(self, every: int, progress: bool | None) -> None:
-        """Go through all the meta-steps that are left, or as many as the user lets it."""
-        total = len(self.rates)
-        if self.done > total:
-            raise ValueError(
-                f"steps: the checkpoint has already done {self.done} meta-steps, more than the {total} asked for"
-            )
-        shown = progress if self.group.first else False
-        with self.interrupts, progress_bar(total, shown, unit="step") as bar:
-            try:
-                self.advance(total, every, bar, self.gradients(bar))
-            except KeyboardInterrupt:
-                if self.group.joined:
-                    raise  # the other processes wait for this one
-                self.stop()
-        self.history.continuation = self.continuation()
-        if self.history.interrupted:
-            announce(self.done, total, self.group.checkpoint)
-
     def proceed_by(self, execution: Execution | None) -> None:
         """Compute as the run before has, if nothing else is asked for, and let the outer rule suit it."""
         self.execution = self.execution or execution
         if self.execution is not None and self.execution.compiled:
             self.rule.fuse()
 
-    def gradients(self, bar: tqdm) -> Gradients:
-        """The way in which this run comes to its meta-gradients."""
-        say = None if bar.disable else partial(bar.write, file=sys.stderr)
-        # What is fastest for one process may not be for another, and a group waits for its slowest.
-        execution = self.execution or (EAGER if self.group.joined else None)
-        left = len(self.rates) - self.done
-        self.executor = Executor(self.learner, execution, left, bar.set_description_str, say)
-        if not self.group.joined:
-            return self.executor
-        return DistributedMetaGradient(self.learner, self.group, None if execution == EAGER else self.executor)
+    def start_block(self) -> None:
+        """Meta-steps begin whose losses are read together."""
+        self.started = time.perf_counter()
 
-    def advance(self, total: int, every: int, bar: tqdm, gradients: Gradients) -> None:
-        """Go on to ``total`` meta-steps, in blocks that end at multiples of ``every``."""
-        begun, self.compiled_before = self.done, self.history.compiling
-        bar.update(begun)
-        while self.done < total:
-            block = min(every - self.done % every, total - self.done)
-            if self.group.joined and self.done == begun:
-                block = 1  # what several processes cannot do shows in the first step
-            self.started = time.perf_counter()
-            for number in range(self.done, self.done + block):
-                self.step(gradients, self.rates[number])
-            self.record()
-            bar.set_description_str("")
-            bar.update(block)
-            bar.set_postfix(loss=f"{sum(self.history.losses[-block:]) / block:.3f}")
-
-    def step(self, gradients: Gradients, rate: float) -> None:
+    def draw(self) -> Tasks | list[Tasks]:
+        """The tasks of the next meta-step."""
         weight = next(self.learner.model.parameters())
-        batch = drawn(self.distribution, self.tasks, self.generator, weight)
-        if isinstance(batch, Tasks):
-            found, losses = gradients(batch)
-        elif not self.group.joined:
-            found, losses = self.executor.of_unequal_size(batch)
-        else:
-            raise ValueError(
-                "distribution: expected draw to return Tasks of one size for several processes, got a list of Tasks; "
-                "leave group out"
-            )
-        with self.interrupts.whole():
-            self.rule.step(rate, found)
-            self.learner.advance()
-            self.unread.append(losses.mean())
-            self.draws = self.draws_now()
+        return drawn(self.distribution, self.tasks, self.generator, weight)
+
+    def follow(self, gradients: Params, losses: Tensor) -> None:
+        """Take the outer step along the gradients of the tasks that were drawn."""
+        self.rule.step(self.rates[self.done + len(self.unread)], gradients)
+        self.learner.advance()
+        self.unread.append(losses.mean())
+        self.draws = self.draws_now()
 
     def stop(self) -> None:
         """Back to the end of the last whole meta-step, from the middle of the next one."""
@@ -167,19 +124,18 @@ class Run:
 
     def record(self) -> None:
         """Read the losses since the last time, check that all is finite, and write the checkpoint."""
-        with self.interrupts.whole():
-            # Reading once per block spares a GPU the wait at every step.
-            values = torch.stack(self.unread).tolist()
-            self.unread = []
-            require_finite_losses(values, self.done, self.advice())
-            self.history.losses += values
-            self.history.seconds += time.perf_counter() - self.started
-            self.history.compiling = self.compiled_before + self.executor.compiling
-            self.history.execution = self.executor.execution
-            require_same(self.group, self.learner, self.generator, self.done)
-            kept = {name: tensor for name, tensor in tensors_of(self.learner).items() if name not in self.meant}
-            require_finite_state(kept | self.rule.tensors(), self.done, self.advice())
-            self.save()
+        # Reading once per block spares a GPU the wait at every step.
+        values = torch.stack(self.unread).tolist()
+        self.unread = []
+        require_finite_losses(values, self.done, self.advice())
+        self.history.losses += values
+        self.history.seconds += time.perf_counter() - self.started
+        self.history.compiling = self.compiled_before + self.executor.compiling
+        self.history.execution = self.executor.execution
+        require_same(self.group, self.learner, self.generator, self.done)
+        kept = {name: tensor for name, tensor in tensors_of(self.learner).items() if name not in self.meant}
+        require_finite_state(kept | self.rule.tensors(), self.done, self.advice())
+        self.save()
 
     def advice(self) -> str:
         if self.checkpoint is None or not self.checkpoint.path.is_file():
@@ -202,6 +158,7 @@ class Run:
             self.go_on(after)
         if resume:
             self.restore()
+        self.compiled_before = self.history.compiling
 
     def go_on(self, after: History) -> None:
         """Take over where the learner's last run ended."""

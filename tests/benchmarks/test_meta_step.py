@@ -13,7 +13,7 @@ from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.contenders.mamlbook import eager
 from benchmarks.job import Workload, distance
 from benchmarks.limit import gigaflops
-from benchmarks.race import SINGLE, SINGLE_CONVOLUTIONAL, Race
+from benchmarks.race import SINGLE, SINGLE_CONVOLUTIONAL, Race, TimeUp
 from benchmarks.reference import reference
 from benchmarks.report import block, merged, table
 from benchmarks.worker import Body
@@ -115,6 +115,29 @@ def test_an_interrupted_run_keeps_what_it_has(measured, monkeypatch, tmp_path):
     monkeypatch.setattr(Race, "run", run)
     meta_step.main(["--workloads", "sine-1,sine-5", "--results", str(tmp_path)])
     assert json.loads((tmp_path / "meta-step.json").read_text())["workloads"] == first["workloads"]
+
+
+def test_a_run_out_of_time_keeps_what_it_has_finished(measured, monkeypatch, tmp_path, capsys):
+    _, first, _ = measured
+    words = ["--workloads", "sine-1,sine-5,sine-10", "--minutes", "1e-9", "--results", str(tmp_path)]
+    with pytest.raises(SystemExit, match="no workload was finished"):
+        meta_step.main(words)
+    assert "time is up, so these have no result: sine-1, sine-5, sine-10" in capsys.readouterr().out
+    own, answers = Race.run, iter([(first["workloads"][0], [])])
+    monkeypatch.setattr(Race, "run", lambda race, workload: next(answers, None) or own(race, workload))
+    meta_step.main(words)
+    assert "time is up, so these have no result: sine-5, sine-10" in capsys.readouterr().out
+    assert json.loads((tmp_path / "meta-step.json").read_text())["workloads"] == first["workloads"]
+
+
+def test_who_is_cut_short_by_the_clock_is_not_to_blame(tmp_path):
+    said = []
+    with (
+        Race({"hangs": fake("hangs")}, tmp_path, minutes=1 / 60, say=said.append) as race,
+        pytest.raises(TimeUp),
+    ):
+        race.run(Workload("tiny", "mlp", "maml", 1, 2))
+    assert said == []
 
 
 def test_a_reason_names_no_folder_of_this_machine():

@@ -86,6 +86,11 @@ def test_training_in_two_processes_is_training_in_one(name, two):
     assert distance(theta, [p.detach() for p in learner.parameters()]) < 1e-10
 
 
+def test_processes_end_together_when_the_first_is_out_of_time(two):
+    first, second = (result["limited"] for result in two)
+    assert first == second == two[0]["trained"]["maml"][0][:1]
+
+
 def test_processes_draw_noise_of_their_own(two):
     first, second = (result["noise"] for result in two)
     assert distance([first], [second]) > 0

@@ -69,6 +69,35 @@ def test_a_resumed_run_writes_the_same_result(tmp_path, small_pool, monkeypatch)
     assert first["training"] == second["training"]
 
 
+def training(folder):
+    return json.loads((folder / "results" / "omniglot-3w1s-maml.json").read_text())["training"]
+
+
+def test_minutes_plan_the_meta_steps_and_change_nothing_else(tmp_path, small_pool):
+    limited, whole = tmp_path / "limited", tmp_path / "whole"
+    experiment.main(words(limited, "--minutes", "60", "--iterations", "4"))
+    experiment.main(words(whole, "--iterations", "4"))
+    assert training(limited) == training(whole) | {"minutes": 60, "done": 4}
+    experiment.main(words(limited, "--minutes", "0.01"))
+    planned = training(limited)
+    assert 1 <= planned["iterations"] < 8000
+    assert planned["done"] <= planned["iterations"]
+    with pytest.raises(ValueError, match="minutes: expected a finite number of minutes above 0, got -1"):
+        experiment.main(words(limited, "--minutes", "-1"))
+    with pytest.raises(SystemExit):
+        experiment.main(words(limited, "--minutes", "1", "--resume"))
+
+
+def test_a_run_out_of_time_is_measured_and_says_so(tmp_path, small_pool, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "fitting", lambda *_: (6, 1e-9))
+    experiment.main(words(tmp_path, "--minutes", "1"))
+    assert training(tmp_path)["iterations"] == 6
+    assert training(tmp_path)["done"] == 2
+    out, err = capsys.readouterr()
+    assert "out of time after 2 of 6 meta-steps" in err
+    assert "omniglot-3w1s-maml: 2 meta-steps in" in out
+
+
 @pytest.mark.parametrize("algorithm", ["fomaml", "reptile", "joint"])
 def test_every_algorithm_of_the_table_can_be_run(tmp_path, small_pool, algorithm):
     experiment.main(words(tmp_path, "--iterations", "2", "--algorithm", algorithm))

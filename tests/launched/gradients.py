@@ -37,6 +37,13 @@ def trained(group, name):
     return history.losses, [p.detach().cpu() for p in learner.parameters()]
 
 
+def limited(group):
+    """The losses of a run whose time is up at once on the first process's clock alone."""
+    learner, distribution = cases.training("maml")
+    learner.to(group.device)
+    return fit(learner, distribution, **cases.FIT, minutes=60 if group.rank else 1e-9, group=group).losses
+
+
 def message(do):
     try:
         do()
@@ -78,6 +85,7 @@ def main():
             "gradients": {name: meta_gradient(group, name) for name in cases.GRADIENTS},
             "computed": meta_gradient(group, "meta-sgd", operator.attrgetter("gradients")),
             "trained": {name: trained(group, name) for name in cases.TRAINED},
+            "limited": limited(group),
             "noise": noises(group),
             "refused": refusals(group),
         }

@@ -234,7 +234,7 @@ def test_means_intervals_and_verdicts_are_those_of_the_package(show):
 
 
 def test_the_stored_result_is_shown(show):
-    need((RESULTS / "diversity.json").is_file(), "no stored result: python -m experiments.diversity")
+    need((RESULTS / "diversity.json").is_file(), "no stored result: python -m experiments.diversity --results results")
     result = recall("diversity")
     with show(diversity_dial()) as shown:
         for position in range(len(result["dial"])):

@@ -4,10 +4,12 @@ import hashlib
 import importlib
 import io
 import shutil
+import sys
 import threading
 import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,6 +220,22 @@ def test_the_environment_names_the_folders(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("MAMLBOOK_CACHE", str(tmp_path / "elsewhere"))
     assert len(omniglot(progress=False)) == 7
     assert len(list((tmp_path / "elsewhere").glob("omniglot-*.npz"))) == 1
+
+
+def test_the_cache_is_where_pooch_has_it(tmp_path, monkeypatch):
+    import pooch  # only here, so that the other tests can be collected without it
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert Path(MODULE._user_cache()).expanduser() == pooch.os_cache("mamlbook")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert sys.platform != "linux" or Path(MODULE._user_cache()) == pooch.os_cache("mamlbook")
+
+
+def test_only_a_download_needs_pooch(folder, load, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ModuleNotFoundError, match=r"^folder: .* pooch is missing; name the folder in folder= or"):
+        load()
+    assert len(load(folder)) == 7
 
 
 def test_a_cache_that_cannot_be_written_is_explained(folder, tmp_path):

@@ -236,3 +236,27 @@ def test_an_interrupt_does_not_cut_an_outer_step_in_two():
     assert history.losses == fit(whole, WAVES, steps=3, optimizer=SGD, **OPTIONS).losses
     for a, b in zip(one.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(a, b)
+
+
+# ---------------------------------------------------------------- a limit
+
+
+def test_a_run_out_of_time_ends_at_a_checkpoint_and_goes_on(tmp_path, capsys):
+    file, one, whole = tmp_path / "run.pt", learner(), learner()
+    history = fit(one, WAVES, steps=10, minutes=1e-9, checkpoint=file, **OPTIONS)
+    assert "fit: out of time after 4 of 10 meta-steps" in capsys.readouterr().err
+    assert not history.interrupted
+    expected = fit(whole, WAVES, steps=10, minutes=60, **OPTIONS).losses
+    assert capsys.readouterr().err == ""
+    assert history.losses == expected[:4]
+    resumed = learner()
+    assert fit(resumed, WAVES, steps=10, checkpoint=file, resume=True, **OPTIONS).losses == expected
+    assert fit(one, WAVES, steps=6, after=history, **OPTIONS).losses == expected
+    assert same_weights(one, whole)
+    assert same_weights(resumed, whole)
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), "2"])
+def test_minutes_are_a_number_above_zero(minutes):
+    with pytest.raises(ValueError, match="minutes: expected a finite number of minutes above 0, got"):
+        fit(learner(), WAVES, steps=2, minutes=minutes)
