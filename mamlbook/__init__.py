@@ -30,7 +30,7 @@ from mamlbook.networks import Recurrent, contextual, conv4, linear, mlp
 from mamlbook.numerics import Params, distance
 from mamlbook.parts import Part
 from mamlbook.tasks import *  # noqa: F403
-from mamlbook.training import History, NonFinite, NonFiniteLoss, fit
+from mamlbook.training import History, NonFinite, NonFiniteLoss, fit, fit_replicas
 from mamlbook.weighting import *  # noqa: F403
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "distance",
     "evaluate",
     "fit",
+    "fit_replicas",
     "gradient_check",
     "linear",
     "mlp",

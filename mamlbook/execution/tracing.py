@@ -89,12 +89,19 @@ class Tracer:
         if self.announce is not None:
             self.announce(f"tracing and compiling the {name}")
         begun = time.perf_counter()
-        graph, form = self._trace(function, inputs, tensors)
+        graph, form = self.trace(function, inputs, tensors)
         code = _Code(_compiled(graph, tensors), form)
         self.seconds += time.perf_counter() - begun
         return code
 
-    def _trace(self, function: Callable, inputs: tuple, tensors: list[Tensor]) -> tuple[fx.GraphModule, TreeSpec]:
+    def trace(self, function: Callable, inputs: tuple, tensors: list[Tensor]) -> tuple[fx.GraphModule, TreeSpec]:
+        """The operations of ``function(*inputs)``, from the module's tensors and those of the inputs to a list.
+
+        What the list is to be given as is a pair: the result, and what the module's parts stage.
+
+        Raises:
+            NotTraceable: the function asks for a tensor's value.
+        """
         holder, form = _Holder(self.module, function), []
         leaves, spec = tree_flatten(inputs)
         learned = {name for name, p in self.module.named_parameters() if p.requires_grad}
@@ -110,7 +117,7 @@ class Tracer:
             form.append(shape)
             return outputs
 
-        with _nobodys_draws(tensors):
+        with nobodys_draws(tensors):
             try:
                 return trace(flat, *tensors), form[0]
             except RuntimeError as error:
@@ -135,16 +142,33 @@ class _Holder(nn.Module):
 
 
 def _compiled(graph: fx.GraphModule, tensors: list[Tensor]) -> Callable:
+    draws, constants = without_draws(graph, tensors)
+    code = finished(graph, constants, compiled=True)
+    return (lambda *given: code(*given, *draws(*given))) if len(constants) > len(tensors) else code
+
+
+def without_draws(graph: fx.GraphModule, tensors: list[Tensor]) -> tuple[fx.GraphModule, list[Tensor]]:
+    """Take the draws out of a trace: the function that makes them, and inputs of what is left, drawn numbers last."""
     constants = [t.detach() for t in tensors]
     with_values(graph, *constants)
     draws = separate_draws(graph)
+    with nobodys_draws(tensors):
+        return draws, constants + draws(*constants)
+
+
+def finished(graph: fx.GraphModule, constants: list[Tensor], *, compiled: bool) -> Callable:
+    """A trace without draws, its products rewritten, as code of the compiler or for Python to walk.
+
+    Raises:
+        RuntimeError: there is no C++ compiler that inductor could use.
+    """
     rewrite_products(graph)
     graph.graph.set_codegen(fx.graph.CodeGen())
     graph.recompile()
-    with _nobodys_draws(tensors):
-        drawn = draws(*constants)
+    if not compiled:
+        return graph
     try:
-        code = compile_graph(graph, constants + drawn)
+        return compile_graph(graph, constants)
     except Exception as error:
         if "CxxCompiler" not in f"{type(error).__name__} {error}":
             raise
@@ -152,10 +176,9 @@ def _compiled(graph: fx.GraphModule, tensors: list[Tensor]) -> Callable:
             "compiled: expected a C++ compiler, such as g++, which PyTorch's compiler needs, and found none; "
             "install one, or take execution='eager'"
         ) from error
-    return (lambda *given: code(*given, *draws(*given))) if drawn else code
 
 
-def _nobodys_draws(tensors: list[Tensor]) -> AbstractContextManager:
+def nobodys_draws(tensors: list[Tensor]) -> AbstractContextManager:
     """Leave the random generators where they are."""
     return torch.random.fork_rng([t.device for t in tensors[:1] if t.is_cuda])
 

@@ -9,13 +9,13 @@ import threading
 import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from mamlbook.files import cache_folder
 from mamlbook.tasks import Episodes, check_tasks, omniglot_zip
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
 
@@ -225,10 +225,11 @@ def test_the_environment_names_the_folders(folder, tmp_path, monkeypatch):
 def test_the_cache_is_where_pooch_has_it(tmp_path, monkeypatch):
     import pooch  # only here, so that the other tests can be collected without it
 
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert Path(MODULE._user_cache()).expanduser() == pooch.os_cache("mamlbook")
+    for name in ("MAMLBOOK_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache_folder() == pooch.os_cache("mamlbook")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert sys.platform != "linux" or Path(MODULE._user_cache()) == pooch.os_cache("mamlbook")
+    assert sys.platform != "linux" or cache_folder() == pooch.os_cache("mamlbook")
 
 
 def test_only_a_download_needs_pooch(folder, load, monkeypatch):

@@ -1,0 +1,123 @@
+"""Meta-train several learners of one kind at once: ``fit_replicas``."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mamlbook.arguments import require_distribution, require_learner
+from mamlbook.checks import kind_of, positive, whole_number
+from mamlbook.execution.replicas import Replicas
+from mamlbook.execution.ways import COMPILED, EAGER
+from mamlbook.learner import MetaLearner
+from mamlbook.numerics import Params
+from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
+from mamlbook.training.device import pick_device
+from mamlbook.training.drive import Compute, Drive
+from mamlbook.training.history import History
+from mamlbook.training.outer_rule import OuterRule, Rate, rates
+from mamlbook.training.run import Run
+
+
+def fit_replicas(
+    learners: Sequence[MetaLearner],
+    distribution: TaskDistribution,
+    *,
+    steps: int,
+    seeds: Sequence[int] | None = None,
+    tasks: int = 25,
+    beta: Rate | Sequence[Rate] = 1e-3,
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    device: str | torch.device | None = None,
+    every: int = 100,
+    minutes: float | None = None,
+    progress: bool | None = None,
+    execution: str = "eager",
+) -> list[History]:
+    """Meta-train R learners of one kind at once, each on tasks of its own: what R calls of ``fit`` do, in less time.
+
+    Learner r draws the tasks of ``seeds[r]``, by default r, and takes its own outer steps, at ``beta`` or at
+    ``beta[r]``. Its losses and weights are those of ``fit(learners[r], ..., seed=seeds[r])`` up to rounding. The
+    meta-gradients of all are computed together (``Replicas``): walked by Python with ``execution='eager'``, which also
+    needs no compiler, or 'compiled'. A learner that becomes nan or infinite is left behind, with its ``NonFinite`` in
+    ``history.error``, while the others go on. The other arguments, and interrupts, are those of ``fit``.
+
+    >>> from torch.nn.functional import mse_loss
+    >>> from mamlbook import Model, Sinusoids, fit_replicas, maml, mlp
+    >>> learners = [maml(Model(mlp(1, 8, 1, seed=seed), mse_loss), alpha=0.01, steps=1) for seed in range(3)]
+    >>> [len(history.losses) for history in fit_replicas(learners, Sinusoids(), steps=4, tasks=2)]
+    [4, 4, 4]
+
+    Raises:
+        TypeError, ValueError: an argument that cannot do, or learners that are not of one kind.
+    """
+    learners = _learners(learners)
+    require_distribution(distribution)
+    steps = whole_number("steps", steps, expected="a whole number of meta-steps")
+    tasks = whole_number("tasks", tasks, expected="a whole number of tasks")
+    every = whole_number("every", every, expected="a whole number of meta-steps")
+    minutes = math.inf if minutes is None else positive("minutes", "number of minutes", minutes)
+    ways = {"eager": EAGER, "compiled": COMPILED}
+    if execution not in ways:
+        raise ValueError(f"execution: expected 'eager' or 'compiled' for replicas, got {execution!r}")
+    seeds = [whole_number("seeds", seed, least=0) for seed in _each("seeds", seeds, range(len(learners)), learners)]
+    betas = _each("beta", beta if isinstance(beta, list | tuple) else None, [beta] * len(learners), learners)
+    runs = []
+    for learner, seed, rate in zip(learners, seeds, betas, strict=True):
+        if device is not None:
+            learner.to(pick_device(device))
+        # What drawing changes, such as a drift, changes for each learner by itself.
+        own = copy.deepcopy(distribution) if any(stateful_parts(distribution)) else distribution
+        planned = rates(rate, steps)
+        rule = OuterRule(optimizer, learner, planned)
+        runs.append(Run(learner, own, tasks, seed, rule, planned, None, None, ways[execution]))
+        runs[-1].take_over(None, False)
+    replicas = Replicas(learners, ways[execution])
+    try:
+        Drive(runs, every, minutes).begin(progress, partial(_computing, runs, replicas))
+    finally:
+        replicas.release()
+    return [run.history for run in runs]
+
+
+def _computing(runs: list[Run], replicas: Replicas, bar: tqdm) -> Compute:
+    replicas.announce = bar.set_description_str
+    for run in runs:
+        run.executor = replicas
+
+    def compute(batches: Sequence[Tasks | list[Tasks]]) -> list[tuple[Params, Tensor]]:
+        of_one_size = [batch for batch in batches if isinstance(batch, Tasks)]
+        if len(of_one_size) < len(batches):
+            raise ValueError(
+                "distribution: expected draw to return Tasks of one size for replicas, got a list of Tasks; train the "
+                "learners one by one"
+            )
+        return replicas(of_one_size)
+
+    return compute
+
+
+def _learners(learners: Sequence[MetaLearner]) -> list[MetaLearner]:
+    if not isinstance(learners, list | tuple) or not learners:
+        raise TypeError(
+            f"learners: expected a list of at least one MetaLearner, got {kind_of(learners)}; for a single one call fit"
+        )
+    for learner in learners:
+        require_learner(learner)
+    return list(learners)
+
+
+def _each(name: str, given: Sequence[Any] | None, usual: Sequence[Any], learners: list[MetaLearner]) -> list[Any]:
+    """One of something for each learner, the usual ones if none are given."""
+    found = list(usual if given is None else given)
+    if len(found) != len(learners):
+        raise ValueError(f"{name}: expected one for each of {len(learners)} learners, got {len(found)}")
+    return found
