@@ -29,3 +29,11 @@ def fit(*given, **options) -> History:
     if history.interrupted:
         raise KeyboardInterrupt
     return history
+
+
+def fit_replicas(*given, **options) -> list[History]:
+    """``mamlbook.fit_replicas`` with the same rule."""
+    histories = mamlbook.fit_replicas(*given, **options)
+    if any(history.interrupted for history in histories):
+        raise KeyboardInterrupt
+    return histories

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from experiments import arguments, fit
+from experiments import arguments, fit_replicas
 from mamlbook import (
     GradientDescent,
     MetaLearner,
@@ -39,7 +39,7 @@ from mamlbook.algorithms import PARTS
 from mamlbook.analysis.diagnostics import largest_curvature
 from mamlbook.pages import environment, record
 from mamlbook.tasks import WaveCollection
-from mamlbook.training import NonFinite, pick_device
+from mamlbook.training import pick_device
 
 ITERATIONS, FIELD_ITERATIONS, SEEDS = 5_000, 1_000, 5
 TEST_STEPS, TEST_TASKS, TEST_POINTS = 20, 600, 100
@@ -162,35 +162,40 @@ def measure(setting: Setting, learner: MetaLearner) -> dict[str, Any]:
     }
 
 
-def train(setting: Setting, seed: int, iterations: int, device: torch.device) -> dict[str, Any]:
-    """Meta-train one setting from one seed and measure it; a training that diverges says after how many steps."""
+def train(setting: Setting, seeds: list[int], iterations: int, device: torch.device) -> list[dict[str, Any]]:
+    """Meta-train one setting from every seed at once, and measure each; one that diverges says after how many steps."""
     family = WaveCollection if setting.collection else Sinusoids
-    learner, waves = setting.learner(seed), family(shots=setting.shots, queries=10)
-    options = {"tasks": setting.tasks, "beta": setting.beta, "optimizer": setting.optimizer, "seed": seed}
-    torch.manual_seed(seed)  # what is random in training, such as dropped gradients
-    try:
-        fit(learner, waves, steps=iterations, device=device, progress=False, **options)
-    except NonFinite as error:
-        nothing = [None] * (TEST_STEPS + 1)
-        return {**dict.fromkeys(("new", "new_half", "new_median"), nothing), "curvature": None, "diverged": str(error)}
-    return measure(setting, learner)
+    learners, waves = [setting.learner(seed) for seed in seeds], family(shots=setting.shots, queries=10)
+    options = {"tasks": setting.tasks, "beta": setting.beta, "optimizer": setting.optimizer}
+    # The noise is what is random in training, such as dropped gradients.
+    options |= {"seeds": seeds, "noise": seeds, "device": device, "progress": False}
+    histories = fit_replicas(learners, waves, steps=iterations, **options)
+    return [
+        measure(setting, learner) if history.error is None else diverged(history.error)
+        for learner, history in zip(learners, histories, strict=True)
+    ]
+
+
+def diverged(error: ArithmeticError) -> dict[str, Any]:
+    """What is stored of a training that came to no end."""
+    nothing = [None] * (TEST_STEPS + 1)
+    return {**dict.fromkeys(("new", "new_half", "new_median"), nothing), "curvature": None, "diverged": str(error)}
 
 
 def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: dict, partial: Path) -> dict[str, Any]:
     """Every setting of one knob from every seed; ``known`` keeps what several knobs share, ``partial`` what is done."""
     done = json.loads(partial.read_text()) if partial.is_file() else {}
     started, runs = time.perf_counter(), {}
-    wanted = [(name, setting, seed) for name, setting in KNOBS[knob].items() for seed in range(seeds)]
-    for name, setting, seed in tqdm(wanted, knob, unit="run"):
-        key = f"{name}, seed {seed}, {iterations} meta-steps"
-        if key in done:
-            known[setting, seed, iterations] = done[key]
-        elif (setting, seed, iterations) not in known:
-            known[setting, seed, iterations] = train(setting, seed, iterations, device)
-        done[key] = known[setting, seed, iterations]
+    for name, setting in tqdm(KNOBS[knob].items(), knob, unit="setting"):
+        keys = {seed: f"{name}, seed {seed}, {iterations} meta-steps" for seed in range(seeds)}
+        known |= {(setting, seed, iterations): done[key] for seed, key in keys.items() if key in done}
+        missing = [seed for seed in keys if (setting, seed, iterations) not in known]
+        trained = train(setting, missing, iterations, device) if missing else []
+        known |= {(setting, seed, iterations): of_seed for seed, of_seed in zip(missing, trained, strict=True)}
+        done |= {key: known[setting, seed, iterations] for seed, key in keys.items()}
         record(partial.stem, done, folder=partial.parent)
-        run = runs.setdefault(name, {"configuration": str(setting.learner(0)), "error": {}})
-        run["error"][str(seed)] = known[setting, seed, iterations]
+        errors = {str(seed): known[setting, seed, iterations] for seed in keys}
+        runs[name] = {"configuration": str(setting.learner(0)), "error": errors}
     return {
         "runs": runs,
         "protocol": f"squared error after 0..{TEST_STEPS} steps on {TEST_POINTS} new points of {TEST_TASKS} waves: "

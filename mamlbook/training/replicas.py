@@ -33,6 +33,7 @@ def fit_replicas(
     *,
     steps: int,
     seeds: Sequence[int] | None = None,
+    noise: Sequence[int] | None = None,
     tasks: int = 25,
     beta: Rate | Sequence[Rate] = 1e-3,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
@@ -47,8 +48,11 @@ def fit_replicas(
     Learner r draws the tasks of ``seeds[r]``, by default r, and takes its own outer steps, at ``beta`` or at
     ``beta[r]``. Its losses and weights are those of ``fit(learners[r], ..., seed=seeds[r])`` up to rounding. The
     meta-gradients of all are computed together (``Replicas``): walked by Python with ``execution='eager'``, which also
-    needs no compiler, or 'compiled'. A learner that becomes nan or infinite is left behind, with its ``NonFinite`` in
-    ``history.error``, while the others go on. The other arguments, and interrupts, are those of ``fit``.
+    needs no compiler, or 'compiled'. What is random in a learner, such as dropout, is as after
+    ``torch.manual_seed(noise[r])``, or for all as from where the global generator is.
+
+    A learner that becomes nan or infinite is left behind, with its ``NonFinite`` in ``history.error``, while the others
+    go on. The other arguments, and interrupts, are those of ``fit``.
 
     >>> from torch.nn.functional import mse_loss
     >>> from mamlbook import Model, Sinusoids, fit_replicas, maml, mlp
@@ -80,7 +84,7 @@ def fit_replicas(
         rule = OuterRule(optimizer, learner, planned)
         runs.append(Run(learner, own, tasks, seed, rule, planned, None, None, ways[execution]))
         runs[-1].take_over(None, False)
-    replicas = Replicas(learners, ways[execution])
+    replicas = Replicas(learners, ways[execution], _each("noise", noise, [], learners) if noise else None)
     try:
         Drive(runs, every, minutes).begin(progress, partial(_computing, runs, replicas))
     finally:

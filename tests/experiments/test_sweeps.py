@@ -64,7 +64,7 @@ def test_a_stored_setting_is_reached_again_from_another_seed():
     """A fresh short-cut of one setting: half the iterations already beat the start, and not yet the full run."""
     name = "0.01"
     setting = sweeps.KNOBS["beta"][name]
-    fresh = sweeps.train(setting, seed=77, iterations=1500, device=torch.device("cpu"))
+    (fresh,) = sweeps.train(setting, [77], 1500, torch.device("cpu"))
     stored = recall_sweep("beta")[name][:, 10]
     assert stored.isfinite().all()
     assert stored.min() / 3 < fresh["new"][10] < 3 * math.sqrt(sweeps.ITERATIONS / 1500) * stored.max()

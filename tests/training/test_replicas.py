@@ -76,6 +76,16 @@ def test_rates_of_their_own():
         assert history.losses == pytest.approx(own.losses, rel=1e-10)
 
 
+def test_noise_of_their_own():
+    one, other = learners("dropgrad"), learners("dropgrad")
+    histories = fit_replicas(one, Sinusoids(), steps=4, tasks=5, seeds=SEEDS, noise=SEEDS)
+    own = []
+    for learner, seed in zip(other, SEEDS, strict=True):
+        torch.manual_seed(seed)
+        own.append(fit(learner, Sinusoids(), steps=4, tasks=5, seed=seed))
+    require_same(one, other, histories, own)
+
+
 def test_tasks_that_drift_drift_for_each():
     drift = lambda: DriftingTasks(lambda t: Sinusoids(phase=(0.0, 0.1 * t)))  # noqa: E731
     one, other = learners(), learners()
@@ -125,6 +135,7 @@ def test_a_hidden_difference_is_found_out():
     ("changes", "message"),
     [
         ({"seeds": [1]}, r"^seeds: expected one for each of 3 learners, got 1"),
+        ({"noise": [1]}, r"^noise: expected one for each of 3 learners, got 1"),
         ({"beta": [1e-3]}, r"^beta: expected one for each of 3 learners, got 1"),
         ({"execution": "auto"}, r"^execution: expected 'eager' or 'compiled' for replicas, got 'auto'"),
         ({"steps": 0}, r"^steps: "),
