@@ -51,12 +51,12 @@ def computing_alone(run: Run, minutes: float, bar: tqdm) -> Compute:
 class Drive:
     """Takes runs that have as many meta-steps to go to their end, or as far as the user or the minutes let them.
 
-    A run that becomes nan or infinite raises its ``NonFinite``. Among several it is left behind, with the error in its
-    history, and the others go on.
+    A run that becomes nan or infinite raises its ``NonFinite``. With ``leaving`` it is left behind instead, with the
+    error in its history, and the others go on.
     """
 
-    def __init__(self, runs: Sequence[Run], every: int, minutes: float = math.inf):
-        self.runs, self.going, self.every, self.minutes = runs, list(runs), every, minutes
+    def __init__(self, runs: Sequence[Run], every: int, minutes: float = math.inf, *, leaving: bool = False):
+        self.runs, self.going, self.every, self.minutes, self.leaving = runs, list(runs), every, minutes, leaving
         self.first, self.interrupts = runs[0], Interrupts()
         self.group, self.total = self.first.group, len(self.first.rates)
 
@@ -117,7 +117,7 @@ class Drive:
                 try:
                     run.record()
                 except NonFinite as error:
-                    if len(self.runs) == 1:
+                    if not self.leaving:
                         raise
                     run.history.error = error
                     self.going.remove(run)

@@ -86,7 +86,7 @@ def fit_replicas(
         runs[-1].take_over(None, False)
     replicas = Replicas(learners, ways[execution], _each("noise", noise, [], learners) if noise else None)
     try:
-        Drive(runs, every, minutes).begin(progress, partial(_computing, runs, replicas))
+        Drive(runs, every, minutes, leaving=True).begin(progress, partial(_computing, runs, replicas))
     finally:
         replicas.release()
     return [run.history for run in runs]
