@@ -17,6 +17,7 @@ class Workload:
     method: str  # maml, fomaml or reptile
     steps: int
     tasks: int
+    queries: int = 1  # of each class, or of each wave
     kind: str = "race"  # curve: a point of one over tasks or steps;  memory: its bytes are measured as well
 
     @property

@@ -19,6 +19,7 @@ OURS = "mamlbook"  # how the names of this package's own contenders begin
 # for everybody, so that right and wrong are told apart in double precision, on so many tasks.
 SINGLE, SINGLE_CONVOLUTIONAL, DOUBLE, DOUBLE_TASKS = 1e-3, 0.1, 1e-8, 2
 LONG = 20.0  # seconds of a first call, mostly compilation, that are spent a second time only if doubt remains
+DECIDED = ("name", "network", "method", "steps", "tasks", "queries", "alpha")  # what is stored of a workload
 LEAST = 3  # rounds, whatever they take
 SMALLEST = Workload("smallest", "mlp", "maml", 1, 1)
 NEVER_HERE = ("ImportError", "ModuleNotFoundError")
@@ -77,7 +78,7 @@ class Race:
         bytes_of = self._bytes(runners, missing) if workload.kind == "memory" else {}
         rows = self._rows(runners, bytes_of) + rows
         result = {
-            **{key: getattr(workload, key) for key in ("name", "network", "method", "steps", "tasks", "alpha")},
+            **{key: getattr(workload, key) for key in DECIDED},
             "flops": exact.operations,
             "data": data,
             "rounds": len(runners[0].wall) if runners else 0,

@@ -15,10 +15,14 @@ def block(workload: Mapping[str, Any], gflops: float) -> str:
     limit = workload["flops"] / gflops / 1e6
     lines = [
         f"### {workload['name']}: {workload['network']}, {workload['method']}, {workload['steps']} inner steps, "
-        f"{workload['tasks']} tasks of {workload['data']}",
+        f"{workload['tasks']} tasks of {workload['data']}{_queries(workload)}",
         f"{workload['flops'] / 1e6:.4g} MFLOP, at the limit {limit:.3g} ms; {workload['rounds']} rounds",
     ]
     return "\n".join([*lines, "", *table([HEADER, *map(_cells, workload["rows"])])])
+
+
+def _queries(workload: Mapping[str, Any]) -> str:
+    return f" with {workload['queries']} queries{' of each class' if workload['network'] != 'mlp' else ''}"
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

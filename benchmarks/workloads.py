@@ -21,7 +21,7 @@ WAVES, EPISODES = 25, 16  # tasks of a meta-batch, as in the experiments
 
 
 def _sine(name: str, steps: int, tasks: int = WAVES, method: str = "maml", **options: str) -> Workload:
-    return Workload(name, "mlp", method, steps, tasks, **options)
+    return Workload(name, "mlp", method, steps, tasks, queries=10, **options)
 
 
 def _tasks(tasks: int) -> Workload:
@@ -32,17 +32,20 @@ def _steps(steps: int) -> Workload:
     return _sine(f"steps-{steps}", steps, kind="curve")
 
 
+def _pictures(pooling: str, steps: int, queries: int = 1) -> Workload:
+    name = f"conv4-{pooling}-{steps}" if queries == 1 else f"conv4-{pooling}-{steps}-{queries}q"
+    return Workload(name, f"conv4-{pooling}", "maml", steps, EPISODES, queries)
+
+
 _SINE = [_sine(f"sine-{steps}", steps) for steps in (1, 5, 10)]
 
 GROUPS: dict[str, list[Workload]] = {
     "sine": _SINE,
     "first-order": [_sine("first-order-5", 5, method="fomaml")],
     "reptile": [_sine("reptile-5", 5, method="reptile")],
-    "omniglot": [
-        Workload(f"conv4-{pooling}-{steps}", f"conv4-{pooling}", "maml", steps, EPISODES)
-        for pooling in ("stride", "max")
-        for steps in (1, 5)
-    ],
+    "omniglot": [_pictures(pooling, steps) for pooling in ("stride", "max") for steps in (1, 5)],
+    # As many queries as in most papers, so that support and query set are of different size.
+    "omniglot-15": [_pictures(pooling, steps, queries=15) for pooling in ("stride", "max") for steps in (1, 5)],
     # What lies on both curves is measured once.
     "tasks": [_tasks(1), _tasks(8), _SINE[1], _tasks(128), _tasks(512)],
     "steps": [_SINE[0], _steps(4), _steps(16), _steps(64)],
@@ -75,10 +78,10 @@ def network(workload: Workload) -> nn.Sequential:
 def distribution(workload: Workload, folder: Path | None) -> tuple[str, TaskDistribution]:
     """Where the workload's tasks come from, and its name: waves, or drawings five ways with one shot."""
     if not workload.convolutional:
-        return "sinusoids", Sinusoids(shots=10, queries=10)
+        return "sinusoids", Sinusoids(shots=10, queries=workload.queries)
     if folder or os.environ.get("MAMLBOOK_DATA"):
-        return "Omniglot", Episodes(omniglot(folder), ways=5, shots=1)
-    return "glyphs", Episodes(glyphs(), ways=5, shots=1)
+        return "Omniglot", Episodes(omniglot(folder), ways=5, shots=1, queries=workload.queries)
+    return "glyphs", Episodes(glyphs(), ways=5, shots=1, queries=workload.queries)
 
 
 def job(workload: Workload, folder: Path | None = None, device: str = "cpu") -> tuple[str, Job]:

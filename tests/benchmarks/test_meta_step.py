@@ -51,7 +51,7 @@ def test_the_distance_is_relative_and_knows_shapes():
 
 def test_operations_are_counted_on_the_loop():
     """One task, one layer of gradients: ten support points forward and back, twice, and ten query points."""
-    counted = reference(job(Workload("", "mlp", "reptile", 1, 1))[1]).operations
+    counted = reference(job(Workload("", "mlp", "reptile", 1, 1, queries=10))[1]).operations
     weights = 40 + 1600 + 40
     assert counted == 2 * 10 * (weights + weights + (weights - 40) + weights)
 
@@ -220,6 +220,13 @@ def test_groups_and_names_choose_workloads():
     assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
 
 
+def test_pictures_have_as_many_queries_as_the_workload_says():
+    one, fifteen = (job(GROUPS[group][0])[1] for group in ("omniglot", "omniglot-15"))
+    assert one.support.y.shape == fifteen.support.y.shape == one.query.y.shape == (16, 5)
+    assert fifteen.query.y.shape == (16, 75)
+    assert np.array_equal(fifteen.query.y[0], np.repeat(np.arange(5), 15))
+
+
 def test_who_is_asked_for_what():
     named = {workload.name: workload for workload in WORKLOADS}
 
@@ -278,9 +285,8 @@ def test_what_is_stored_is_complete_and_right():
     assert set(named) == {workload.name for workload in WORKLOADS}
     for workload in WORKLOADS:
         kept = named[workload.name]
-        assert [kept[key] for key in ("network", "method", "steps", "tasks")] == [
-            getattr(workload, key) for key in ("network", "method", "steps", "tasks")
-        ]
+        decided = ("network", "method", "steps", "tasks", "queries")
+        assert [kept[key] for key in decided] == [getattr(workload, key) for key in decided]
         timed = {row["contender"]: row for row in kept["rows"]}
         absent = {entry["contender"] for entry in stored["missing"] if workload.name in entry["workloads"]}
         asked = {name for name, each in CONTENDERS.items() if each.meets(workload) or each.excused(workload)}
