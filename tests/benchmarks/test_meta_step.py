@@ -177,9 +177,24 @@ def test_ratios_are_taken_round_by_round():
     assert quartiles([7.0]) == (7.0, 7.0, 7.0)
 
 
+def test_a_call_that_does_not_count_precedes_every_block():
+    asked = []
+
+    class Answers:
+        def ask(self, name, times, seconds):
+            asked.append(times)
+            return 0.5 * len(asked), 0.25 * len(asked)
+
+    runner = Runner("a", Answers(), 0.0, 0.0, times=4)
+    runner.block(1.0)
+    runner.block(1.0)
+    assert asked == [1, 4, 1, 4]
+    assert (runner.wall, runner.cpu) == ([0.25, 0.5], [0.125, 0.25])
+
+
 def test_rounds_are_as_many_as_fit_but_three():
     runners = [Runner("a", None, 0.0, 0.0, times=2, wall=[0.25]), Runner("b", None, 0.0, 0.0, wall=[0.5])]
-    assert [rounds_that_fit(runners, 11, seconds, 3) for seconds in (100, 6, 0.1)] == [11, 6, 3]
+    assert [rounds_that_fit(runners, 11, seconds, 3) for seconds in (100, 14, 0.1)] == [11, 8, 3]
     assert rounds_that_fit(runners, 2, 0.1, 3) == 2
 
 
