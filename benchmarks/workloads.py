@@ -53,18 +53,18 @@ GROUPS: dict[str, list[Workload]] = {
 }
 
 
-def chosen(names: list[str] | None = None) -> list[Workload]:
+def chosen(names: list[str] | None = None, groups: dict[str, list[Workload]] = GROUPS) -> list[Workload]:
     """The workloads of these names, or of the groups of these names; all of them without any.
 
     Raises:
         ValueError: a name is unknown.
     """
-    known = {workload.name: [workload] for group in GROUPS.values() for workload in group} | GROUPS
-    wanted = list(GROUPS) if names is None else names
+    known = {workload.name: [workload] for group in groups.values() for workload in group} | groups
+    wanted = list(groups) if names is None else names
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        groups = ", ".join(GROUPS)
-        raise ValueError(f"workloads: expected some of {groups}, or names such as sine-5, got {', '.join(unknown)}")
+        listed = ", ".join(groups)
+        raise ValueError(f"workloads: expected some of {listed}, or names such as sine-5, got {', '.join(unknown)}")
     return list(dict.fromkeys(workload for name in wanted for workload in known[name]))
 
 
