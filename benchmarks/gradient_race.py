@@ -33,7 +33,8 @@ class GradientRace(Race):
         data, wanted = job(workload, self.data, self.device)
         doubled = wanted.first(DOUBLE_TASKS, "float64") if workload.convolutional else None
         exact = reference(wanted)
-        return Wanted(data, exact.operations, Right((wanted, exact), doubled and (doubled, reference(doubled))))
+        right = Right((wanted, exact), doubled and (doubled, reference(doubled)))
+        return Wanted({"flops": exact.operations, "data": data}, right)
 
     def _ready(self, name: str, workload: Workload, right: Right) -> Runner:
         if name not in self.workers:

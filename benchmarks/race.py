@@ -26,10 +26,9 @@ class Wrong(Exception):
 
 
 class Wanted(NamedTuple):
-    """What is asked in a workload: the name of its data, its operations, and what a race holds contenders to."""
+    """What is stored of a workload besides what decides it, and what a race holds contenders to."""
 
-    data: str
-    flops: int
+    facts: dict[str, Any]
     right: Any
 
 
@@ -83,8 +82,7 @@ class Race(ABC):
         self._finish(workload, runners, missing)
         result = {
             **{key: getattr(workload, key) for key in DECIDED},
-            "flops": wanted.flops,
-            "data": wanted.data,
+            **wanted.facts,
             "rounds": len(runners[0].wall) if runners else 0,
             "seconds": round(time.perf_counter() - started, 1),
             "rows": _rows(runners) + wrong,

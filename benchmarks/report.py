@@ -7,7 +7,10 @@ from typing import Any
 
 from benchmarks.limit import faster
 
-HEADER = ("contender", "ms", "quartiles", "times ours", "first call, s", "error", "in float64", "MiB")
+HEADER = (
+    *("contender", "ms", "quartiles", "times ours", "first call, s", "second start, s"),
+    *("error", "in float64", "loss", "MiB"),
+)
 
 
 def block(workload: Mapping[str, Any], gflops: float) -> str:
@@ -15,14 +18,16 @@ def block(workload: Mapping[str, Any], gflops: float) -> str:
     limit = workload["flops"] / gflops / 1e6
     lines = [
         f"### {workload['name']}: {workload['network']}, {workload['method']}, {workload['steps']} inner steps, "
-        f"{workload['tasks']} tasks of {workload['data']}{_queries(workload)}",
+        f"{workload['tasks']} tasks of {workload['data']}{_details(workload)}",
         f"{workload['flops'] / 1e6:.4g} MFLOP, at the limit {limit:.3g} ms; {workload['rounds']} rounds",
     ]
     return "\n".join([*lines, "", *table([HEADER, *map(_cells, workload["rows"])])])
 
 
-def _queries(workload: Mapping[str, Any]) -> str:
-    return f" with {workload['queries']} queries{' of each class' if workload['network'] != 'mlp' else ''}"
+def _details(workload: Mapping[str, Any]) -> str:
+    queries = f" with {workload['queries']} queries{' of each class' if workload['network'] != 'mlp' else ''}"
+    replicas = workload.get("replicas", 1)
+    return queries + (f", {replicas} trainings at once" if replicas > 1 else "")
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -35,8 +40,10 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{low:.4g} to {high:.4g}",
         "" if row["ratio"] is None else f"{row['ratio']:.3g}",
         f"{row['first_call_seconds']:.2g}",
+        f"{row['second_start_seconds']:.2g}" if "second_start_seconds" in row else "",
         f"{row['error']:.0e}",
         f"{row['double_error']:.0e}" if "double_error" in row else "",
+        f"{row['loss']:.3g}" if "loss" in row else "",
         f"{row['bytes'] / 2**20:.1f}" if "bytes" in row else "",
     )
 

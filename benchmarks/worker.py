@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -90,7 +90,30 @@ class Gradient(Body):
         return _resident("VmHWM") - before
 
 
-BODIES = {"gradient": Gradient}
+class Training(Body):
+    """One meta-step of a training a call: what is prepared is a trainer."""
+
+    FIRST: ClassVar[int] = 2  # calls: a loop of a single step would be compiled as none
+
+    def first(self, job: Job) -> float:
+        """Prepare the job and take the first meta-steps: the seconds of both."""
+        return self._begun(job, self.FIRST)[0]
+
+    def train(self, steps: int) -> list[np.ndarray]:
+        """The weights after so many more meta-steps."""
+        return [_numbers(t) for t in self._call(steps)]
+
+    def follow(self, jobs: list[Job]) -> list[np.ndarray]:
+        """The job's weights after one meta-step on the tasks of each of these jobs."""
+        return [_numbers(t) for t in self.prepared.follow(jobs)]
+
+    def _call(self, times: int) -> Any:
+        weights = self.prepared.train(times)
+        self._wait(weights)
+        return weights
+
+
+BODIES = {"gradient": Gradient, "training": Training}
 
 
 def _numbers(array: Any) -> np.ndarray:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -52,6 +54,12 @@ GROUPS: dict[str, list[Workload]] = {
     "memory": [_sine(f"memory-{steps}", steps, 512, kind="memory") for steps in (1, 4, 16, 64)],
 }
 
+# Whole meta-trainings.
+TRAININGS: dict[str, list[Workload]] = {
+    "sine": _SINE[:2],
+    "replicas": [replace(_SINE[0], name="sine-1 x5", replicas=5)],
+}
+
 
 def chosen(names: list[str] | None = None, groups: dict[str, list[Workload]] = GROUPS) -> list[Workload]:
     """The workloads of these names, or of the groups of these names; all of them without any.
@@ -68,14 +76,14 @@ def chosen(names: list[str] | None = None, groups: dict[str, list[Workload]] = G
     return list(dict.fromkeys(workload for name in wanted for workload in known[name]))
 
 
-def network(workload: Workload) -> nn.Sequential:
+def network(workload: Workload, seed: int = 0) -> nn.Sequential:
     """The paper's network for the workload, seeded."""
     if workload.convolutional:
-        return conv4(5, pooling=workload.network.removeprefix("conv4-"))
-    return mlp(1, 40, 40, 1)
+        return conv4(5, pooling=workload.network.removeprefix("conv4-"), seed=seed)
+    return mlp(1, 40, 40, 1, seed=seed)
 
 
-def distribution(workload: Workload, folder: Path | None) -> tuple[str, TaskDistribution]:
+def distribution(workload: Workload, folder: Path | None = None) -> tuple[str, TaskDistribution]:
     """Where the workload's tasks come from, and its name: waves, or drawings five ways with one shot."""
     if not workload.convolutional:
         return "sinusoids", Sinusoids(shots=10, queries=workload.queries)
@@ -84,12 +92,18 @@ def distribution(workload: Workload, folder: Path | None) -> tuple[str, TaskDist
     return "glyphs", Episodes(glyphs(), ways=5, shots=1, queries=workload.queries)
 
 
-def job(workload: Workload, folder: Path | None = None, device: str = "cpu") -> tuple[str, Job]:
-    """The workload with its weights and tasks in single precision, and the name of the data."""
+def job(workload: Workload, folder: Path | None = None, device: str = "cpu", seed: int = 0) -> tuple[str, Job]:
+    """The workload with its weights and the tasks of a seed in single precision, and the name of the data."""
     data, tasks = distribution(workload, folder)
-    drawn = tasks.draw(workload.tasks, torch.Generator().manual_seed(0))
-    theta = tuple(p.detach().numpy() for p in network(workload).parameters())
+    drawn = tasks.draw(workload.tasks, torch.Generator().manual_seed(seed))
+    theta = _weights(workload)
     return data, Job(workload, theta, _numbers(drawn.support), _numbers(drawn.query), device)
+
+
+def _weights(workload: Workload) -> tuple[np.ndarray, ...]:
+    starts = [network(workload, seed).parameters() for seed in range(workload.replicas)]
+    weights = [[p.detach().numpy() for p in each] for each in zip(*starts, strict=True)]
+    return tuple(each[0] if workload.replicas == 1 else np.stack(each) for each in weights)
 
 
 def _numbers(data: Data) -> Examples:
