@@ -15,7 +15,7 @@ from benchmarks.contenders import Contender
 from benchmarks.job import Workload
 from benchmarks.limit import faster, gigaflops
 from benchmarks.race import Race
-from benchmarks.report import block, grouped, merged
+from benchmarks.report import against, block, grouped, merged
 from mamlbook.pages import RESULTS, environment, recall, record
 from mamlbook.training import pick_device
 
@@ -105,5 +105,5 @@ def measure(
             print("\ninterrupted")
     if not result["workloads"]:
         return None
-    print(f"\n{path}")
+    print(f"\n{against(result['workloads'])}\n\n{path}")
     return kept

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.limit import faster
+from benchmarks.race import OURS
 
 HEADER = (
     *("contender", "ms", "quartiles", "times ours", "first call, s", "second start, s"),
@@ -46,6 +47,25 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['loss']:.3g}" if "loss" in row else "",
         f"{row['bytes'] / 2**20:.1f}" if "bytes" in row else "",
     )
+
+
+def against(workloads: Sequence[Mapping[str, Any]]) -> str:
+    """The fastest of this package against the fastest of all others in each workload: a table in Markdown.
+
+    The ratio is the other's time over that of this package, the median over rounds.
+    """
+    rows = [("workload", "ours", "ms", "the fastest other", "its ms", "its time over ours")]
+    for workload in workloads:
+        timed = sorted((row for row in workload["rows"] if "milliseconds" in row), key=lambda row: row["milliseconds"])
+        ours = next((row for row in timed if row["contender"].startswith(OURS)), None)
+        other = next((row for row in timed if not row["contender"].startswith(OURS)), None)
+        cells = [cell for row in (ours, other) for cell in _name_and_time(row)]
+        rows.append((workload["name"], *cells, f"{other['ratio']:.3g}" if ours and other else ""))
+    return "\n".join(table(rows))
+
+
+def _name_and_time(row: Mapping[str, Any] | None) -> tuple[str, str]:
+    return (row["contender"], f"{row['milliseconds']:.4g}") if row else ("", "")
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

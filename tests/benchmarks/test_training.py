@@ -15,7 +15,7 @@ from benchmarks.contenders.mamlbook import learner_of
 from benchmarks.job import distance
 from benchmarks.race import Wrong
 from benchmarks.reference import adam, reference
-from benchmarks.report import block
+from benchmarks.report import against, block
 from benchmarks.trainers import BETA, TRAINERS, loops
 from benchmarks.trainers.mamlbook import Paused, eager
 from benchmarks.training_race import BAND, FOLLOWED_ERROR, JUDGES, TRAINED, UNSEEN, Right, TrainingRace, query_loss
@@ -191,7 +191,7 @@ def test_the_first_call_and_blocks_are_meta_steps():
 
 
 @pytest.mark.usefixtures("short")
-def test_the_command_times_trainings(tmp_path, monkeypatch):
+def test_the_command_times_trainings(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "gigaflops", lambda device: {"gflops": 1.0, "of": "nothing"})
     names = ["mamlbook", *(["JAX"] if HAS_JAX else [])]
     often = ["--rounds", "2", "--seconds", "0.1", "--results", str(tmp_path)]
@@ -200,6 +200,18 @@ def test_the_command_times_trainings(tmp_path, monkeypatch):
     require_form(result)
     assert {row["contender"] for row in result["workloads"][0]["rows"]} == set(names)
     assert result["missing"] == []
+    assert "| workload | ours     |" in capsys.readouterr().out
+
+
+def test_the_fastest_are_set_against_each_other():
+    def row(name, milliseconds, ratio):
+        return {"contender": name, "milliseconds": milliseconds, "ratio": ratio}
+
+    rows = [row("mamlbook compiled", 2.0, 1.0), row("JAX", 3.0, 1.6), row("mamlbook", 1.0, None), row("higher", 9.0, 5)]
+    alone = {"name": "b", "rows": [row("JAX", 3.0, None), {"contender": "higher", "wrong": "far"}]}
+    lines = against([{"name": "a", "rows": rows}, alone]).splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["a", "mamlbook", "1", "JAX", "3", "1.6"]
+    assert [cell.strip() for cell in lines[3].split("|")[1:-1]] == ["b", "", "", "JAX", "3", ""]
 
 
 # ---------------------------------------------------------------- what is stored
