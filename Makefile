@@ -78,8 +78,9 @@ gpu:  ## test and measure on a GPU
 	$(PYTHON) -m experiments.omniglot --device cuda --iterations 15000 --tasks 32 --execution compiled
 
 # In an environment of its own, beside the other libraries.
-bench: $(BENCH)/.installed  ## time one meta-gradient here and in other libraries
+bench: $(BENCH)/.installed  ## time a meta-gradient and whole trainings, here and in other libraries
 	$(BENCH)/bin/python -m benchmarks.meta_step
+	$(BENCH)/bin/python -m benchmarks.training
 
 $(BENCH)/.installed: requirements.txt benchmarks/requirements.txt
 	@"$(PYTHON)" -c '$(NEEDED)'

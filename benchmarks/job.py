@@ -17,6 +17,8 @@ class Workload:
     method: str  # maml, fomaml or reptile
     steps: int
     tasks: int
+    queries: int = 1  # of each class, or of each wave
+    replicas: int = 1  # networks that are trained at once, each on tasks of its own
     kind: str = "race"  # curve: a point of one over tasks or steps;  memory: its bytes are measured as well
 
     @property
@@ -37,7 +39,10 @@ class Examples(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """A workload with its weights and its tasks, so that all contenders compute the same thing."""
+    """A workload with its weights and its tasks, so that all contenders compute the same thing.
+
+    With several replicas the weights have an axis for them in front; the tasks are those of all.
+    """
 
     workload: Workload
     theta: tuple[np.ndarray, ...]
@@ -48,6 +53,13 @@ class Job:
     @property
     def dtype(self) -> str:
         return str(self.theta[0].dtype)
+
+    def alone(self) -> list[Job]:
+        """A job for each replica, with weights of its own."""
+        if self.workload.replicas == 1:
+            return [self]
+        workload = replace(self.workload, replicas=1)
+        return [replace(self, workload=workload, theta=theta) for theta in zip(*self.theta, strict=True)]
 
     def first(self, tasks: int, dtype: str = "float32", **changes: Any) -> Job:
         """The first few tasks of it in some precision, and with other changes of the workload."""

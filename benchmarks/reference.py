@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,22 @@ def reference(job: Job) -> Reference:
             losses.append(loss)
     count = len(losses)
     return Reference(tuple((t / count).numpy() for t in total), sum(losses) / count, counted.total)
+
+
+def adam(jobs: Sequence[Job], beta: float) -> tuple[np.ndarray, ...]:
+    """The first job's weights after one meta-step of Adam, written out here, on the tasks of each job in turn.
+
+    Kingma and Ba, 2015, with the numbers that PyTorch has by default.
+    """
+    theta = [t.astype(np.float64) for t in jobs[0].theta]
+    means, squares = ([np.zeros_like(t) for t in theta] for _ in range(2))
+    for step, job in enumerate(jobs, 1):
+        gradient = reference(replace(job, theta=tuple(theta))).gradient
+        means = [0.9 * m + 0.1 * g for m, g in zip(means, gradient, strict=True)]
+        squares = [0.999 * s + 0.001 * g**2 for s, g in zip(squares, gradient, strict=True)]
+        unbiased = ((m / (1 - 0.9**step), s / (1 - 0.999**step)) for m, s in zip(means, squares, strict=True))
+        theta = [t - beta * m / (np.sqrt(s) + 1e-8) for t, (m, s) in zip(theta, unbiased, strict=True)]
+    return tuple(theta)
 
 
 def _of_task(job: Job, theta: Weights, support: tuple, query: tuple) -> tuple[Weights, float]:

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.limit import faster
+from benchmarks.race import OURS
 
-HEADER = ("contender", "ms", "quartiles", "times ours", "first call, s", "error", "in float64", "MiB")
+HEADER = (
+    *("contender", "ms", "quartiles", "times ours", "first call, s", "second start, s"),
+    *("error", "in float64", "loss", "MiB"),
+)
 
 
 def block(workload: Mapping[str, Any], gflops: float) -> str:
@@ -15,10 +19,16 @@ def block(workload: Mapping[str, Any], gflops: float) -> str:
     limit = workload["flops"] / gflops / 1e6
     lines = [
         f"### {workload['name']}: {workload['network']}, {workload['method']}, {workload['steps']} inner steps, "
-        f"{workload['tasks']} tasks of {workload['data']}",
+        f"{workload['tasks']} tasks of {workload['data']}{_details(workload)}",
         f"{workload['flops'] / 1e6:.4g} MFLOP, at the limit {limit:.3g} ms; {workload['rounds']} rounds",
     ]
     return "\n".join([*lines, "", *table([HEADER, *map(_cells, workload["rows"])])])
+
+
+def _details(workload: Mapping[str, Any]) -> str:
+    queries = f" with {workload['queries']} queries{' of each class' if workload['network'] != 'mlp' else ''}"
+    replicas = workload.get("replicas", 1)
+    return queries + (f", {replicas} trainings at once" if replicas > 1 else "")
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -31,10 +41,31 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{low:.4g} to {high:.4g}",
         "" if row["ratio"] is None else f"{row['ratio']:.3g}",
         f"{row['first_call_seconds']:.2g}",
+        f"{row['second_start_seconds']:.2g}" if "second_start_seconds" in row else "",
         f"{row['error']:.0e}",
         f"{row['double_error']:.0e}" if "double_error" in row else "",
+        f"{row['loss']:.3g}" if "loss" in row else "",
         f"{row['bytes'] / 2**20:.1f}" if "bytes" in row else "",
     )
+
+
+def against(workloads: Sequence[Mapping[str, Any]]) -> str:
+    """The fastest of this package against the fastest of all others in each workload: a table in Markdown.
+
+    The ratio is the other's time over that of this package, the median over rounds.
+    """
+    rows = [("workload", "ours", "ms", "the fastest other", "its ms", "its time over ours")]
+    for workload in workloads:
+        timed = sorted((row for row in workload["rows"] if "milliseconds" in row), key=lambda row: row["milliseconds"])
+        ours = next((row for row in timed if row["contender"].startswith(OURS)), None)
+        other = next((row for row in timed if not row["contender"].startswith(OURS)), None)
+        cells = [cell for row in (ours, other) for cell in _name_and_time(row)]
+        rows.append((workload["name"], *cells, f"{other['ratio']:.3g}" if ours and other else ""))
+    return "\n".join(table(rows))
+
+
+def _name_and_time(row: Mapping[str, Any] | None) -> tuple[str, str]:
+    return (row["contender"], f"{row['milliseconds']:.4g}") if row else ("", "")
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

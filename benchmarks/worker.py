@@ -1,6 +1,7 @@
 """One contender in a process of its own: it computes when it is asked to, and sleeps in between.
 
-The command is ``python -m benchmarks.worker DESCRIPTOR PLACE``, with one end of a pipe and the contender's place.
+The command is ``python -m benchmarks.worker DESCRIPTOR BODY PLACE``, with one end of a pipe, the kind of requests that
+it answers, and the contender's place.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,31 +30,53 @@ class Body:
     """What the contender has prepared, and the requests that it answers."""
 
     def __init__(self, place: str):
-        self.place = place
-        self.step: Callable[[], tuple[Any, Any]] | None = None
-        self.device = "cpu"
+        self.place, self.device = place, "cpu"
+        self.prepared: Any = None
 
-    def first(self, job: Job) -> dict[str, Any]:
-        """Prepare the job and compute it once: the seconds of both, the gradient, the loss."""
-        self.step, self.device = None, job.device
+    def repeat(self, times: int) -> tuple[float, float]:
+        """The seconds of so many calls: on the clock, and of this process on all its cores."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        self._call(times)
+        return time.perf_counter() - wall, time.process_time() - cpu
+
+    def _call(self, times: int) -> Any:
+        """So many calls, and what the last one gives once it is there."""
+        raise NotImplementedError
+
+    def _begun(self, job: Job, times: int) -> tuple[float, Any]:
+        """Prepare the job and make the first calls: the seconds of both, and what the last call gives."""
+        self.prepared, self.device = None, job.device
         gc.collect()
         _forget_compiled()
         started = time.perf_counter()
-        self.step = prepare(self.place, job)
-        gradient, loss = self.step()
-        self._wait((*gradient, loss), now=True)
-        seconds = time.perf_counter() - started
+        self.prepared = prepare(self.place, job)
+        result = self._call(times)
+        return time.perf_counter() - started, result
+
+    def _wait(self, results: Iterable[Any]) -> None:
+        for result in results:
+            if hasattr(result, "block_until_ready"):
+                result.block_until_ready()
+        if self.device == "cuda" and "torch" in sys.modules:
+            sys.modules["torch"].cuda.synchronize()
+
+
+class Gradient(Body):
+    """One meta-gradient a call: what is prepared is ``step``."""
+
+    def first(self, job: Job) -> dict[str, Any]:
+        """Prepare the job and compute it once: the seconds of both, the gradient, the loss."""
+        seconds, (gradient, loss) = self._begun(job, 1)
         return {"seconds": seconds, "gradient": [_numbers(g) for g in gradient], "loss": float(_numbers(loss))}
 
-    def repeat(self, times: int) -> tuple[float, float]:
-        """The seconds of so many meta-gradients: on the clock, and of this process on all its cores."""
-        wall, cpu = time.perf_counter(), time.process_time()
+    def _call(self, times: int) -> tuple[Any, Any]:
         for _ in range(times):
-            gradient, loss = self.step()
+            gradient, loss = self.prepared()
             # On a CPU nothing may go on while the next one is prepared: that would be a second thread.
-            self._wait((*gradient, loss), now=self.device == "cpu")
-        self._wait((*gradient, loss), now=True)
-        return time.perf_counter() - wall, time.process_time() - cpu
+            if self.device == "cpu":
+                self._wait((*gradient, loss))
+        self._wait((*gradient, loss))
+        return gradient, loss
 
     def bytes(self) -> int:
         """The most memory that one meta-gradient has in use, over what was in use before it."""
@@ -66,14 +89,31 @@ class Body:
         self.repeat(1)
         return _resident("VmHWM") - before
 
-    def _wait(self, results: tuple, now: bool) -> None:
-        if not now:
-            return
-        for result in results:
-            if hasattr(result, "block_until_ready"):
-                result.block_until_ready()
-        if self.device == "cuda" and "torch" in sys.modules:
-            sys.modules["torch"].cuda.synchronize()
+
+class Training(Body):
+    """One meta-step of a training a call: what is prepared is a trainer."""
+
+    FIRST: ClassVar[int] = 2  # calls: a loop of a single step would be compiled as none
+
+    def first(self, job: Job) -> float:
+        """Prepare the job and take the first meta-steps: the seconds of both."""
+        return self._begun(job, self.FIRST)[0]
+
+    def train(self, steps: int) -> list[np.ndarray]:
+        """The weights after so many more meta-steps."""
+        return [_numbers(t) for t in self._call(steps)]
+
+    def follow(self, jobs: list[Job]) -> list[np.ndarray]:
+        """The job's weights after one meta-step on the tasks of each of these jobs."""
+        return [_numbers(t) for t in self.prepared.follow(jobs)]
+
+    def _call(self, times: int) -> Any:
+        weights = self.prepared.train(times)
+        self._wait(weights)
+        return weights
+
+
+BODIES = {"gradient": Gradient, "training": Training}
 
 
 def _numbers(array: Any) -> np.ndarray:
@@ -109,9 +149,8 @@ def _bytes_on_gpu(repeat: Callable[[int], Any]) -> int:
     return statistics()["peak_bytes_in_use"] - before
 
 
-def serve(connection: Connection, place: str) -> None:
+def serve(connection: Connection, body: Body) -> None:
     """Answer requests, ``(name, *arguments)``, by ``("done", answer)`` or ``("failed", why)``, while anybody asks."""
-    body = Body(place)
     while True:
         try:
             name, *arguments = connection.recv()
@@ -127,8 +166,8 @@ def serve(connection: Connection, place: str) -> None:
 
 
 def main() -> None:
-    descriptor, place = sys.argv[1:]
-    serve(Connection(int(descriptor)), place)
+    descriptor, body, place = sys.argv[1:]
+    serve(Connection(int(descriptor)), BODIES[body](place))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 # One thread each, or the comparison would be one of thread pools.
@@ -24,8 +24,6 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
-BLOCK = 0.2  # seconds that a contender computes in one round, if its meta-gradient takes less
-WARM = 3  # meta-gradients before the first round, of what takes less than a block
 
 
 class Missing(Exception):
@@ -35,17 +33,18 @@ class Missing(Exception):
 class Worker:
     """A process that runs one contender. It never computes but while it is asked, and no failure of it goes further.
 
+    ``body`` is the kind of requests that it answers; see ``benchmarks.worker``.
     With ``one_core`` it and what it starts share one core, the same for all workers.
 
     Raises:
         Missing: from ``ask``, when it has failed, died or taken too long; then it is gone.
     """
 
-    def __init__(self, place: str, errors: Path, cache: Path, *, one_core: bool):
+    def __init__(self, place: str, errors: Path, cache: Path, *, body: str, one_core: bool):
         self.connection, theirs = Pipe()
         self.errors = errors
         paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-m", "benchmarks.worker", str(theirs.fileno()), place]
+        command = [sys.executable, "-m", "benchmarks.worker", str(theirs.fileno()), body, place]
         with errors.open("ab") as file:
             self.process = subprocess.Popen(
                 command,
@@ -106,27 +105,41 @@ def plain(reason: str) -> str:
     return re.sub(r"/(?:[\w.+-]+/)+", "", reason)
 
 
+class Pace(NamedTuple):
+    """The seconds of a block, or one call; the calls before it that do not count; those that are tried at first."""
+
+    block: float
+    untimed: int
+    trial: int
+
+
 @dataclass
 class Runner:
-    """A contender in one workload: its worker, and the time of a meta-gradient in every round."""
+    """A contender in one workload: its worker, the time of a call in every round, and what else is stored of it."""
 
     name: str
     worker: Worker
-    first: float
-    error: float
-    double_error: float | None = None
+    pace: Pace
+    facts: dict[str, float] = field(default_factory=dict)
     times: int = 1
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
     def warm(self, seconds: float) -> None:
-        """Find out how many meta-gradients fill a block."""
-        took, _ = self.worker.ask("repeat", 1, seconds=seconds)
-        if took < BLOCK:
-            took = min(took, self.worker.ask("repeat", WARM, seconds=seconds)[0] / WARM)
-        self.times = max(1, round(BLOCK / took))
+        """Find out how many calls fill a block."""
+        block, untimed, trial = self.pace
+        took = self.worker.ask("repeat", untimed, seconds=seconds)[0] / untimed
+        if took < block:
+            took = min(took, self.worker.ask("repeat", trial, seconds=seconds)[0] / trial)
+        self.times = max(1, round(block / took))
+
+    @property
+    def untimed(self) -> int:
+        return min(self.pace.untimed, self.times)
 
     def block(self, seconds: float) -> None:
+        """The calls that do not count, which find what the pause has taken from memory and caches, then the block."""
+        self.worker.ask("repeat", self.untimed, seconds=seconds)
         wall, cpu = self.worker.ask("repeat", self.times, seconds=seconds)
         self.wall.append(wall / self.times)
         self.cpu.append(cpu / self.times)
@@ -134,21 +147,19 @@ class Runner:
     def row(self, ours: Runner | None) -> dict[str, Any]:
         """What is stored of it; the ratio is to another runner, round by round."""
         low, median, high = (1e3 * value for value in quartiles(self.wall))
-        result = {
+        return {
             "contender": self.name,
             "milliseconds": digits(median),
             "quartiles": [digits(low), digits(high)],
             "cpu_milliseconds": digits(1e3 * statistics.median(self.cpu)),
             "ratio": ours and digits(ratio(self, ours)),
-            "first_call_seconds": digits(self.first),
-            "error": digits(self.error),
+            **{what: value if isinstance(value, int) else digits(value) for what, value in self.facts.items()},
         }
-        return result | ({} if self.double_error is None else {"double_error": digits(self.double_error)})
 
 
 def rounds_that_fit(runners: Sequence[Runner], rounds: int, seconds: float, least: int = 3) -> int:
     """As many rounds as were asked for, fewer where they would take longer than so many seconds, but at least 3."""
-    one = sum(runner.wall[0] * runner.times for runner in runners)
+    one = sum(runner.wall[0] * (runner.untimed + runner.times) for runner in runners)
     return max(min(rounds, least), min(rounds, int(seconds / one)))
 
 

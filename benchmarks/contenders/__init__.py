@@ -23,7 +23,8 @@ class Contender(NamedTuple):
 
     ``most`` bounds the inner steps of all tasks together where the network is no convolutional one, so that what
     handles one task after the other does not take hours, and ``longest`` the inner steps of each. The ``excuse`` says
-    why it is not asked for more steps or other networks, where a reader might expect it.
+    why it is not asked for more steps or other networks, where a reader might expect it, or for several ``replicas``,
+    if it has none.
     """
 
     place: str
@@ -32,22 +33,24 @@ class Contender(NamedTuple):
     networks: tuple[str, ...] = ("mlp", "conv4-stride", "conv4-max")
     most: int | None = None
     longest: int | None = None
+    replicas: bool = False
     excuse: str = ""
 
     def meets(self, workload: Workload) -> bool:
         """Whether it is asked for this workload."""
         small = self.most is None or workload.convolutional or workload.steps * workload.tasks <= self.most
-        return self._could(workload) and small and self._compiles(workload)
+        return self._could(workload) and small and self._is_for(workload)
 
     def excused(self, workload: Workload) -> bool:
         """Whether it could do it, and is not asked for a reason that is said."""
-        return bool(self.excuse) and self._could(workload) and not self._compiles(workload)
+        return bool(self.excuse) and self._could(workload) and not self._is_for(workload)
 
     def _could(self, workload: Workload) -> bool:
         return workload.method in self.methods and workload.kind in self.kinds
 
-    def _compiles(self, workload: Workload) -> bool:
-        return workload.network in self.networks and (self.longest is None or workload.steps <= self.longest)
+    def _is_for(self, workload: Workload) -> bool:
+        short = self.longest is None or workload.steps <= self.longest
+        return workload.network in self.networks and short and (self.replicas or workload.replicas == 1)
 
 
 MLP, CONV4 = ("mlp",), ("conv4-stride", "conv4-max")
@@ -83,7 +86,7 @@ CONTENDERS = {
 }
 
 
-def prepare(place: str, job: Job) -> Step:
+def prepare(place: str, job: Job) -> Any:
     """What computes the job, by ``module:function``; a module without a package is one of this folder's."""
     module, _, function = place.partition(":")
     module = module if "." in module else f"benchmarks.contenders.{module}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import higher
 import torch
+from torch import Tensor, nn
 
 from benchmarks.contenders import Step
 from benchmarks.contenders.common import away, loss_of, network, one_by_one, zeroed
@@ -15,12 +18,17 @@ def prepare(job: Job) -> Step:
 
     The methods of first order ask it for no graph, ``track_higher_grads=False``, and read the adapted weights.
     """
-    net, loss, tasks = network(job, native=True), loss_of(job), one_by_one(job)
-    optimizer = torch.optim.SGD(net.parameters(), lr=job.workload.alpha)
-    method, share = job.workload.method, 1 / len(tasks)
+    run, tasks = meta_gradient(job, network(job, native=True)), one_by_one(job)
+    return lambda: run(tasks)
 
-    def step():
-        theta, total = zeroed(net), 0.0
+
+def meta_gradient(job: Job, net: nn.Module) -> Callable[[Sequence[tuple[Tensor, ...]]], tuple[list[Tensor], Tensor]]:
+    """The meta-gradient of the network's weights and the mean query loss as a function of a list of tasks."""
+    loss, method = loss_of(job), job.workload.method
+    optimizer = torch.optim.SGD(net.parameters(), lr=job.workload.alpha)
+
+    def run(tasks):
+        theta, total, share = zeroed(net), 0.0, 1 / len(tasks)
         for xs, ys, xq, yq in tasks:
             with higher.innerloop_ctx(
                 net, optimizer, copy_initial_weights=False, track_higher_grads=method == "maml"
@@ -39,4 +47,4 @@ def prepare(job: Job) -> Step:
             total += query.detach()
         return [p.grad for p in theta], total
 
-    return step
+    return run

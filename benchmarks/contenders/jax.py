@@ -18,7 +18,7 @@ def prepare(job: Job) -> Step:
 
     Under ``vmap`` every task's own kernel would make them grouped convolutions. Channels come last, as XLA likes it.
     """
-    return _jitted(job, _convolved)
+    return _jitted(job, convolved)
 
 
 def im2col(job: Job) -> Step:
@@ -124,7 +124,7 @@ def _pooled(x):
     return jnp.maximum(jnp.maximum(*corners[:2]), jnp.maximum(*corners[2:]))
 
 
-def _convolved(x, kernel, stride: int):
+def convolved(x, kernel, stride: int):
     return jax.lax.conv_general_dilated(
         x, kernel, (stride, stride), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC")
     )

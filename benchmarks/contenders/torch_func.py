@@ -17,13 +17,13 @@ Weights = dict[str, Tensor]
 
 def eager(job: Job) -> Step:
     """``grad_and_value`` of the mean over ``vmap`` of a task's loss after steps along ``grad``."""
-    theta, tasks = _start(job), tasks_of(job)
+    theta, tasks = start(job), tasks_of(job)
     return _step(meta_gradient(job), theta, (*tasks.support, *tasks.query))
 
 
 def compiled(job: Job) -> Step:
     """The same function under ``torch.compile``, whole."""
-    theta, tasks = _start(job), tasks_of(job)
+    theta, tasks = start(job), tasks_of(job)
     run = torch.compile(meta_gradient(job), fullgraph=True, dynamic=False)
     return _step(run, theta, (*tasks.support, *tasks.query))
 
@@ -61,7 +61,8 @@ def meta_gradient(job: Job) -> Callable[..., tuple[Weights, Tensor]]:
     return reptile if method == "reptile" else grad_and_value(mean_query)
 
 
-def _start(job: Job) -> Weights:
+def start(job: Job) -> Weights:
+    """The job's weights by name."""
     return {name: p.detach() for name, p in network(job).named_parameters()}
 
 

@@ -57,3 +57,23 @@ def dies_later(job):
         return (_zeros(job), 0.0) if _DiesLater.calls < 3 else os._exit(5)
 
     return step
+
+
+class Still:
+    """A trainer that stays where it is."""
+
+    def __init__(self, job):
+        self.job = job
+
+    def train(self, steps):
+        return self.job.theta
+
+    def follow(self, jobs):
+        return self.job.theta
+
+
+class Short(Still):
+    """A trainer that loses a weight on its way."""
+
+    def follow(self, jobs):
+        return self.job.theta[:-1]

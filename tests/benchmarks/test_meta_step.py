@@ -9,24 +9,31 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import limit, meta_step
+from benchmarks.command import known
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.contenders.mamlbook import eager
+from benchmarks.gradient_race import SINGLE, SINGLE_CONVOLUTIONAL, GradientRace
 from benchmarks.job import Workload, distance
 from benchmarks.limit import gigaflops
-from benchmarks.race import SINGLE, SINGLE_CONVOLUTIONAL, Race, TimeUp
+from benchmarks.race import TimeUp
 from benchmarks.reference import reference
 from benchmarks.report import block, merged, table
-from benchmarks.worker import Body
-from benchmarks.workers import Missing, Runner, Worker, plain, quartiles, ratio, rounds_that_fit
+from benchmarks.worker import Gradient
+from benchmarks.workers import Missing, Pace, Runner, Worker, plain, quartiles, ratio, rounds_that_fit
 from benchmarks.workloads import GROUPS, chosen, job
 from mamlbook.pages import recall
 
 FAKES = "tests.benchmarks.fakes"
 WORKLOADS = chosen()
+ONCE = Pace(block=0.2, untimed=1, trial=1)
 
 
 def fake(name):
     return Contender(f"{FAKES}:{name}")
+
+
+def worker_of(name, folder, one_core=False):
+    return Worker(f"{FAKES}:{name}", folder / "log", folder, body="gradient", one_core=one_core)
 
 
 # ---------------------------------------------------------------- what is right
@@ -51,7 +58,7 @@ def test_the_distance_is_relative_and_knows_shapes():
 
 def test_operations_are_counted_on_the_loop():
     """One task, one layer of gradients: ten support points forward and back, twice, and ten query points."""
-    counted = reference(job(Workload("", "mlp", "reptile", 1, 1))[1]).operations
+    counted = reference(job(Workload("", "mlp", "reptile", 1, 1, queries=10))[1]).operations
     weights = 40 + 1600 + 40
     assert counted == 2 * 10 * (weights + weights + (weights - 40) + weights)
 
@@ -112,7 +119,7 @@ def test_an_interrupted_run_keeps_what_it_has(measured, monkeypatch, tmp_path):
             return answer
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Race, "run", run)
+    monkeypatch.setattr(GradientRace, "run", run)
     meta_step.main(["--workloads", "sine-1,sine-5", "--results", str(tmp_path)])
     assert json.loads((tmp_path / "meta-step.json").read_text())["workloads"] == first["workloads"]
 
@@ -123,8 +130,8 @@ def test_a_run_out_of_time_keeps_what_it_has_finished(measured, monkeypatch, tmp
     with pytest.raises(SystemExit, match="no workload was finished"):
         meta_step.main(words)
     assert "time is up, so these have no result: sine-1, sine-5, sine-10" in capsys.readouterr().out
-    own, answers = Race.run, iter([(first["workloads"][0], [])])
-    monkeypatch.setattr(Race, "run", lambda race, workload: next(answers, None) or own(race, workload))
+    own, answers = GradientRace.run, iter([(first["workloads"][0], [])])
+    monkeypatch.setattr(GradientRace, "run", lambda race, workload: next(answers, None) or own(race, workload))
     meta_step.main(words)
     assert "time is up, so these have no result: sine-5, sine-10" in capsys.readouterr().out
     assert json.loads((tmp_path / "meta-step.json").read_text())["workloads"] == first["workloads"]
@@ -133,7 +140,7 @@ def test_a_run_out_of_time_keeps_what_it_has_finished(measured, monkeypatch, tmp
 def test_who_is_cut_short_by_the_clock_is_not_to_blame(tmp_path):
     said = []
     with (
-        Race({"hangs": fake("hangs")}, tmp_path, minutes=1 / 60, say=said.append) as race,
+        GradientRace({"hangs": fake("hangs")}, tmp_path, minutes=1 / 60, say=said.append) as race,
         pytest.raises(TimeUp),
     ):
         race.run(Workload("tiny", "mlp", "maml", 1, 2))
@@ -149,7 +156,7 @@ def test_what_goes_wrong_is_said_and_ends_nothing(tmp_path):
     names = ["wrong", "misshapen", "raises", "dies", "dies_later", "hangs"]
     contenders = {name: fake(name) for name in names} | {"absent": Contender("nowhere.to_be:found")}
     said = []
-    with Race(contenders, tmp_path, patience=4.0, say=said.append) as race:
+    with GradientRace(contenders, tmp_path, patience=4.0, say=said.append) as race:
         result, missing = race.run(Workload("tiny", "mlp", "maml", 1, 2))
         assert all(row.keys() == {"contender", "wrong"} for row in result["rows"])
         assert "from the reference in float32, more than" in result["rows"][0]["wrong"]
@@ -165,10 +172,10 @@ def test_what_goes_wrong_is_said_and_ends_nothing(tmp_path):
 
 
 def test_who_dies_while_it_is_timed_is_missing(tmp_path):
-    with Race({"dies_later": fake("dies_later")}, tmp_path, patience=20.0, say=lambda text: None) as race:
-        worker = race.workers["dies_later"] = Worker(f"{FAKES}:dies_later", tmp_path / "log", tmp_path, one_core=False)
+    with GradientRace({"dies_later": fake("dies_later")}, tmp_path, patience=20.0, say=lambda text: None) as race:
+        worker = race.workers["dies_later"] = worker_of("dies_later", tmp_path)
         worker.ask("first", job(Workload("", "mlp", "maml", 1, 1))[1], seconds=20)
-        runner, missing = Runner("dies_later", worker, 0.0, 0.0), {}
+        runner, missing = Runner("dies_later", worker, ONCE), {}
         assert race._timed([runner], missing) == []
         assert "ended with code 5" in missing["dies_later"]
         with pytest.raises(Missing):
@@ -177,14 +184,14 @@ def test_who_dies_while_it_is_timed_is_missing(tmp_path):
 
 @pytest.mark.parametrize("one_core", [True, False])
 def test_a_contender_has_one_core_where_it_is_to_have_one_thread(tmp_path, one_core):
-    worker = Worker(f"{FAKES}:cores", tmp_path / "log", tmp_path, one_core=one_core)
+    worker = worker_of("cores", tmp_path, one_core)
     answer = worker.ask("first", job(Workload("", "mlp", "maml", 1, 1))[1], seconds=20)
     worker.close()
     assert answer["loss"] == (1 if one_core else len(os.sched_getaffinity(0)))
 
 
 def test_memory_is_what_a_step_has_in_use_at_most():
-    body = Body(f"{FAKES}:greedy")
+    body = Gradient(f"{FAKES}:greedy")
     body.first(job(Workload("", "mlp", "maml", 1, 1))[1])
     assert body.bytes() == pytest.approx(100 * 2**20, rel=0.1)
 
@@ -194,15 +201,30 @@ def test_memory_is_what_a_step_has_in_use_at_most():
 
 def test_ratios_are_taken_round_by_round():
     """A machine that is ten times as slow in one round changes no ratio."""
-    fast, slow = (Runner(name, None, 0.0, 0.0, wall=wall) for name, wall in (("a", [1, 10, 1]), ("b", [3, 30, 3])))
+    fast, slow = (Runner(name, None, ONCE, wall=wall) for name, wall in (("a", [1, 10, 1]), ("b", [3, 30, 3])))
     assert ratio(slow, fast) == 3
     assert quartiles([1.0, 2.0, 3.0]) == (1.5, 2.0, 2.5)
     assert quartiles([7.0]) == (7.0, 7.0, 7.0)
 
 
+def test_a_call_that_does_not_count_precedes_every_block():
+    asked = []
+
+    class Answers:
+        def ask(self, name, times, seconds):
+            asked.append(times)
+            return 0.5 * len(asked), 0.25 * len(asked)
+
+    runner = Runner("a", Answers(), ONCE, times=4)
+    runner.block(1.0)
+    runner.block(1.0)
+    assert asked == [1, 4, 1, 4]
+    assert (runner.wall, runner.cpu) == ([0.25, 0.5], [0.125, 0.25])
+
+
 def test_rounds_are_as_many_as_fit_but_three():
-    runners = [Runner("a", None, 0.0, 0.0, times=2, wall=[0.25]), Runner("b", None, 0.0, 0.0, wall=[0.5])]
-    assert [rounds_that_fit(runners, 11, seconds, 3) for seconds in (100, 6, 0.1)] == [11, 6, 3]
+    runners = [Runner("a", None, ONCE, times=2, wall=[0.25]), Runner("b", None, ONCE, wall=[0.5])]
+    assert [rounds_that_fit(runners, 11, seconds, 3) for seconds in (100, 14, 0.1)] == [11, 8, 3]
     assert rounds_that_fit(runners, 2, 0.1, 3) == 2
 
 
@@ -235,12 +257,19 @@ def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="workloads: expected some of sine, first-order"):
         chosen(["sine", "cosine"])
     with pytest.raises(ValueError, match="contenders: expected some of mamlbook"):
-        meta_step.known(["tensorflow"])
+        known(["tensorflow"], CONTENDERS)
 
 
 def test_groups_and_names_choose_workloads():
     assert [workload.name for workload in chosen(["reptile", "sine-5", "sine-5"])] == ["reptile-5", "sine-5"]
     assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
+
+
+def test_pictures_have_as_many_queries_as_the_workload_says():
+    one, fifteen = (job(GROUPS[group][0])[1] for group in ("omniglot", "omniglot-15"))
+    assert one.support.y.shape == fifteen.support.y.shape == one.query.y.shape == (16, 5)
+    assert fifteen.query.y.shape == (16, 75)
+    assert np.array_equal(fifteen.query.y[0], np.repeat(np.arange(5), 15))
 
 
 def test_who_is_asked_for_what():
@@ -301,9 +330,8 @@ def test_what_is_stored_is_complete_and_right():
     assert set(named) == {workload.name for workload in WORKLOADS}
     for workload in WORKLOADS:
         kept = named[workload.name]
-        assert [kept[key] for key in ("network", "method", "steps", "tasks")] == [
-            getattr(workload, key) for key in ("network", "method", "steps", "tasks")
-        ]
+        decided = ("network", "method", "steps", "tasks", "queries")
+        assert [kept[key] for key in decided] == [getattr(workload, key) for key in decided]
         timed = {row["contender"]: row for row in kept["rows"]}
         absent = {entry["contender"] for entry in stored["missing"] if workload.name in entry["workloads"]}
         asked = {name for name, each in CONTENDERS.items() if each.meets(workload) or each.excused(workload)}
