@@ -79,7 +79,7 @@ def training(options: argparse.Namespace, scratch: str) -> Commands:
     return [
         [
             *("experiments.omniglot", *protocol.split(), *PAPER.split()),
-            *("--minutes", f"{share * options.minutes:g}", "--every", "50", *tasks, *places),
+            *("--minutes", f"{share * options.minutes:g}", *tasks, *places),
         ]
         for protocol, share in TRAINED.items()
     ]

@@ -136,7 +136,7 @@ def checkpoint(folder):
 
 
 def test_a_lost_process_ends_the_run_and_the_checkpoint_resumes_it(experiment):
-    whole, run = experiment("whole")
+    whole, run = experiment("whole", "--minutes", "60")  # the trial by which it plans leaves no trace
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("6 meta-steps in") == 1
     assert "6/6" in run.stderr
