@@ -4,7 +4,7 @@
 
 Three parts, in order of worth and each with its own minutes: the tests that need a GPU, a race of one meta-gradient
 against other libraries, and Omniglot as in the paper. What goes wrong in one does not stop the next. Nothing is
-installed and nothing downloaded: CONTRIBUTING.md says what a machine without a network has to be given.
+installed: CONTRIBUTING.md says what a machine without a network has to be given.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from typing import Any, TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("torch", "higher", "pytest", "numpy", "matplotlib", "tqdm", "PIL")
+ZIPS = ("images_background.zip", "images_evaluation.zip")
 GRACE = 0.04  # of a part's time, in which it may write what it has before it is killed
 
 # In order of worth: as many as are finished in time.
@@ -46,7 +47,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.gpu", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for results, log and summary")
-    add("--data", type=Path, help="folder of the two Omniglot zips; by default MAMLBOOK_DATA")
+    add("--data", type=Path, default=os.environ.get("MAMLBOOK_DATA"), help="folder of the two Omniglot zips")
     add("--device", choices=("cuda", "cpu"), default="cuda", help="cpu rehearses: no GPU test runs, little is measured")
     add("--minutes", type=float, default=4.0, help="for each part, at most")
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS))
@@ -93,7 +94,7 @@ def data(options: argparse.Namespace) -> list[str]:
 PARTS = {"correctness": correctness, "race": race, "training": training}
 
 
-def require(device: str) -> None:
+def require(device: str, data: Path | None) -> None:
     """End with one sentence if something is missing without which nothing can run."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -105,6 +106,9 @@ def require(device: str) -> None:
 
     if device == "cuda" and not torch.cuda.is_available():
         sys.exit(f"make gpu: torch {torch.__version__} sees no CUDA device here; DEVICE=cpu rehearses without one")
+    absent = [name for name in ZIPS if data and not (data / name).is_file()]
+    if absent:
+        sys.exit(f"make gpu: DATA: expected the folder of the Omniglot zips, got {data} without {' and '.join(absent)}")
 
 
 def surroundings(device: str) -> dict[str, Any]:
@@ -197,7 +201,7 @@ def say(text: str, log: TextIO) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     """Run what the command line asks for; the exit status is 0 if all of it passed."""
     options = arguments(words)
-    require(options.device)
+    require(options.device, options.data)
     options.out, options.data = options.out.resolve(), options.data and options.data.resolve()
     with tempfile.TemporaryDirectory() as scratch:
         parts = {name: PARTS[name](options, scratch) for name in PARTS if name in options.parts}

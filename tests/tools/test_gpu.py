@@ -51,6 +51,7 @@ def test_what_fails_or_takes_too_long_stops_nothing(tmp_path, capsys):
 
 
 def test_the_command_ends_by_naming_what_did_not_pass(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("MAMLBOOK_DATA", raising=False)
     monkeypatch.setattr(gpu, "PARTS", {"correctness": lambda *_: [PASSES], "race": lambda *_: [FAILS]})
     words = ["--device", "cpu", "--out", str(tmp_path), "--minutes", "1"]
     gpu.main([*words, "--parts", "correctness"])
@@ -64,6 +65,8 @@ def test_what_is_missing_is_said_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match=r"sees no CUDA device here; DEVICE=cpu rehearses without one"):
         gpu.main(["--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match=r"DATA: expected the folder .* without images_background.zip and images_eval"):
+        gpu.main(["--out", str(tmp_path / "out"), "--device", "cpu", "--data", str(tmp_path)])
     monkeypatch.setattr(gpu, "NEEDED", ("torch", "no_such_package"))
     with pytest.raises(SystemExit, match=r"has no no_such_package; name another with PYTHON=.* or carry the wheels"):
         gpu.main(["--out", str(tmp_path / "out")])
