@@ -8,6 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$python && break; done)
+HAVE_PYTHON = test -n "$(PYTHON)" || { \
+	echo "The book needs Python 3.11, 3.12 or 3.13, and none was found; set PYTHON=/path/to/python."; exit 1; }
 NEEDED = import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
 	"The book needs Python 3.11, 3.12 or 3.13, and this is " + sys.version.split()[0] + "; set PYTHON=/path/to/python.")
 
@@ -17,6 +19,9 @@ RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
 PAGES := $(shell find book -name '*.ipynb' -not -path '*/.*' 2>/dev/null)
 JOBS ?= 3 # processes that run the tests, which often wait for a browser or a kernel of their own
+OUT ?= runs/gpu
+DEVICE ?= cuda
+MINUTES ?= 4
 SLOW := tests/test_site.py tests/test_notebooks.py tests/test_algorithms.py
 CORE := $(filter-out $(SLOW), $(wildcard tests/test_*.py)) tests/exact tests/inner tests/metagradient tests/tasks \
 	tests/training
@@ -28,7 +33,7 @@ help:  ## say what there is
 
 # Installed again only when what is asked for has changed.
 $(STAMP): requirements.txt pyproject.toml
-	@test -n "$(PYTHON)" || { echo "The book needs Python 3.11, 3.12 or 3.13, and none was found; set PYTHON=/path/to/python."; exit 1; }
+	@$(HAVE_PYTHON)
 	@"$(PYTHON)" -c '$(NEEDED)'
 	@echo "Installing the environment into $(VENV) (about two minutes the first time) ..."
 	@"$(PYTHON)" -m venv $(VENV)
@@ -72,10 +77,10 @@ screenshot: book chromium  ## take the picture in the README again
 	@$(RUN) tools.screenshot
 
 # A GPU machine has its own torch and perhaps no network, so nothing is installed here: Python as it is found.
-gpu:  ## test and measure on a GPU
-	$(PYTHON) -m pytest -q tests -m gpu
-	$(PYTHON) -m benchmarks.meta_step --device cuda
-	$(PYTHON) -m experiments.omniglot --device cuda --iterations 15000 --tasks 32 --execution compiled
+gpu:  ## test, race and train on a GPU: OUT=, DATA=, MINUTES=, see CONTRIBUTING.md
+	@$(HAVE_PYTHON)
+	@"$(PYTHON)" -m tools.gpu --out "$(OUT)" --device "$(DEVICE)" --minutes "$(MINUTES)" \
+		$(if $(DATA),--data "$(DATA)") $(if $(PARTS),--parts $(PARTS))
 
 # In an environment of its own, beside the other libraries.
 bench: $(BENCH)/.installed  ## time a meta-gradient and whole trainings, here and in other libraries
@@ -83,6 +88,7 @@ bench: $(BENCH)/.installed  ## time a meta-gradient and whole trainings, here an
 	$(BENCH)/bin/python -m benchmarks.training
 
 $(BENCH)/.installed: requirements.txt benchmarks/requirements.txt
+	@$(HAVE_PYTHON)
 	@"$(PYTHON)" -c '$(NEEDED)'
 	@"$(PYTHON)" -m venv $(BENCH)
 	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -r benchmarks/requirements.txt

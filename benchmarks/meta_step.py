@@ -2,8 +2,8 @@
 
     python -m benchmarks.meta_step
 
-writes runs/meta-step.json, with --results results what is stored, and with --figure FILE a picture of it. Each contender
-has a process of its own and one thread; its gradient is held to one in double precision first; then all are asked in
+writes runs/meta-step.json, with --results results what is stored, and with --figure FILE a picture of it. Each
+contender has a process of its own and one thread; its gradient is held to one in double precision first; then all are asked in
 turn, in rounds.
 """
 

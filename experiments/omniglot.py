@@ -43,8 +43,9 @@ from mamlbook.training import History, pick_device
 STEPS = (0, 1, 3, 5)
 # Batch statistics make the number of query drawings part of the protocol: 1 is the paper's, 15 is common elsewhere.
 QUERIES = (1, 15)
-TRIAL = 5  # meta-steps that are timed to plan a run of so many minutes
+LONG = 0.3  # seconds that the timed meta-steps take at least: there are four times as many until they do
 PLANNED = 0.9  # of the minutes, so that a slower spell does no harm
+BLOCKS = 20  # between checkpoints, at least, so that the end of the minutes is not missed by much
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -155,17 +156,18 @@ def train(learner: MetaLearner, pool: Pool, options: argparse.Namespace, group: 
         group=group,
         execution=options.execution,
     )
-    minutes = None
+    minutes, every = None, options.every
     if options.minutes is not None:
-        count, minutes = group.collect(fitting(run, learner, options.minutes))[0]
+        count, minutes = group.collect(fitting(run, learner, options.minutes, group))[0]
         options.iterations = min(options.iterations, count)
+        every = min(every, math.ceil(options.iterations / BLOCKS))
         if group.first:
             print(f"{options.iterations} meta-steps are to fit into {options.minutes:g} minutes", flush=True)
     return run(
         learner,
         steps=options.iterations,
         beta=lambda step: options.beta * (1 + math.cos(math.pi * step / options.iterations)) / 2,
-        every=options.every,
+        every=every,
         checkpoint=options.checkpoints / f"{named(options)}.pt",
         resume=options.resume,
         minutes=minutes,
@@ -173,16 +175,20 @@ def train(learner: MetaLearner, pool: Pool, options: argparse.Namespace, group: 
     )
 
 
-def fitting(run: Callable[..., History], learner: MetaLearner, minutes: float) -> tuple[int, float]:
+def fitting(run: Callable[..., History], learner: MetaLearner, minutes: float, group: Group) -> tuple[int, float]:
     """How many meta-steps fit into the minutes, by the time of a few on a copy, and the minutes that those leave."""
     minutes = positive("minutes", "number of minutes", minutes)
     started, copied = time.monotonic(), copy.deepcopy(learner)
+    count, took = 1, 0.0
     with torch.random.fork_rng():  # the run's own noise begins as it would without this
-        first = run(copied, steps=1, progress=False)  # what is slow once
-        then = run(copied, steps=TRIAL, after=first, progress=False)
-    seconds = (then.seconds - then.compiling - first.seconds + first.compiling) / TRIAL
+        history = first = run(copied, steps=1, progress=False)  # what is slow once
+        while took < LONG:
+            count, before = 4 * count, history
+            history = run(copied, steps=count, after=before, progress=False)
+            # By the clock of the first process: all have to go on or end together.
+            took = group.collect(history.seconds - history.compiling - before.seconds + before.compiling)[0]
     left = max(1.0, 60 * minutes - (time.monotonic() - started))
-    return max(1, int(PLANNED * (left - first.compiling) / seconds)), left / 60
+    return max(1, int(PLANNED * (left - first.compiling) / took * count)), left / 60
 
 
 def main(words: list[str] | None = None) -> None:

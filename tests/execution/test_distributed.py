@@ -19,13 +19,14 @@ LAUNCHED = ROOT / "tests" / "launched"
 
 def torchrun(script, *words, count=2, **environment):
     """Start so many processes, and return what they printed and their exit status."""
-    paths = {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests"))), "OMP_NUM_THREADS": "1"}
+    paths = [str(ROOT), str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    settings = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)),
             *(LAUNCHED / script, *map(str, words)),
         ],
-        env=os.environ | paths | environment,
+        env=os.environ | settings | environment,
         capture_output=True,
         text=True,
         timeout=300,
@@ -135,7 +136,7 @@ def checkpoint(folder):
 
 
 def test_a_lost_process_ends_the_run_and_the_checkpoint_resumes_it(experiment):
-    whole, run = experiment("whole")
+    whole, run = experiment("whole", "--minutes", "60")  # the trial by which it plans leaves no trace
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("6 meta-steps in") == 1
     assert "6/6" in run.stderr
