@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from benchmarks import meta_step
-from benchmarks.workloads import chosen
+from benchmarks.command import known
+from benchmarks.contenders import CONTENDERS
+from benchmarks.workloads import GROUPS, chosen
 from experiments import omniglot
 from need import need
 from tools import gpu
@@ -85,8 +87,8 @@ def test_the_parts_are_commands_that_exist(tmp_path):
     (tests,), (race,), training = (part(options, "scratch") for part in gpu.PARTS.values())
     assert tests[-5:-3] == ["tests/test_algorithms.py", "tests/tasks/test_images.py"]
     raced = meta_step.arguments(race[1:])
-    assert chosen(raced.workloads)
-    assert "mamlbook compiled" in meta_step.known(raced.contenders)
+    assert chosen(raced.workloads, GROUPS)
+    assert "mamlbook compiled" in known(raced.contenders, CONTENDERS)
     trained = [omniglot.arguments(command[1:]) for command in training]
     assert [(each.ways, each.tasks, each.steps, each.alpha) for each in trained] == [(5, 32, 1, 2), (20, 16, 5, 2)]
     assert raced.minutes < 4
