@@ -9,6 +9,7 @@ from torch.nn.functional import mse_loss
 from torch.optim import LBFGS, SGD, Adam, SparseAdam
 
 from mamlbook import ALGORITHMS, Data, Model, Tasks, fit, maml, mlp
+from mamlbook.training.outer_rule import OuterRule
 from training_cases import WAVES, learner, same_weights
 
 
@@ -170,3 +171,32 @@ def test_sparse_gradients_are_refused():
     net = torch.nn.Sequential(torch.nn.Embedding(5, 4, sparse=True), torch.nn.Linear(4, 1))
     with pytest.raises(ValueError, match="net: layer '0' has sparse gradients"):
         fit(maml(Model(net, mse_loss)), Rows(), steps=2)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [Adam, torch.optim.AdamW, functools.partial(SGD, momentum=0.9), torch.optim.RMSprop]
+)
+def test_one_kernel_for_all_weights_takes_the_same_steps(optimizer):
+    def stepped(fused):
+        rule = OuterRule(optimizer, one := learner(), [1e-2] * 4)
+        if fused:
+            rule.fuse()
+        for number in range(4):
+            gradients = [torch.full_like(weight, 0.1 * (number + 1)) + weight.detach() for weight in one.learned]
+            rule.step(1e-2 / (number + 1), gradients)
+        return one, rule
+
+    (one, plain), (other, fused) = stepped(False), stepped(True)
+    kernel = type(fused.optimizer) is not torch.optim.RMSprop
+    assert [group.get("fused") for group in fused.optimizer.param_groups] == [True if kernel else None]
+    for a, b in zip(one.learned, other.learned, strict=True):
+        assert torch.allclose(a, b, rtol=1e-12)
+    assert fused.settings() == plain.settings()
+    plain.remember(fused.state())  # a run may go on without the kernel
+
+
+@pytest.mark.parametrize("chosen", [{"foreach": False}, {"fused": False}, {"foreach": True}])
+def test_who_has_chosen_how_to_step_keeps_it(chosen):
+    rule = OuterRule(functools.partial(Adam, **chosen), learner(), [1e-2])
+    rule.fuse()
+    assert not rule.optimizer.param_groups[0]["fused"]
