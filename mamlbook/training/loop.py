@@ -95,7 +95,7 @@ def fit(
         NonFinite: a loss (``NonFiniteLoss``), a weight, a buffer or the optimizer's memory (``NonFiniteState``).
         RuntimeError: the processes of the group have come to hold different things; ``ProcessLost``: one has ended.
     """
-    steps, tasks, every, seed, minutes = _numbers(learner, distribution, steps, tasks, every, seed, minutes)
+    steps, tasks, every, seed, minutes = numbers(learner, distribution, steps, tasks, every, seed, minutes)
     file = None if checkpoint is None else Checkpoint(checkpoint)
     if device is not None:
         learner.to(pick_device(device))
@@ -107,7 +107,7 @@ def fit(
     return run.history
 
 
-def _numbers(learner, distribution, steps, tasks, every, seed, minutes) -> tuple[int, int, int, int, float]:
+def numbers(learner, distribution, steps, tasks, every, seed, minutes) -> tuple[int, int, int, int, float]:
     """The numbers as Python's, after what they are numbers of."""
     require_learner(learner)
     require_distribution(distribution)

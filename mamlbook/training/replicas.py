@@ -1,9 +1,18 @@
-"""Meta-train several learners of one kind at once: ``fit_replicas``."""
+"""Meta-train several learners of one kind at once: ``fit_replicas``.
+
+Learner r draws the tasks of ``seeds[r]``, by default r, and takes its own outer steps, at ``beta`` or at ``beta[r]``.
+Its losses and weights are those of ``fit(learners[r], ..., seed=seeds[r])`` up to rounding. The meta-gradients of all
+are computed together (``Replicas``): walked by Python with ``execution='eager'``, which also needs no compiler, or
+'compiled'. What is random in a learner, such as dropout, is as after ``torch.manual_seed(noise[r])``, or for all as
+from where the global generator is.
+
+A learner that becomes nan or infinite is left behind, with its ``NonFinite`` in ``history.error``, while the others go
+on. The other arguments, and interrupts, are those of ``fit``.
+"""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -12,10 +21,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mamlbook.arguments import require_distribution, require_learner
-from mamlbook.checks import kind_of, positive, whole_number
+from mamlbook.arguments import require_learner
+from mamlbook.checks import kind_of, whole_number
 from mamlbook.execution.replicas import Replicas
-from mamlbook.execution.ways import COMPILED, EAGER
+from mamlbook.execution.ways import COMPILED, EAGER, Execution
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks
@@ -23,6 +32,7 @@ from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
 from mamlbook.training.device import pick_device
 from mamlbook.training.drive import Compute, Drive
 from mamlbook.training.history import History
+from mamlbook.training.loop import numbers
 from mamlbook.training.outer_rule import OuterRule, Rate, rates
 from mamlbook.training.run import Run
 
@@ -45,15 +55,6 @@ def fit_replicas(
 ) -> list[History]:
     """Meta-train R learners of one kind at once, each on tasks of its own: what R calls of ``fit`` do, in less time.
 
-    Learner r draws the tasks of ``seeds[r]``, by default r, and takes its own outer steps, at ``beta`` or at
-    ``beta[r]``. Its losses and weights are those of ``fit(learners[r], ..., seed=seeds[r])`` up to rounding. The
-    meta-gradients of all are computed together (``Replicas``): walked by Python with ``execution='eager'``, which also
-    needs no compiler, or 'compiled'. What is random in a learner, such as dropout, is as after
-    ``torch.manual_seed(noise[r])``, or for all as from where the global generator is.
-
-    A learner that becomes nan or infinite is left behind, with its ``NonFinite`` in ``history.error``, while the others
-    go on. The other arguments, and interrupts, are those of ``fit``.
-
     >>> from torch.nn.functional import mse_loss
     >>> from mamlbook import Model, Sinusoids, fit_replicas, maml, mlp
     >>> learners = [maml(Model(mlp(1, 8, 1, seed=seed), mse_loss), alpha=0.01, steps=1) for seed in range(3)]
@@ -64,32 +65,46 @@ def fit_replicas(
         TypeError, ValueError: an argument that cannot do, or learners that are not of one kind.
     """
     learners = _learners(learners)
-    require_distribution(distribution)
-    steps = whole_number("steps", steps, expected="a whole number of meta-steps")
-    tasks = whole_number("tasks", tasks, expected="a whole number of tasks")
-    every = whole_number("every", every, expected="a whole number of meta-steps")
-    minutes = math.inf if minutes is None else positive("minutes", "number of minutes", minutes)
-    ways = {"eager": EAGER, "compiled": COMPILED}
-    if execution not in ways:
-        raise ValueError(f"execution: expected 'eager' or 'compiled' for replicas, got {execution!r}")
-    seeds = [whole_number("seeds", seed, least=0) for seed in _each("seeds", seeds, range(len(learners)), learners)]
+    steps, tasks, every, _, minutes = numbers(learners[0], distribution, steps, tasks, every, 0, minutes)
+    way = _way(execution)
+    seeds = _each("seeds", seeds, range(len(learners)), learners)
     betas = _each("beta", beta if isinstance(beta, list | tuple) else None, [beta] * len(learners), learners)
-    runs = []
-    for learner, seed, rate in zip(learners, seeds, betas, strict=True):
-        if device is not None:
+    if device is not None:
+        for learner in learners:
             learner.to(pick_device(device))
-        # What drawing changes, such as a drift, changes for each learner by itself.
-        own = copy.deepcopy(distribution) if any(stateful_parts(distribution)) else distribution
-        planned = rates(rate, steps)
-        rule = OuterRule(optimizer, learner, planned)
-        runs.append(Run(learner, own, tasks, seed, rule, planned, None, None, ways[execution]))
-        runs[-1].take_over(None, False)
-    replicas = Replicas(learners, ways[execution], _each("noise", noise, [], learners) if noise else None)
+    replicas = Replicas(learners, way, _each("noise", noise, [], learners) if noise else None)
     try:
+        runs = [
+            _run(learner, distribution, tasks, whole_number("seeds", seed, least=0), rates(rate, steps), optimizer, way)
+            for learner, seed, rate in zip(learners, seeds, betas, strict=True)
+        ]
         Drive(runs, every, minutes, leaving=True).begin(progress, partial(_computing, runs, replicas))
     finally:
         replicas.release()
     return [run.history for run in runs]
+
+
+def _way(execution: str) -> Execution:
+    ways = {"eager": EAGER, "compiled": COMPILED}
+    if execution not in ways:
+        raise ValueError(f"execution: expected 'eager' or 'compiled' for replicas, got {execution!r}")
+    return ways[execution]
+
+
+def _run(
+    learner: MetaLearner,
+    distribution: TaskDistribution,
+    tasks: int,
+    seed: int,
+    planned: list[float],
+    optimizer: Callable[..., torch.optim.Optimizer],
+    way: Execution,
+) -> Run:
+    # What drawing changes, such as a drift, changes for each learner by itself.
+    own = copy.deepcopy(distribution) if any(stateful_parts(distribution)) else distribution
+    run = Run(learner, own, tasks, seed, OuterRule(optimizer, learner, planned), planned, None, None, way)
+    run.take_over(None, False)
+    return run
 
 
 def _computing(runs: list[Run], replicas: Replicas, bar: tqdm) -> Compute:

@@ -64,32 +64,31 @@ def test_a_trainer_follows_adam_and_begins_its_training_with_the_given_weights(p
     assert np.abs(np.concatenate([w.ravel() for w in way(first, start)])).max() == pytest.approx(BETA, rel=1e-3)
 
 
-@pytest.mark.skipif(not HAS_JAX, reason="JAX is in the benchmark's own environment only")
-@pytest.mark.parametrize("workload", [ONE, FIVE], ids=["one", "five"])
-def test_jax_follows_adam_in_every_replica(workload):
-    from benchmarks.trainers.jax import prepare
+if HAS_JAX:  # which is in the benchmark's own environment only
 
-    jobs = jobs_of(workload)
-    starts = [each.theta for each in jobs[0].alone()]
-    found = replace(jobs[0], theta=tuple(np.asarray(t) for t in prepare(jobs[0]).follow(jobs))).alone()
-    for start, theta, own in zip(starts, found, zip(*(each.alone() for each in jobs), strict=True), strict=True):
-        assert distance(way(theta.theta, start), way(adam(own, BETA), start)) < FOLLOWED_ERROR
+    @pytest.mark.parametrize("workload", [ONE, FIVE], ids=["one", "five"])
+    def test_jax_follows_adam_in_every_replica(workload):
+        from benchmarks.trainers.jax import prepare
 
+        jobs = jobs_of(workload)
+        starts = [each.theta for each in jobs[0].alone()]
+        found = replace(jobs[0], theta=tuple(np.asarray(t) for t in prepare(jobs[0]).follow(jobs))).alone()
+        for start, theta, own in zip(starts, found, zip(*(each.alone() for each in jobs), strict=True), strict=True):
+            assert distance(way(theta.theta, start), way(adam(own, BETA), start)) < FOLLOWED_ERROR
 
-@pytest.mark.skipif(not HAS_JAX, reason="JAX is in the benchmark's own environment only")
-def test_jax_draws_the_packages_waves_and_others_in_each_step():
-    import jax
+    def test_jax_draws_the_packages_waves_and_others_in_each_step():
+        import jax
 
-    from benchmarks.trainers.jax import prepare
+        from benchmarks.trainers.jax import prepare
 
-    scan = prepare(job(replace(ONE, tasks=2000))[1])
-    (xs, ys, xq, yq), others = (scan._drawn(jax.random.key(seed)) for seed in (0, 1))
-    assert not np.array_equal(xs, others[0])
-    assert xs.shape == yq.shape == (2000, 10, 1)
-    waves = distribution(ONE)[1].draw(2000, torch.Generator().manual_seed(0))
-    for mine, theirs in zip((xs, ys, xq, yq), (*waves.support, *waves.query), strict=True):
-        wanted = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
-        assert np.quantile(mine, wanted) == pytest.approx(np.quantile(theirs, wanted), abs=0.15)
+        scan = prepare(job(replace(ONE, tasks=2000))[1])
+        (xs, ys, xq, yq), others = (scan._drawn(jax.random.key(seed)) for seed in (0, 1))
+        assert not np.array_equal(xs, others[0])
+        assert xs.shape == yq.shape == (2000, 10, 1)
+        waves = distribution(ONE)[1].draw(2000, torch.Generator().manual_seed(0))
+        for mine, theirs in zip((xs, ys, xq, yq), (*waves.support, *waves.query), strict=True):
+            wanted = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+            assert np.quantile(mine, wanted) == pytest.approx(np.quantile(theirs, wanted), abs=0.15)
 
 
 def test_fit_in_pieces_is_one_fit():

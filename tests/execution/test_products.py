@@ -89,6 +89,16 @@ def test_the_smaller_operand_of_a_transposed_product_comes_first(rows, turned):
     assert product.meta["val"].shape == ((6, 10, rows) if turned else (6, rows, 10))
 
 
+def test_what_is_turned_over_may_be_viewed():
+    def function(a, w):
+        return (a @ w.transpose(1, 2) + 1).view(6, -1)
+
+    graph = make_fx(function)(a := draw(6, 40, 5), w := draw(6, 10, 5))
+    FakeTensorProp(graph).propagate(a, w)
+    rewrite_products(graph)
+    assert distance([graph(a, w)], [function(a, w)]) < 1e-13
+
+
 def test_in_a_meta_step_the_first_inner_step_is_shared(monkeypatch):
     import torch._inductor.compile_fx
 
