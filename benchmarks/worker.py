@@ -13,6 +13,7 @@ import re
 import sys
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,7 +27,7 @@ from benchmarks.job import Job
 STATUS, CLEAR_REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-class Body:
+class Body(ABC):
     """What the contender has prepared, and the requests that it answers."""
 
     def __init__(self, place: str):
@@ -39,9 +40,9 @@ class Body:
         self._call(times)
         return time.perf_counter() - wall, time.process_time() - cpu
 
+    @abstractmethod
     def _call(self, times: int) -> Any:
         """So many calls, and what the last one gives once it is there."""
-        raise NotImplementedError
 
     def _begun(self, job: Job, times: int) -> tuple[float, Any]:
         """Prepare the job and make the first calls: the seconds of both, and what the last call gives."""

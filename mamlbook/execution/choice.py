@@ -114,7 +114,7 @@ class Executor:
             return
         with torch.random.fork_rng([t.device for t in tree_leaves(tasks)[:1] if t.is_cuda]):
             self._measure(tasks, known)
-        self.execution = min(known, key=lambda way: self._cost(known[way]))
+        self.execution = min(known, key=lambda way: self._cost(way, known[way]))
         if len(known) > before:
             _remember(self._key(tasks), known)
         times = ", ".join(f"{way} {1e3 * took.step:.3g}" for way, took in known.items())
@@ -124,8 +124,9 @@ class Executor:
         """The seconds that are left to go in the fastest way that is known."""
         return min(self._left * min(took.step for took in known.values()), self._ends - time.monotonic())
 
-    def _cost(self, measured: Measured) -> float:
-        return measured.compiling + self._left * measured.step
+    def _cost(self, way: Execution, measured: Measured) -> float:
+        """The seconds to come; what this run has compiled already costs nothing more."""
+        return (0.0 if way in self._ways else measured.compiling) + self._left * measured.step
 
     def _measure(self, tasks: Tasks, known: dict[Execution, Measured]) -> None:
         """Try what is not known yet, the quick ways first."""
