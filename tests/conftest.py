@@ -19,7 +19,7 @@ HTML = ROOT / "_build/html"
 # A machine that only lends its GPU has torch and pytest, and may lack the tools of the book.
 TOOLS = ["nbclient", "nbformat", "packaging", "playwright", "yaml"]
 if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
-    book = ["test_notebooks.py", "test_repository.py", "test_site.py"]
+    book = ["test_notebooks.py", "test_plain_pages.py", "test_repository.py", "test_site.py"]
     collect_ignore = [*book, "pages/test_api_page.py", "pages/test_names.py"]
 
 torch.set_num_threads(1)  # the same sums in the same order, and several test processes side by side

@@ -12,15 +12,16 @@ import nbformat
 import pytest
 
 from need import need
-from tools.book import ROOT, SETUP_METADATA, is_setup, notebooks, pages, repository, setup_source
+from tools.book import ROOT, SETUP_TAGS, is_setup, notebooks, pages, repository, setup_source
 from tools.nbval_tolerance import TAG, agree, tolerances
-from tools.notebooks import load, normalise, text, write
+from tools.notebooks import SOLUTION, load, normalise, text, write
 
 NOTEBOOKS = notebooks()
 LINES_IN_A_CELL = 25
 LINES_ON_A_PAGE = 180  # of at most 82 characters
 IGNORED_CELLS = 2
 IGNORING = re.compile(r"nbval[-_](ignore[-_]output|skip)", re.IGNORECASE)
+RUNNING_ON = r"mamlbook \S+, torch \S+, .+\n"
 FORBIDDEN = re.compile(r"^\s*(?:import|from)\s+matplotlib|torch\.manual_seed", re.MULTILINE)
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -32,8 +33,8 @@ def code_cells(notebook, setup: bool = True) -> list:
 
 
 def code_lines(cell) -> int:
-    """Count the lines of a cell that are not empty."""
-    return sum(bool(line.strip()) for line in cell.source.splitlines())
+    """Count the lines of a cell that are neither empty nor its title."""
+    return sum(bool(line.strip()) and line != SOLUTION for line in cell.source.splitlines())
 
 
 def texts(cell) -> list[str]:
@@ -116,7 +117,9 @@ def test_begins_with_the_set_up_cell(path):
     cells = code_cells(load(path))
     assert [is_setup(cell) for cell in cells] == [True] + [False] * (len(cells) - 1)
     assert cells[0].source == setup_source(repository())
-    assert cells[0].metadata == SETUP_METADATA
+    assert cells[0].metadata["tags"] == SETUP_TAGS
+    (printed,) = cells[0].outputs
+    assert re.fullmatch(RUNNING_ON, printed["text"])
 
 
 def test_normalising_again_changes_nothing(tmp_path):
@@ -335,5 +338,7 @@ def test_a_chapter_runs_alone_on_a_machine_without_the_package(tmp_path):
     save(tmp_path / "empty", "page.ipynb", notebook)
     run(RUN)
     ran = load(tmp_path / "empty/ran.ipynb")
+    (printed,) = code_cells(ran)[0].outputs  # nothing of the installation
+    assert re.fullmatch(RUNNING_ON, printed["text"])
     assert Path(ran.cells[-1].outputs[0].text.strip()).is_relative_to(tmp_path / "venv")
     assert json.loads(run(PROBE)) == before

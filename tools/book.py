@@ -10,19 +10,26 @@ ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.-]+){2,}")
 
 # The first code cell of every page. It must run on Colab's IPython, and leave Colab's torch alone.
 SETUP = """\
+# @title Set-up: mamlbook, installed where it is missing, and what it runs on
 import importlib.util
 import os
+import subprocess
+import sys
 
-if importlib.util.find_spec("mamlbook") is None:  # on Colab, leaving torch alone
-    SPEC = "git+{url}"
-    SPEC = os.environ.get("MAMLBOOK_SPEC", SPEC)
-    %pip install -q {{SPEC}}
 # The tensors are small: a second thread would wait more than it helps.
-os.environ.setdefault("OMP_NUM_THREADS", "1")"""
-SETUP_METADATA = {
-    "mystnb": {"code_prompt_show": "Set-up", "code_prompt_hide": "Set-up"},
-    "tags": ["hide-input", "nbval-ignore-output", "remove-output"],
-}
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+if importlib.util.find_spec("mamlbook") is None:  # on Colab, leaving torch alone
+    spec = "git+{url}"
+    spec = os.environ.get("MAMLBOOK_SPEC", spec)
+    quietly = ["-q", "--disable-pip-version-check", "--root-user-action=ignore"]
+    pip = [sys.executable, "-m", "pip", "install", *quietly]
+    subprocess.run([*pip, spec], check=True)
+    importlib.invalidate_caches()
+
+from mamlbook.pages import running_on
+
+print(running_on())"""
+SETUP_TAGS = ["hide-input", "nbval-ignore-output", "remove-output"]
 SETUP_START = SETUP.split("\n", 1)[0]
 
 

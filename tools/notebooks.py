@@ -14,12 +14,25 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from mamlbook.files import replacing
-from tools.book import SETUP_METADATA, is_setup, notebooks
+from tools.book import SETUP_TAGS, is_setup, notebooks
 
-KEPT = ("mystnb", "tags")
 METADATA = {
+    "accelerator": "GPU",  # what Colab is asked for
+    "colab": {"gpuType": "T4", "provenance": []},
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
+}
+
+# What a tag folds in the built book is folded in JupyterLab, and on Colab where only code can be.
+FOLDS = {
+    "hide-cell": {"jupyter": {"outputs_hidden": True, "source_hidden": True}, "cellView": "form"},
+    "hide-input": {"jupyter": {"source_hidden": True}, "cellView": "form"},
+    "hide-output": {"jupyter": {"outputs_hidden": True}},
+}
+SOLUTION = "# @title Solution"
+PROMPTS = {
+    "solution": {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"},
+    "set-up": {"code_prompt_show": "Set-up", "code_prompt_hide": "Set-up"},
 }
 
 
@@ -36,15 +49,34 @@ def execute(notebook, folder: Path) -> None:
     ).execute()
 
 
+def is_solution(cell) -> bool:
+    """Whether a notebook cell is the solution of an exercise."""
+    return "hide-cell" in cell.metadata.get("tags", [])
+
+
+def metadata(cell) -> dict:
+    """Give the metadata of a cell: its tags, what folds it in every viewer, and what the book says of its picture."""
+    tags = SETUP_TAGS if is_setup(cell) else cell.metadata.get("tags", [])
+    book = dict(PROMPTS["set-up"] if is_setup(cell) else PROMPTS["solution"] if is_solution(cell) else {})
+    if "image" in (told := cell.metadata.get("mystnb", {})):
+        book["image"] = told["image"]
+    kept = {"tags": list(tags)} if tags else {}
+    kept |= {"mystnb": book} if book else {}
+    for tag in FOLDS:
+        kept |= FOLDS[tag] if tag in tags else {}
+    return kept
+
+
 def normalise(notebook):
-    """Keep of a notebook what a reader or a test uses: text, code, outputs, tags."""
+    """Keep of a notebook what a reader or a test uses: text, code, outputs, tags; and fold what is tagged."""
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:02d}"
         cell["source"] = cell["source"].rstrip()
-        kept = SETUP_METADATA if is_setup(cell) else {key: cell.metadata[key] for key in KEPT if key in cell.metadata}
-        cell.metadata = nbformat.from_dict(kept)
+        if is_solution(cell) and not cell["source"].startswith(SOLUTION):
+            cell["source"] = f"{SOLUTION}\n{cell['source']}"
+        cell.metadata = nbformat.from_dict(metadata(cell))
         for output in cell.get("outputs", []):
             if "metadata" in output:
                 output["metadata"] = nbformat.from_dict({})

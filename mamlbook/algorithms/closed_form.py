@@ -72,7 +72,7 @@ def line_search(model: Model, steps: int = 1, damping: float = 0.0) -> MetaLearn
 
     phi <- phi - a g,  a = <g, g> / (g^T G g + damping <g, g>).
 
-    References: the step is that of [Tripathi et al., 2020](https://arxiv.org/abs/2010.00511).
+    References: the step is that of [Tripathi et al., 2021](https://arxiv.org/abs/2010.00511).
     """
     return MetaLearner(model, GradientDescent(1.0, steps, LineSearch(damping)), Exact())
 
@@ -86,7 +86,7 @@ def fiml(model: Model, steps: int = 5, damping: float = 0.05, pull: float = 0.1)
     Differs from the released code: the entropy of the unlabelled query set is left out, the pull goes to theta's head
     and not to 0, the head has a bias, the outer loss is that of the last iterate and not the sum over all.
 
-    References: [Tripathi et al., 2020](https://arxiv.org/abs/2010.00511) and its code.
+    References: [Tripathi et al., 2021](https://arxiv.org/abs/2010.00511) and its code.
     """
     inner = GradientDescent(
         1.0,

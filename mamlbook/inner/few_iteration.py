@@ -20,7 +20,7 @@ class ResidualLoss(nn.Module):
     Raises:
         ValueError: when called, for targets that are no classes and have another shape than the predictions.
 
-    References: the support loss in the code of [Tripathi et al., 2020](https://arxiv.org/abs/2010.00511).
+    References: the support loss in the code of [Tripathi et al., 2021](https://arxiv.org/abs/2010.00511).
     """
 
     def __init__(self, target: float = 5.0, weight: float = 1.0, slope: float = 1.0):

@@ -57,7 +57,7 @@ class MinimumNormHead(nn.Module, Part):
     Both scores are learned by the outer loop. The features carry a 1 for the bias. If the targets are no classes, the
     head is that of theta.
 
-    References: the initialiser in the code of [Tripathi et al., 2020](https://arxiv.org/abs/2010.00511).
+    References: the initialiser in the code of [Tripathi et al., 2021](https://arxiv.org/abs/2010.00511).
     """
 
     def __init__(self, high: float = 1.0, low: float = -1.0):

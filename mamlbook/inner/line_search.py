@@ -27,7 +27,7 @@ class LineSearch(Transform):
     Raises:
         ValueError: ``damping`` is negative or not finite; when a learner is made, an alpha other than 1.
 
-    References: the damped step of [Tripathi et al., 2020](https://arxiv.org/abs/2010.00511), which uses 0.05.
+    References: the damped step of [Tripathi et al., 2021](https://arxiv.org/abs/2010.00511), which uses 0.05.
     """
 
     def __init__(self, damping: float = 0.0):

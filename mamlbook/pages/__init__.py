@@ -16,6 +16,7 @@ from mamlbook.pages.results import (
     recall_sweep,
     recall_weights,
     record,
+    running_on,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "recall_sweep",
     "recall_weights",
     "record",
+    "running_on",
     "show",
     "source",
     "table",

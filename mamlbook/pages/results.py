@@ -32,6 +32,12 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+def running_on() -> str:
+    """What a page runs on, in one line: the package, torch, and the GPU that there is or is not."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU, so on the CPU"
+    return f"mamlbook {_version('mamlbook')}, torch {torch.__version__}, {device}"
+
+
 def record(name: str, result: dict[str, Any], theta: Params | None = None, *, folder: Path) -> Path:
     """Write ``result`` to <name>.json and, in half precision, theta to <name>.npz.
 
