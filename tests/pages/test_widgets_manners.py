@@ -39,6 +39,31 @@ def test_the_figure_fits_its_page_whatever_is_chosen(show, kind):
         assert shown.page.evaluate("innerWidth") == WIDTHS[-1]
 
 
+# A page that treats keys as JupyterLab does: what reaches the document is a command, and nothing else happens.
+NOTEBOOK = """() => {
+    window.commands = [];
+    document.addEventListener("keydown", (event) => { window.commands.push(event.key); event.preventDefault(); });
+}"""
+
+
+@every_figure
+def test_what_is_typed_into_a_figure_is_no_command_of_the_notebook(show, kind):
+    with show(figure(kind)) as shown:
+        shown.page.evaluate(NOTEBOOK)
+        slider = shown.figure.locator('input[type="range"]').first
+        slider.fill(slider.get_attribute("min"))
+        before = slider.input_value()
+        slider.press("ArrowRight")
+        assert slider.input_value() != before
+        for control in shown.figure.locator('input, button:visible, [role="slider"]').all()[:6]:
+            for key in ("ArrowLeft", "Home", "d", "1", "Shift+ArrowLeft"):
+                control.press(key)
+        assert shown.page.evaluate("commands") == []
+        for key in ("Control+s", "Shift+Enter"):
+            slider.press(key)
+        assert shown.page.evaluate("commands") == ["Control", "s", "Enter"]
+
+
 @every_figure
 def test_the_legend_hides_and_shows_by_pointer_and_keyboard(show, kind):
     with show(figure(kind)) as shown:
