@@ -423,6 +423,13 @@
     kinds[kind] = build;
   }
 
+  // A notebook takes keys for commands: an arrow leads to another cell, a digit makes a heading, d twice deletes. What
+  // is typed into a figure stays there, but for those that run a cell or are pressed with Ctrl, Alt or Command.
+  function keep(event) {
+    const command = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+    if (!command) event.stopPropagation();
+  }
+
   function mount(figure) {
     const build = kinds[figure.dataset.kind];
     if (!build || figure.hasAttribute("data-mounted")) return;
@@ -432,6 +439,7 @@
     try {
       const data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
       const made = frame(figure, data);
+      figure.addEventListener("keydown", keep);
       figure.mamlbook = { data, state: null, redraw: null };
       build(made, data);
       made.layout();
