@@ -43,7 +43,7 @@ SILENT_PAGE = "html:not([data-theme]):not([theme]) body:not([data-jp-theme-light
 SHARED = ("kit.js", "network.js")  # scripts that are no figure
 INCLUDE = "// include "
 
-NOTE = "In a browser that runs scripts this figure is interactive."
+NOTE = "This figure is interactive where scripts run: in a notebook, once its cell has been run."
 
 
 @dataclass(frozen=True)
