@@ -22,7 +22,7 @@ JOBS ?= 3 # processes that run the tests, which often wait for a browser or a ke
 OUT ?= runs/gpu
 DEVICE ?= cuda
 MINUTES ?= 4
-SLOW := tests/test_site.py tests/test_notebooks.py tests/test_algorithms.py
+SLOW := tests/test_site.py tests/test_notebooks.py tests/test_plain_pages.py tests/test_algorithms.py
 CORE := $(filter-out $(SLOW), $(wildcard tests/test_*.py)) tests/exact tests/inner tests/metagradient tests/tasks \
 	tests/training
 
