@@ -17,9 +17,11 @@ def multi_step_loss(
 
     grad = mean_b sum_k v_k (d phi_b^k / d theta)^T grad L_b(phi_b^k),  v from 1/S each to nearly all on the last.
 
+    After ``anneal`` meta-steps the last alone is judged, as in the authors' code.
+
     References: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502), section 4.
     """
-    return MetaLearner(model, GradientDescent(alpha, steps, *transforms), MultiStepLoss(anneal, floor))
+    return MetaLearner(model, GradientDescent(alpha, steps, *transforms), MultiStepLoss(anneal, floor, until=anneal))
 
 
 def annealed(

@@ -20,12 +20,13 @@ class MultiStepLoss(MetaGradient):
     v_k = max(1 - e/E, floor) / S  for k < S,  v_S = 1 - sum_{k<S} v_k.
 
     After e meta-steps the weights have come from 1/S each, in E = ``anneal`` meta-steps, to nearly all on the last.
-    They add up to 1 at any time. With ``anneal=math.inf`` they stay equal; with ``floor=0`` the end is MAML.
+    They add up to 1 at any time. With ``anneal=math.inf`` they stay equal. From ``until`` meta-steps on the last
+    solution alone is judged, as in MAML; the authors' code does so when the weights have arrived, ``until=anneal``.
 
     Shapes: the result is (B,), and its value the query loss of phi^S.
 
     Raises:
-        ValueError: ``anneal`` below 1, or ``floor`` not between 0 and 1.
+        ValueError: ``anneal`` below 1, ``floor`` not between 0 and 1, or ``until`` below 0.
 
     References: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502), section 4, "multi-step loss optimization";
     the weights are those of the authors' code, whose floor is 0.03.
@@ -33,18 +34,21 @@ class MultiStepLoss(MetaGradient):
 
     done: Tensor
 
-    def __init__(self, anneal: float = 1000, floor: float = 0.03):
+    def __init__(self, anneal: float = 1000, floor: float = 0.03, until: float = math.inf):
         super().__init__()
         if not anneal >= 1:
             raise ValueError(f"anneal: expected a number of meta-steps of at least 1, got {anneal}")
         if not 0 <= floor <= 1:
             raise ValueError(f"floor: expected the least share of a step, between 0 and 1, got {floor}")
-        self.anneal, self.floor = anneal, floor
+        if not until >= 0:
+            raise ValueError(f"until: expected a number of meta-steps, at least 0, got {until}")
+        self.anneal, self.floor, self.until = anneal, floor, until
         self.register_buffer("done", torch.tensor(0))
 
     def weights(self, steps: int) -> Tensor:
         """v_1, ..., v_S at this point of meta-training: (S,)."""
         earlier = (1 - self.done.double() / self.anneal).clamp(min=self.floor) / steps
+        earlier = torch.where(self.done < self.until, earlier, 0.0)
         return torch.cat([earlier.expand(steps - 1), 1 - (steps - 1) * earlier[None]])
 
     def forward(self, batch: MetaBatch) -> Tensor:
@@ -58,4 +62,5 @@ class MultiStepLoss(MetaGradient):
         self.done += 1
 
     def extra_repr(self) -> str:
-        return f"anneal={'inf' if math.isinf(self.anneal) else f'{self.anneal:g}'}, floor={self.floor:g}"
+        numbers = {"anneal": self.anneal, "floor": self.floor, "until": self.until}
+        return ", ".join(f"{name}={value:g}" for name, value in numbers.items())

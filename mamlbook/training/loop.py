@@ -99,7 +99,7 @@ def fit(
     file = None if checkpoint is None else Checkpoint(checkpoint)
     if device is not None:
         learner.to(pick_device(device))
-    planned = rates(beta, steps + _steps_before(after))
+    planned = rates(beta, steps + steps_before(after))
     rule = OuterRule(optimizer, learner, planned)
     run = Run(learner, distribution, tasks, seed, rule, planned, file, group, execution_of(execution))
     run.take_over(after, resume)
@@ -120,7 +120,8 @@ def numbers(learner, distribution, steps, tasks, every, seed, minutes) -> tuple[
     )
 
 
-def _steps_before(after: History | None) -> int:
+def steps_before(after: History | None) -> int:
+    """How many meta-steps the run to go on from has done."""
     if after is None:
         return 0
     if not isinstance(after, History):

@@ -7,7 +7,8 @@ are computed together (``Replicas``): walked by Python with ``execution='eager'`
 from where the global generator is.
 
 A learner that becomes nan or infinite is left behind, with its ``NonFinite`` in ``history.error``, while the others go
-on. The other arguments, and interrupts, are those of ``fit``.
+on. ``after`` takes up where the runs of these histories ended, with ``noise`` as it is given now. The other arguments,
+and interrupts, are those of ``fit``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
 from mamlbook.training.device import pick_device
 from mamlbook.training.drive import Compute, Drive
 from mamlbook.training.history import History
-from mamlbook.training.loop import numbers
+from mamlbook.training.loop import numbers, steps_before
 from mamlbook.training.outer_rule import OuterRule, Rate, rates
 from mamlbook.training.run import Run
 
@@ -49,6 +50,7 @@ def fit_replicas(
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     device: str | torch.device | None = None,
     every: int = 100,
+    after: Sequence[History] | None = None,
     minutes: float | None = None,
     progress: bool | None = None,
     execution: str = "eager",
@@ -69,14 +71,20 @@ def fit_replicas(
     way = _way(execution)
     seeds = _each("seeds", seeds, range(len(learners)), learners)
     betas = _each("beta", beta if isinstance(beta, list | tuple) else None, [beta] * len(learners), learners)
+    befores = _each("after", after, [None] * len(learners), learners)
+    if len({steps_before(before) for before in befores}) > 1:
+        raise ValueError("after: expected histories of equally many meta-steps, since replicas keep step")
+    if after is not None and any(stateful_parts(distribution)):
+        raise ValueError("distribution: expected one that drawing does not change where runs are gone on with")
+    plans = [rates(rate, steps + steps_before(before)) for rate, before in zip(betas, befores, strict=True)]
     if device is not None:
         for learner in learners:
             learner.to(pick_device(device))
     replicas = Replicas(learners, way, _each("noise", noise, [], learners) if noise else None)
     try:
         runs = [
-            _run(learner, distribution, tasks, whole_number("seeds", seed, least=0), rates(rate, steps), optimizer, way)
-            for learner, seed, rate in zip(learners, seeds, betas, strict=True)
+            _run(learner, distribution, tasks, whole_number("seeds", seed, least=0), planned, optimizer, way, before)
+            for learner, seed, planned, before in zip(learners, seeds, plans, befores, strict=True)
         ]
         Drive(runs, every, minutes, leaving=True).begin(progress, partial(_computing, runs, replicas))
     finally:
@@ -99,11 +107,12 @@ def _run(
     planned: list[float],
     optimizer: Callable[..., torch.optim.Optimizer],
     way: Execution,
+    before: History | None,
 ) -> Run:
     # What drawing changes, such as a drift, changes for each learner by itself.
     own = copy.deepcopy(distribution) if any(stateful_parts(distribution)) else distribution
     run = Run(learner, own, tasks, seed, OuterRule(optimizer, learner, planned), planned, None, None, way)
-    run.take_over(None, False)
+    run.take_over(before, False)
     return run
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from battery import sine_model, sine_tasks
-from mamlbook import Sinusoids, distance, fit
+from mamlbook import Sinusoids, distance, fit, maml
 from mamlbook.algorithms import multi_step_loss
 from mamlbook.metagradient import MultiStepLoss
 
@@ -35,6 +35,18 @@ def test_weights_that_are_never_annealed_stay_equal():
     assert part.weights(4).tolist() == [0.25] * 4
 
 
+def test_when_they_have_arrived_the_last_alone_counts():
+    part = MultiStepLoss(anneal=10, until=10)
+    part.done += 9
+    assert part.weights(3)[0] > 0
+    part.advance()
+    assert part.weights(3).tolist() == [0, 0, 1]
+    learner, tasks = multi_step_loss(sine_model(), 0.03, 3, anneal=5), sine_tasks()
+    learner.metagradient.done += 5
+    exact = maml(sine_model(), 0.03, 3).meta_gradient(tasks)
+    assert distance(learner.meta_gradient(tasks), exact) < 1e-12
+
+
 def test_value_is_the_loss_after_the_last_step():
     learner, tasks = multi_step_loss(sine_model(), 0.03, 4), sine_tasks()
     adapted = learner.adapt(tasks.support)
@@ -54,6 +66,11 @@ def test_advances_once_for_each_outer_step_and_not_when_it_is_asked():
 def test_an_annealing_of_no_length_is_refused(anneal):
     with pytest.raises(ValueError, match="anneal: expected a number of meta-steps of at least 1"):
         MultiStepLoss(anneal)
+
+
+def test_an_end_before_the_beginning_is_refused():
+    with pytest.raises(ValueError, match="until: expected a number of meta-steps, at least 0"):
+        MultiStepLoss(10, until=-1)
 
 
 @pytest.mark.parametrize("floor", [-0.1, 1.5, math.nan])

@@ -90,6 +90,27 @@ def test_noise_of_their_own():
     require_same(one, other, histories, own)
 
 
+def test_they_go_on_where_they_ended():
+    one, other, waves = learners("maml"), learners("maml"), Sinusoids()
+    first = fit_replicas(one, waves, steps=3, tasks=5, seeds=SEEDS, beta=[1e-3, 1e-2, 1e-1])
+    histories = fit_replicas(one, waves, steps=2, tasks=5, seeds=SEEDS, beta=[1e-3, 1e-2, 1e-1], after=first)
+    own = [
+        fit(learner, waves, steps=5, tasks=5, seed=seed, beta=beta)
+        for learner, seed, beta in zip(other, SEEDS, (1e-3, 1e-2, 1e-1), strict=True)
+    ]
+    require_same(one, other, histories, own)
+
+
+def test_whoever_goes_on_keeps_step():
+    made, waves = learners("maml"), Sinusoids()
+    histories = [fit(learner, waves, steps=1 + place, tasks=5) for place, learner in enumerate(made)]
+    with pytest.raises(ValueError, match="after: expected histories of equally many meta-steps"):
+        fit_replicas(made, waves, steps=2, tasks=5, after=histories)
+    drifting = DriftingTasks(lambda t: Sinusoids())
+    with pytest.raises(ValueError, match="distribution: expected one that drawing does not change"):
+        fit_replicas(made[:1], drifting, steps=2, tasks=5, after=histories[:1])
+
+
 def test_tasks_that_drift_drift_for_each():
     drift = lambda: DriftingTasks(lambda t: Sinusoids(phase=(0.0, 0.1 * t)))  # noqa: E731
     one, other = learners(), learners()
