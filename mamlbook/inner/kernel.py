@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -172,7 +173,9 @@ class KernelRidge(_InClosedForm):
 
     def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
         ridge = self.lam * examples * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-        return torch.cholesky_solve(residual, torch.linalg.cholesky(gram + ridge))
+        # The nan that comes of a failure is found with the losses; an exception would make a GPU wait at every step.
+        factor, failed = torch.linalg.cholesky_ex(gram + ridge)
+        return torch.cholesky_solve(residual, factor.where((failed == 0)[:, None, None], math.nan))
 
     def _objective(self, support: Data, predict: Callable, theta: Params, phi: Params) -> Tensor:
         away = add_scaled(phi, -1, theta)

@@ -23,13 +23,13 @@ from tqdm import tqdm
 
 from mamlbook.arguments import require_learner
 from mamlbook.checks import kind_of, whole_number
+from mamlbook.devices import pick_device
 from mamlbook.execution.replicas import Replicas
 from mamlbook.execution.ways import COMPILED, EAGER, Execution
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks
 from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
-from mamlbook.training.device import pick_device
 from mamlbook.training.drive import Compute, Drive
 from mamlbook.training.history import History
 from mamlbook.training.loop import numbers
