@@ -6,7 +6,9 @@ dimensions may stay on the CPU where the operation works element by element, and
 drawn from a generator of its own. ``waits()`` collects what makes Python wait for the device.
 
 It stands below autograd, ``vmap`` and ``higher``, as a GPU does: PyTorch's hook for a backend written in Python gives
-the device its name, and a tensor with ``__torch_dispatch__`` its operations.
+the device its name, and a tensor with ``__torch_dispatch__`` its operations. Import it before anything is
+differentiated, which is when PyTorch counts its devices. What it does not show: rounding, speed, memory, streams, fused
+optimizers, ``is_cuda``, a generator of the device's own, and the identity of a weight that comes back to the CPU.
 """
 
 import contextlib
@@ -46,6 +48,12 @@ class Module:
 
     def current_device(self):
         return 0
+
+    def device(self, device):
+        return contextlib.nullcontext()
+
+    def get_amp_supported_dtype(self):
+        return [torch.bfloat16, torch.float16]
 
     def synchronize(self, device=None):
         waited("synchronize")

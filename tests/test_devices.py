@@ -1,8 +1,10 @@
 """What runs on the CPU runs on a GPU: the same numbers, nothing left behind, no wait within a meta-step."""
 
 import copy
+import functools
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -41,6 +43,7 @@ from mamlbook import (
 from mamlbook.analysis import change, largest_curvature, linear_cka, measure, meta_gradients, task_gradients
 from mamlbook.devices import drawn_on_cpu, noise_kept, pick_device, random_states, sent, set_random_states
 from mamlbook.execution.choice import Executor
+from mamlbook.pages import figures
 from mamlbook.tasks import DriftingTasks, Episodes, Lines, Mixture, SquareWaves
 from mamlbook.training.drive import Drive
 from training_cases import WAVES, learner, with_dropout
@@ -304,6 +307,15 @@ def test_what_looks_at_a_learner_takes_tasks_from_the_cpu(device):
     verdicts = [gradient_check(learner.meta_gradient(exact), learner, exact).verdict for learner in (one, there)]
     assert verdicts[0] == verdicts[1] == "MAML"
     assert str(check_tasks(WAVES, learner=there)) == str(check_tasks(WAVES, learner=one))
+
+
+@every_device
+@pytest.mark.parametrize("figure", [figures.adaptation, functools.partial(figures.fits, shots=(2, 5))])
+def test_figures_draw_what_a_learner_there_does(figure, device):
+    drawings = [figure(learner, Sinusoids(shots=5), seed=0) for learner in (double().to(device), double())]
+    there, here = ([line.get_ydata() for ax in each.axes for line in ax.lines] for each in drawings)
+    for one, other in zip(there, here, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
 # ---------------------------------------------------------------- two devices

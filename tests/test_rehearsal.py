@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
 from devices import rehearsal
@@ -203,6 +204,16 @@ def test_noise_is_the_devices_own():
     assert drawn() == first
     torch.manual_seed(3)
     assert first[:2] != torch.rand(2).tolist()
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_a_part_that_is_computed_again(use_reentrant):
+    def gradient(x):
+        net, x = network().to(x.device), x.clone().requires_grad_()
+        checkpoint(net, x, use_reentrant=use_reentrant).sum().backward()
+        return x.grad
+
+    assert torch.equal(gradient(there()).cpu(), gradient(X))
 
 
 def test_a_loader_of_data_feeds_it():

@@ -57,9 +57,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def correctness(options: argparse.Namespace, scratch: str) -> Commands:
-    """The GPU tests: the battery of algorithms first, what compiles or starts processes last."""
+    """The GPU tests: the battery of algorithms first, then what compiles or starts processes, the pages last."""
     files = [file for file in (ROOT / "tests").rglob("test_*.py") if re.search(GPU_TESTS, file.read_text())]
-    files.sort(key=lambda file: ("execution" in file.parts, len(file.parts), file))
+    files.sort(key=lambda file: ("page" in file.stem, "execution" in file.parts, len(file.parts), file))
     # Other packages' warnings are theirs, and the checkout may be read-only.
     words = ["-m", "gpu", "-v", "-rs", "--tb=short", "-W", "default", "-p", "no:cacheprovider"]
     paths = [str(file.relative_to(ROOT)) for file in files]
