@@ -156,7 +156,8 @@ class KernelRidge(_InClosedForm):
     1/K sum_j ||f(x_j) - y_j||^2 + lam ||f - f_theta||_k^2.
 
     With lam to 0 it passes through the support set, with lam to infinity it is f_theta. Classes become targets of 1
-    and 0; the query set is judged by the model's own loss. The cost is cubic in the size of the support set.
+    and 0; the query set is judged by the model's own loss. The cost is cubic in the size of the support set. Where
+    k(X, X) + lam K I is not positive definite, the solution is nan.
 
     Shapes: phi - theta are the weights that the kernel's coefficients stand for, (B, \\*shape).
 
