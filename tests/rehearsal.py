@@ -194,7 +194,10 @@ def waits_for(known, func, args, kwargs):
     """Whether Python waits until this operation is done."""
     if known.indexes:
         found = [i for i in args[1] if i is not None]
-        return any(i.dtype in (torch.bool, torch.uint8) or not isinstance(i, Rehearsed) for i in found)
+        masks = any(i.dtype in (torch.bool, torch.uint8) for i in found)
+        return masks or not all(isinstance(t, Rehearsed) for t in (*found, *args[2:3]))
+    if func is aten.where.self:
+        return not all(isinstance(t, Rehearsed) for t in args)  # a number of the CPU's is sent
     if func is aten._to_copy.default:
         place = kwargs.get("device")
         return place is not None and place.type != NAME

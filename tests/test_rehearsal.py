@@ -236,6 +236,8 @@ WAITING = {
     "a mask": lambda x: x[x > 0],
     "a mask that is written by": lambda x: x.clone().index_put_((x > 0,), x.new_tensor(0.0)),
     "an index from the CPU": lambda x: x[torch.tensor([0, 1])],
+    "a number of the CPU's that is written": lambda x: x.clone().index_put_((x[0].long() * 0,), torch.tensor(2.0)),
+    "a number of the CPU's that is chosen": lambda x: torch.where(x > 0, x, torch.tensor(2.0)),
     "equal": lambda x: torch.equal(x, x),
     "allclose": lambda x: torch.allclose(x, x),
     "unique": lambda x: x.unique(),

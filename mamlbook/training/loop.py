@@ -69,7 +69,7 @@ def fit(
     beta: Rate = 1e-3,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     seed: int = 0,
-    device: str | torch.device | None = None,
+    device: str | int | torch.device | None = None,
     every: int = 100,
     checkpoint: str | Path | None = None,
     resume: bool = False,

@@ -47,7 +47,7 @@ def fit_replicas(
     tasks: int = 25,
     beta: Rate | Sequence[Rate] = 1e-3,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-    device: str | torch.device | None = None,
+    device: str | int | torch.device | None = None,
     every: int = 100,
     minutes: float | None = None,
     progress: bool | None = None,
