@@ -208,13 +208,19 @@ def waits_for(known, func, args, kwargs):
     return known.reads
 
 
-def refuse_strangers(known, func, args, strangers):
+def outputs(known, args, kwargs):
+    """The arguments that an operation writes to and returns."""
+    return [kwargs[name] if name in kwargs else args[i] for name, i in known.written or ()]
+
+
+def refuse_strangers(known, func, args, kwargs, strangers):
     """Refuse operands that were left on the CPU."""
     if known.indexes:
         if not isinstance(args[0], Rehearsed):
             raise RuntimeError(f"indices should be either on cpu or on the same device as the indexed tensor ({func})")
         strangers = [t for t in strangers if not any(t is index for index in args[1])]
-    strangers = [t for t in strangers if t.ndim or not known.takes_numbers]
+    kept = [id(t) for t in tensors(outputs(known, args, kwargs))]  # a sum that begins on the CPU stays there
+    strangers = [t for t in strangers if t.ndim or not known.takes_numbers or id(t) in kept]
     if strangers:
         raise RuntimeError(
             f"Expected all tensors to be on the same device, but found at least two devices, {DEVICE} and "
@@ -253,7 +259,7 @@ def perform(func, args, kwargs):
     numbers = [operands.held(value) for value in args]
     named = {name: operands.held(value) for name, value in kwargs.items()}
     if operands.strangers and not known.copies:
-        refuse_strangers(known, func, args, operands.strangers)
+        refuse_strangers(known, func, args, kwargs, operands.strangers)
     if _collecting and waits_for(known, func, args, kwargs):
         waited(str(func))
     place = kwargs.get("device")
@@ -262,7 +268,7 @@ def perform(func, args, kwargs):
     with MODULE.drawing() if known.random else contextlib.nullcontext():
         out = func(*numbers, **named)
     if known.written is not None:
-        found = [kwargs[name] if name in kwargs else args[i] for name, i in known.written]
+        found = outputs(known, args, kwargs)
         for written in tensors(found):
             follow_form(written)
         return out if out is None else found[0] if isinstance(out, Tensor) else type(out)(found)

@@ -36,6 +36,7 @@ TWO = "Expected all tensors to be on the same device, but found at least two dev
 WRONG = {
     "a sum": (lambda: there() + torch.ones(3), RuntimeError, TWO),
     "a sum into the CPU": (lambda: X.clone().add_(there()), RuntimeError, TWO),
+    "a sum that begins on the CPU": (lambda: torch.tensor(0.0).add_(there().sum()), RuntimeError, TWO),
     "a product of matrices": (lambda: there() @ torch.ones(3, 2), RuntimeError, TWO),
     "a product of matrices, the other way": (lambda: X.mT @ there(), RuntimeError, TWO),
     "a batched product": (lambda: torch.einsum("bi,bij->bj", there(), torch.ones(4, 3, 2)), RuntimeError, TWO),
