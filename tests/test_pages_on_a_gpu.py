@@ -34,8 +34,14 @@ def test_a_page_takes_the_device_once_and_as_everybody_does(path):
     assert re.search(r"\.to\(device\)|\bdevice=device\b", code(path))
 
 
+# Thousands of meta-steps, of which each operation takes the rehearsal several times as long: `-m slow`, and `-m gpu`.
+LONG = {"objective"}
+
+
 @pytest.mark.parametrize("device", DEVICES)
-@every_page
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in LONG)) for path in PAGES]
+)
 def test_a_page_prints_on_a_gpu_what_it_prints_here(path, device, tmp_path, monkeypatch):
     notebook = load(path)
     if device != "cuda":
