@@ -32,6 +32,7 @@ from torch.nn.functional import cross_entropy
 from experiments import fit
 from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, without_norms
 from mamlbook.checks import positive
+from mamlbook.devices import noise_kept
 from mamlbook.execution.process_group import Group, ProcessLost, processes
 from mamlbook.inner import keep
 from mamlbook.learner import MetaLearner
@@ -180,7 +181,7 @@ def fitting(run: Callable[..., History], learner: MetaLearner, minutes: float, g
     minutes = positive("minutes", "number of minutes", minutes)
     started, copied = time.monotonic(), copy.deepcopy(learner)
     count, took = 1, 0.0
-    with torch.random.fork_rng():  # the run's own noise begins as it would without this
+    with noise_kept():  # the run's own noise begins as it would without this
         history = first = run(copied, steps=1, progress=False)  # what is slow once
         while took < LONG:
             count, before = 4 * count, history

@@ -56,7 +56,7 @@ class MetaLearner(nn.Module):
         weighting = FunctionWeights(weighting) if isinstance(weighting, FunctionType) else weighting or UniformWeights()
         self.weighting = _of_kind("weighting", weighting, Weighting, "UniformWeights()")
         self.meta_steps = 0
-        self._served: list[tuple[str, torch.Size]] = []
+        self._served: list[tuple[str, torch.Size, torch.device]] = []
         self._require_parts()
 
     def forward(self, tasks: Tasks | Sequence[Tasks]) -> tuple[Tensor, Tensor]:
@@ -79,9 +79,11 @@ class MetaLearner(nn.Module):
         return (weights * surrogates).sum(), surrogates.detach()
 
     def _require_parts(self) -> None:
-        """Let the factors look at the weights that learn: at first, and when layers were frozen or replaced."""
-        now = [(name, weight.shape) for name, weight in self.model.net.named_parameters() if weight.requires_grad]
+        """Let the factors look at the weights that learn: at first, and when layers were frozen, moved or replaced."""
+        learning = [(name, weight) for name, weight in self.model.net.named_parameters() if weight.requires_grad]
+        now = [(name, weight.shape, weight.device) for name, weight in learning]
         if now != self._served:
+            _require_one_device(self)
             for part in (self.solver, self.metagradient, self.weighting):
                 part.require(self.model, self.solver)
             self._served = now
@@ -145,6 +147,16 @@ class MetaLearner(nn.Module):
         finally:
             for module, training in modes.items():
                 module.training = training
+
+
+def _require_one_device(learner: MetaLearner) -> None:
+    places = {weight.device: name for name, weight in learner.named_parameters()}
+    if len(places) > 1:
+        found = " and ".join(f"{name} on {place}" for place, name in places.items())
+        raise ValueError(
+            f"learner: expected all weights on one device, got {found}; move the whole learner, as in "
+            f"learner.to({str(next(iter(places)))!r})"
+        )
 
 
 def _of_kind(name: str, part: nn.Module, kind: type, example: str):

@@ -206,7 +206,7 @@ class Model(nn.Module):
             if writes_in_place(error):
                 function(*one)
             refuse_what_tasks_cannot_share("net", error)
-            with saying_what_does_not_fit("net", type(self.net).__name__, one[1]):
+            with saying_what_does_not_fit("net", type(self.net).__name__, *one):
                 function(*one)
             raise
         except ValueError as error:

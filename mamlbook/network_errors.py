@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from mamlbook.torch_internals import tree_leaves
 from mamlbook.trees import Tree
 
 FAILURES = (RuntimeError, LookupError, AttributeError, TypeError, AssertionError)
@@ -16,8 +17,10 @@ FAILURES = (RuntimeError, LookupError, AttributeError, TypeError, AssertionError
 
 
 @contextmanager
-def saying_what_does_not_fit(name: str, called: str, *given: Tree) -> Iterator[None]:
+def saying_what_does_not_fit(name: str, called: str, own: Tree, given: Tree) -> Iterator[None]:
     """Say in words that the network or the loss, called inside on one task, cannot do with what it is given.
+
+    ``name`` is "net", whose own weights are given x, or "loss", where predictions are given targets.
 
     Raises:
         ValueError: it cannot.
@@ -27,20 +30,53 @@ def saying_what_does_not_fit(name: str, called: str, *given: Tree) -> Iterator[N
     except FAILURES as error:
         if "tracing tensor" in str(error) or "data-dependent" in str(error):
             raise  # it is the tracer that cannot
-        text, forms = str(error).splitlines()[0] if str(error) else type(error).__name__, [*map(_form, given)]
+        _refuse_two_devices(name, own, given)
+        text, form = str(error).splitlines()[0] if str(error) else type(error).__name__, _form(given)
         if name == "net":
-            raise ValueError(
-                f"net: expected a network that reads x, {forms[0]} for one task, got {called}, which says: {text}"
-            ) from error
+            said = f"net: expected a network that reads x, {form} for one task, got {called}, which says: {text}"
+            raise ValueError(said + _place_of_constants(own, text)) from error
         advice = "write it out, as in lambda y_hat, y: mse_loss(y_hat['y'], y)"
-        if all(isinstance(tree, Tensor) for tree in given):
+        if isinstance(own, Tensor) and isinstance(given, Tensor):
             advice = (
                 "classes are whole numbers from 0 to outputs - 1, (tasks, examples), and numbers have y_hat's shape"
             )
         raise ValueError(
-            f"loss: expected one that reads what the network gives, {forms[0]}, and targets, {forms[1]}, for one task, "
-            f"got {called}, which says: {text}; {advice}"
+            f"loss: expected one that reads what the network gives, {_form(own)}, and targets, {form}, for one task, "
+            f"got {called}, which says: {text}{_place_of_constants(own, text) or f'; {advice}'}"
         ) from error
+
+
+def _refuse_two_devices(name: str, own: Tree, given: Tree) -> None:
+    """Refuse x where the weights are elsewhere, and targets where the predictions are.
+
+    Raises:
+        ValueError: says what is where.
+    """
+    (what, of), here, there = _NAMES[name], _places(own), _places(given)
+    if len(here) > 1:
+        raise ValueError(
+            f"net: expected all {what} on one device, got some on {' and some on '.join(here)}; move all of them, as "
+            f"in learner.to({here[-1]!r})"
+        )
+    if here and there and here != there:
+        raise ValueError(
+            f"{of}: expected tensors on {here[0]}, where the {what} are, got {of} on {' and '.join(there)}; move them, "
+            f"as in tasks.to({here[0]!r})"
+        )
+
+
+_NAMES = {"net": ("weights", "x"), "loss": ("predictions", "y")}
+
+
+def _places(tree: Tree) -> list[str]:
+    return sorted({str(leaf.device) for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)})
+
+
+def _place_of_constants(own: Tree, text: str) -> str:
+    """What to do where weights and data are in one place, and yet there are two."""
+    if "same device" not in text:
+        return ""
+    return f"; a tensor that it holds or makes is elsewhere: make it on {_places(own)[0]}, or a buffer"
 
 
 def _form(tree: Tree) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mamlbook.devices import drawn_on_cpu
 from mamlbook.layers import BatchNorm, Context
 
 
@@ -34,8 +35,7 @@ def mlp(
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"sizes: expected at least two positive widths, as in mlp(1, 40, 40, 1), got {sizes}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawn_on_cpu(seed):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for number, (wide, next_wide) in enumerate(pairwise(sizes), 1):
             layer = nn.Linear(wide, next_wide)
@@ -81,8 +81,7 @@ class Recurrent(nn.Module):
 
     def __init__(self, inputs: int, width: int, outputs: int, seed: int = 0):
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with drawn_on_cpu(seed):
             self.gates = nn.Linear(inputs + width, 2 * width)
             self.candidate = nn.Linear(inputs + width, width)
             self.head = nn.Linear(width, outputs)
@@ -140,8 +139,7 @@ def conv4(
         side = (side + 1) // 2 if pooling == "stride" else side // 2
     if side < 1:
         raise ValueError(f"size: expected at least 16 pixels for pooling='max' and 1 for 'stride', got {size}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawn_on_cpu(seed):
         blocks: OrderedDict[str, nn.Module] = OrderedDict()
         for number in range(1, 5):
             blocks[f"block{number}"] = _block(channels if number == 1 else filters, filters, pooling)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import devices  # noqa: F401 - the rehearsed one has to be known before anything is differentiated
 from need import need
 from shown import Tabs, opened
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from compared import nbval, save
 from need import need
 from tools.book import ROOT, SETUP_TAGS, is_setup, notebooks, pages, repository, setup_source
 from tools.nbval_tolerance import TAG, agree, tolerances
@@ -170,17 +171,6 @@ def test_small_numbers_are_forgiven_only_on_request():
     assert not agree("1e-10", "3e-10", rtol=1e-2, atol=1e-12)
 
 
-def nbval(folder: Path, *paths: Path) -> tuple[int, list[str]]:
-    """Compare notebooks with nbval in a process of its own; give its status and the cells that failed."""
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "tools.nbval_tolerance", "-rfE"]
-    command += ["-p", "no:cacheprovider", "-x", "-c", folder / "pytest.ini", "--rootdir", folder, *paths]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    print(run.stdout, run.stderr)
-    return run.returncode, re.findall(r"^FAILED (\S+)", run.stdout, re.MULTILINE)
-
-
 @pytest.mark.parametrize(
     ("tags", "stored", "status"),
     [
@@ -225,12 +215,6 @@ def first_page(found):
         if (what := found(notebook)) is not None:
             return notebook, what
     pytest.fail(f"no notebook of the book has anything for {found.__name__}")
-
-
-def save(folder: Path, name: str, notebook) -> Path:
-    """Write a copy of a notebook."""
-    write(folder / name, text(notebook))
-    return folder / name
 
 
 def test_a_changed_number_fails_and_the_untouched_copy_passes(tmp_path):

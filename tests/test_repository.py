@@ -167,7 +167,7 @@ def test_every_folder_of_the_package_is_installed():
 # Each line may import from the lines above it, and a package from itself.
 LAYERS = [
     {"torch_internals"},
-    {"checks", "exact", "files", "parts", "progress", "target_checks", "trees"},
+    {"checks", "devices", "exact", "files", "parts", "progress", "target_checks", "trees"},
     {"layers", "network_checks", "network_errors", "numerics"},
     {"networks", "tasks"},
     {"model"},

@@ -12,6 +12,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from typing import Any, TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("torch", "higher", "pytest", "numpy", "matplotlib", "tqdm", "PIL")
+GPU_TESTS = r"pytest\.mark\.gpu|\bDEVICES\b"  # by mark, or among the devices of tests/devices.py
 ZIPS = ("images_background.zip", "images_evaluation.zip")
 GRACE = 0.04  # of a part's time, in which it may write what it has before it is killed
 
@@ -55,9 +57,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def correctness(options: argparse.Namespace, scratch: str) -> Commands:
-    """The GPU tests: the battery of algorithms first, what compiles or starts processes last."""
-    files = [file for file in (ROOT / "tests").rglob("test_*.py") if "pytest.mark.gpu" in file.read_text()]
-    files.sort(key=lambda file: ("execution" in file.parts, len(file.parts), file))
+    """The GPU tests: the battery of algorithms first, then what compiles or starts processes, the pages last."""
+    files = [file for file in (ROOT / "tests").rglob("test_*.py") if re.search(GPU_TESTS, file.read_text())]
+    files.sort(key=lambda file: ("page" in file.stem, "execution" in file.parts, len(file.parts), file))
     # Other packages' warnings are theirs, and the checkout may be read-only.
     words = ["-m", "gpu", "-v", "-rs", "--tb=short", "-W", "default", "-p", "no:cacheprovider"]
     paths = [str(file.relative_to(ROOT)) for file in files]

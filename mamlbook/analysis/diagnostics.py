@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import kind_of, whole_number
+from mamlbook.devices import noise_kept
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.model import Model
 from mamlbook.numerics import Params, as_leaves, dot, expand_over_tasks
-from mamlbook.tasks.base import Data, Tasks, require_tasks
+from mamlbook.tasks.base import Data, Tasks
+from mamlbook.tasks.preparation import prepared, prepared_data
 
 
 def task_gradients(model: Model, data: Data) -> Params:
@@ -31,9 +33,8 @@ def meta_gradients(learner: MetaLearner, tasks: Tasks, *, seed: int = 0) -> Tens
     """
     if not isinstance(tasks, Tasks):
         raise TypeError(f"tasks: expected one batch of Tasks, got {kind_of(tasks)}")
-    require_tasks(tasks)
-    batch = MetaBatch.of(learner.model, learner.solver, tasks.numbered())
-    with torch.random.fork_rng():
+    batch = MetaBatch.of(learner.model, learner.solver, prepared(tasks, learner.model.theta[0]))
+    with noise_kept():
         torch.manual_seed(seed)
         gradients = batch.gradients(learner.metagradient(batch))
     return torch.cat([g.reshape(len(g), -1) for g in gradients], 1)
@@ -118,7 +119,7 @@ def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
         TypeError: the network puts out more than one tensor.
     """
     _require_vector(model, data, v)
-    phi = as_leaves(expand_over_tasks(model.theta, data.tasks))
+    phi, data = _at_theta(model, data)
     outputs = model(phi, data.x)
     if not isinstance(outputs, Tensor):
         raise TypeError(f"model: expected a network that puts out one tensor, got {kind_of(outputs)}")
@@ -133,10 +134,15 @@ def gauss_newton_product(model: Model, data: Data, v: Params) -> Params:
 
 
 def _gradients(model: Model, data: Data, *, differentiable: bool) -> tuple[Params, Params]:
-    phi = as_leaves(expand_over_tasks(model.theta, data.tasks))
+    phi, data = _at_theta(model, data)
     # The sum over tasks gives each task its own gradient: L_b depends on phi_b alone.
     loss = model.losses(model(phi, data.x), data.y).sum()
     return torch.autograd.grad(loss, phi, create_graph=differentiable, materialize_grads=True), phi
+
+
+def _at_theta(model: Model, data: Data) -> tuple[Params, Data]:
+    """Each task's own theta, and its data on the same device."""
+    return as_leaves(expand_over_tasks(model.theta, data.tasks)), prepared_data(data, model.theta[0], "data")
 
 
 def _turned(gradients: Params, phi: Params, v: Params) -> Params:

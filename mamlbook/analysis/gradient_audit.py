@@ -19,6 +19,7 @@ from torch import Tensor
 from mamlbook.analysis.plain_loop import NotFollowed, OwnObjective, PlainLoop
 from mamlbook.analysis.verdict import CANNOT, RIGHT, WRONG, Audit, GradientCheck
 from mamlbook.checks import positive
+from mamlbook.devices import noise_kept
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.numerics import Params
@@ -107,7 +108,7 @@ def _check_learner(gradient, learner: MetaLearner, tasks, audit: partial[Audit])
     _require_double("learner", theta, names)
     gradient = _matching("gradient", gradient, theta, names)
     batches = [batch.like(theta[0]).numbered() for batch in ([tasks] if isinstance(tasks, Tasks) else tasks)]
-    with _generators_kept(theta):
+    with noise_kept():
         w = _task_weights(learner, batches)
 
         def judged(judge: PlainLoop | OwnObjective) -> GradientCheck:
@@ -143,7 +144,7 @@ def _check_function(gradient, objective: Callable, theta, first_order, audit: pa
     if first_order is not None:
         first_order = _matching("first_order", first_order, theta, names)
     trial = audit(lambda point: objective(*point) if each else objective(list(point)), theta, names)
-    with _generators_kept(theta):
+    with noise_kept():
         found = trial.judge(gradient, first_order)
     return found._replace(verdict=OF_A_FUNCTION.get(found.verdict, found.verdict), judged_by="the function")
 
@@ -219,8 +220,3 @@ def _takes_each(objective: Callable) -> bool:
     except TypeError:
         return True
     return any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in signature.parameters.values())
-
-
-def _generators_kept(theta: Sequence[Tensor]):
-    """What is drawn inside comes from the global generators, which are left as they were."""
-    return torch.random.fork_rng(sorted({t.device.index for t in theta if t.device.type == "cuda"}))

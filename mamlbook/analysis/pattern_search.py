@@ -15,6 +15,7 @@ from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
 from mamlbook.tasks.base import Tasks
 from mamlbook.tasks.distribution import TaskDistribution
+from mamlbook.tasks.preparation import prepared
 
 Rows = tuple[str, ...]
 
@@ -94,7 +95,7 @@ def search(
         raise ValueError(f"tolerance: expected a share of the loss of at least 0, got {tolerance}")
     whole_number("tasks", tasks)
     generator = torch.Generator().manual_seed(seed)
-    validation = distribution.draw(tasks, generator).like(learner.model.theta[0])
+    validation = prepared(distribution.draw(tasks, generator), learner.model.theta[0])
     full = measure(learner, ("1" * len(layers(learner.model)),), validation)
     table = sorted((measure(learner, rows, validation) for rows in patterns), key=lambda m: (m.operations, m.loss))
     tolerated = [found for found in table if found.loss <= (1 + tolerance) * full.loss]
@@ -103,7 +104,7 @@ def search(
 
 def measure(learner: MetaLearner, rows: Rows, tasks: Tasks) -> MeasuredPattern:
     """Adapt by a pattern: the mean query loss of these tasks, and the operations of the adaptation of them all."""
-    adapting = restricted(learner, *rows)
+    adapting, tasks = restricted(learner, *rows), prepared(tasks, learner.model.theta[0])
     with OperationCounter() as counted:
         adapted = adapting.adapt(tasks.support)
     with adapting.testing(), torch.no_grad():

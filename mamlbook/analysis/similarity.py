@@ -17,6 +17,7 @@ from mamlbook.model import Model
 from mamlbook.numerics import Params, expand_over_tasks
 from mamlbook.tasks.base import Tasks
 from mamlbook.tasks.examples import Tree
+from mamlbook.tasks.preparation import prepared
 
 
 def activations(model: Model, phi: Params, x: Tree) -> dict[str, Tensor]:
@@ -73,6 +74,7 @@ def change(
         TypeError: a layer puts out something else than one tensor.
         ValueError: the network is no ``nn.Sequential``.
     """
+    tasks = prepared(tasks, learner.model.theta[0])
     theta = expand_over_tasks(learner.model.theta, tasks.size)
     phi = learner.adapt(tasks.support, steps).phi
     with learner.testing(), torch.no_grad():

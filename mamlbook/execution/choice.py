@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mamlbook.devices import noise_kept, random_states, wait_for
 from mamlbook.execution.compiled import Compiled
 from mamlbook.execution.tracing import NotTraceable
 from mamlbook.execution.ways import COMPILED, EAGER, Execution, Gradients
@@ -112,7 +113,7 @@ class Executor:
         self._short = self._takes(known) <= WORTH_MEASURING
         if self._short:
             return
-        with torch.random.fork_rng([t.device for t in tree_leaves(tasks)[:1] if t.is_cuda]):
+        with noise_kept():
             self._measure(tasks, known)
         self.execution = min(known, key=lambda way: self._cost(way, known[way]))
         if len(known) > before:
@@ -156,9 +157,9 @@ class Executor:
 
     def _draws(self, tasks: Tasks) -> bool:
         """Whether computing moves a random generator on."""
-        before = _random_state(tasks)
+        before = random_states()
         self.learner.gradients(tasks)
-        return not torch.equal(before, _random_state(tasks))
+        return not all(map(torch.equal, before, random_states()))
 
     def _key(self, tasks: Tasks) -> str:
         weights = [(tuple(p.shape), str(p.dtype), p.requires_grad) for p in self.learner.parameters()]
@@ -170,8 +171,7 @@ class Executor:
 
 
 def _clock(tasks: Tasks) -> float:
-    if any(t.is_cuda for t in tree_leaves(tasks)):
-        torch.cuda.synchronize()
+    wait_for(tree_leaves(tasks)[0].device)
     return time.perf_counter()
 
 
@@ -183,11 +183,6 @@ def _seconds(gradients: Gradients, tasks: Tasks) -> float:
         gradients(tasks)
         times.append(_clock(tasks) - started)
     return min(times)
-
-
-def _random_state(tasks: Tasks) -> Tensor:
-    place = next((t.device for t in tree_leaves(tasks) if t.is_cuda), None)
-    return torch.get_rng_state() if place is None else torch.cuda.get_rng_state(place)
 
 
 def _stored() -> dict[str, list]:

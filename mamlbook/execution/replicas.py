@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, fx
 from torch.func import vmap
 
-from mamlbook.execution.tracing import Tracer, finished, nobodys_draws, without_draws
+from mamlbook.devices import noise_kept, random_states, set_random_states
+from mamlbook.execution.tracing import Tracer, finished, without_draws
 from mamlbook.execution.ways import Execution
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
@@ -68,9 +69,7 @@ class Replicas:
         for row, stacked in zip(self._views, self._stacked, strict=True):
             for view, storage in zip(row, stacked, strict=True):
                 view.data = storage
-        device = self._stacked[0].device
-        seeded = [torch.Generator(device).manual_seed(seed).get_state() for seed in noise or ()]
-        self._noise = seeded or [_noise(self._stacked)] * len(learners)
+        self._noise = [_noise_of(seed) for seed in noise or ()] or [random_states()] * len(learners)
         self._codes: dict[tuple, _Code] = {}
 
     def __call__(self, batches: Sequence[Tasks]) -> list[tuple[Params, Tensor]]:
@@ -111,7 +110,7 @@ class Replicas:
         drawn = [torch.stack([number] * len(batches)) for number in constants[len(one) :]]
         together = [t.detach() for t in tensors] + drawn
         conditions = _made_batchable(graph)
-        with nobodys_draws(tensors):
+        with noise_kept():
             batched = trace(vmap(graph), *together)
         with_values(batched, *together)
         code = finished(batched, together, compiled=self.execution.compiled)
@@ -136,17 +135,17 @@ class Replicas:
     def _drawn(self, draws: Callable, tensors: list[Tensor]) -> list[Tensor]:
         """What each learner draws, from a generator that goes on where it had left it."""
         of_each = []
-        with nobodys_draws(tensors):
+        with noise_kept():
             for number, noise in enumerate(self._noise):
-                _set_noise(noise, tensors)
+                set_random_states(noise)
                 of_each.append(draws(*(t[number] for t in tensors)))
-                self._noise[number] = _noise(tensors)
+                self._noise[number] = random_states()
         return [torch.stack(numbers) for numbers in zip(*of_each, strict=True)]
 
-    def _require_own(self, found: list, batches: Sequence[Tasks], noise: list[Tensor]) -> None:
+    def _require_own(self, found: list, batches: Sequence[Tasks], noise: list[list[Tensor]]) -> None:
         for number, (learner, batch, state) in enumerate(zip(self.learners, batches, noise, strict=True)):
-            with nobodys_draws(self._stacked):
-                _set_noise(state, self._stacked)
+            with noise_kept():
+                set_random_states(state)
                 wanted = torch.cat([g.flatten() for g in learner.gradients(batch)[0]])
             got = torch.cat([g.flatten() for g in found[number][0]])
             # What overflows does so either way, and is found out when the losses are read.
@@ -196,9 +195,8 @@ def _leaves(tasks: Tasks) -> list[Tensor]:
     return [leaf for leaf in tree_flatten(tasks)[0] if isinstance(leaf, Tensor)]
 
 
-def _noise(tensors: list[Tensor]) -> Tensor:
-    return torch.cuda.get_rng_state(tensors[0].device) if tensors[0].is_cuda else torch.get_rng_state()
-
-
-def _set_noise(state: Tensor, tensors: list[Tensor]) -> None:
-    torch.cuda.set_rng_state(state, tensors[0].device) if tensors[0].is_cuda else torch.set_rng_state(state)
+def _noise_of(seed: int) -> list[Tensor]:
+    """Where the global generators are after ``torch.manual_seed(seed)``."""
+    with noise_kept():
+        torch.manual_seed(seed)
+        return random_states()

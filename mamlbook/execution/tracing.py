@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
+from mamlbook.devices import noise_kept
 from mamlbook.execution.draws import separate_draws
 from mamlbook.execution.products import rewrite_products
 from mamlbook.parts import Part
@@ -117,7 +117,7 @@ class Tracer:
             form.append(shape)
             return outputs
 
-        with nobodys_draws(tensors):
+        with noise_kept():
             try:
                 return trace(flat, *tensors), form[0]
             except RuntimeError as error:
@@ -152,7 +152,7 @@ def without_draws(graph: fx.GraphModule, tensors: list[Tensor]) -> tuple[fx.Grap
     constants = [t.detach() for t in tensors]
     with_values(graph, *constants)
     draws = separate_draws(graph)
-    with nobodys_draws(tensors):
+    with noise_kept():
         return draws, constants + draws(*constants)
 
 
@@ -176,11 +176,6 @@ def finished(graph: fx.GraphModule, constants: list[Tensor], *, compiled: bool) 
             "compiled: expected a C++ compiler, such as g++, which PyTorch's compiler needs, and found none; "
             "install one, or take execution='eager'"
         ) from error
-
-
-def nobodys_draws(tensors: list[Tensor]) -> AbstractContextManager:
-    """Leave the random generators where they are."""
-    return torch.random.fork_rng([t.device for t in tensors[:1] if t.is_cuda])
 
 
 def _structure(value: Any, tensors: list[Tensor]) -> Hashable:

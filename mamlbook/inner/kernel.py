@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -155,7 +156,8 @@ class KernelRidge(_InClosedForm):
     1/K sum_j ||f(x_j) - y_j||^2 + lam ||f - f_theta||_k^2.
 
     With lam to 0 it passes through the support set, with lam to infinity it is f_theta. Classes become targets of 1
-    and 0; the query set is judged by the model's own loss. The cost is cubic in the size of the support set.
+    and 0; the query set is judged by the model's own loss. The cost is cubic in the size of the support set. Where
+    k(X, X) + lam K I is not positive definite, the solution is nan.
 
     Shapes: phi - theta are the weights that the kernel's coefficients stand for, (B, \\*shape).
 
@@ -172,7 +174,9 @@ class KernelRidge(_InClosedForm):
 
     def _coefficients(self, gram: Tensor, residual: Tensor, examples: int) -> Tensor:
         ridge = self.lam * examples * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-        return torch.cholesky_solve(residual, torch.linalg.cholesky(gram + ridge))
+        # The nan that comes of a failure is found with the losses; an exception would make a GPU wait at every step.
+        factor, failed = torch.linalg.cholesky_ex(gram + ridge)
+        return torch.cholesky_solve(residual, factor.where((failed == 0)[:, None, None], math.nan))
 
     def _objective(self, support: Data, predict: Callable, theta: Params, phi: Params) -> Tensor:
         away = add_scaled(phi, -1, theta)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mamlbook.checks import whole_number
+from mamlbook.devices import noise_kept, random_states, set_random_states
 from mamlbook.inner.base import Solver
 from mamlbook.inner.descent import GradientDescent, InnerState
 from mamlbook.meta_batch import MetaBatch
@@ -98,14 +98,14 @@ class _InnerLoop:
         steps = self.solver.steps
         every = every or max(1, math.isqrt(steps))
         self.segments = [range(first, min(first + every, steps)) for first in range(0, steps, every)]
-        self.draws: list[_Draws] = []
+        self.draws: list[list[Tensor]] = []
 
     def states(self, theta: Params) -> Iterator[InnerState]:
         """Where each segment begins, and where the last one ends; without a graph."""
         state = _contiguous(InnerState(self._start(theta)))
         yield state
         for number in range(len(self.segments)):
-            self.draws.append(_Draws(theta[0].device))
+            self.draws.append(random_states())
             state = _contiguous(self._run("segment", self._segment, number, theta, state))
             yield state
 
@@ -113,7 +113,8 @@ class _InnerLoop:
         self, number: int, theta: Params, state: InnerState, v: list[Tensor]
     ) -> tuple[list[Tensor], Params, Params]:
         """v^T times the Jacobians of a segment's end: by the state at its beginning, by theta, by learned weights."""
-        with self.draws[number].again():
+        with noise_kept():
+            set_random_states(self.draws[number])
             return self._run("segment, backward", self._segment_vjp, number, theta, state, _contiguous(v))
 
     def query_losses(self, phi: Params) -> Tensor:
@@ -170,22 +171,6 @@ class _InnerLoop:
             return function(theta, state, support, range(first, last), *more)
 
         return run_region(name, piece, theta, state, self.batch.tasks.support, steps.start, steps.stop, *more)
-
-
-class _Draws:
-    """Where the random generators stand, to draw the same again."""
-
-    def __init__(self, device: torch.device):
-        self.devices = [device] if device.type == "cuda" else []
-        self.states = torch.get_rng_state(), [torch.cuda.get_rng_state(each) for each in self.devices]
-
-    @contextmanager
-    def again(self) -> Iterator[None]:
-        with torch.random.fork_rng(self.devices):
-            torch.set_rng_state(self.states[0])
-            for device, state in zip(self.devices, self.states[1], strict=True):
-                torch.cuda.set_rng_state(state, device)
-            yield
 
 
 def _vjp(outputs: Sequence[Tensor], inputs: Sequence[Tensor], v: Sequence[Tensor]) -> Params:

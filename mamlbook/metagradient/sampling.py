@@ -11,7 +11,7 @@ from mamlbook.meta_batch import MetaBatch
 def repeated(batch: MetaBatch, copies: int) -> MetaBatch:
     """Every task several times, the copies one whole batch after the other."""
     count = batch.tasks.size
-    tasks = batch.tasks.pick(torch.arange(count).repeat(copies))
+    tasks = batch.tasks.pick(torch.arange(count, device=batch.theta[0].device).repeat(copies))
     theta = tuple(t.repeat(copies, *[1] * (t.ndim - 1)) for t in batch.theta)
     return batch._replace(tasks=tasks, theta=theta)
 

@@ -90,16 +90,16 @@ class Tasks(NamedTuple):
         """``index``, or -1 for every task without one: (B,)."""
         if self.index is not None:
             return self.index
-        return never_again(self.size).to(tree_leaves(self.support.x)[0].device)
+        return never_again(self.size, tree_leaves(self.support.x)[0].device)
 
     def numbered(self) -> Tasks:
         """The same tasks, with -1 for ``index`` if they have none."""
         return self._replace(index=self.numbers)
 
 
-def never_again(tasks: int) -> Tensor:
+def never_again(tasks: int, device: torch.device | None = None) -> Tensor:
     """The ``index`` of tasks that come from an unlimited distribution: (B,) times -1."""
-    return torch.full((tasks,), -1)
+    return torch.full((tasks,), -1, device=device)
 
 
 def known_index(index: Tensor, size: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import kind_of, whole_number
+from mamlbook.devices import sent
 from mamlbook.tasks.base import Data, Tasks, never_again
 from mamlbook.tasks.distribution import require_draw
 from mamlbook.tasks.pool import Pool
@@ -96,7 +97,7 @@ class Episodes:
         turns = torch.randint(4, (tasks, self.ways), generator=generator) if self.rotate else None
         pictures = self._gather(chosen, turns)
         support, query = pictures.split((self.shots, self.queries), dim=2)
-        return Tasks(self._labelled(support), self._labelled(query), never_again(tasks).to(pictures.device))
+        return Tasks(self._labelled(support), self._labelled(query), never_again(tasks, pictures.device))
 
     def _draw_classes(self, tasks: int, generator: torch.Generator) -> Tensor:
         """Classes of different looks, in random order: (B, ways)."""
@@ -108,13 +109,13 @@ class Episodes:
     def _gather(self, chosen: Tensor, turns: Tensor | None) -> Tensor:
         """The chosen drawings, (B, ways, K) numbers among all, as (B, ways, K, channels, height, width) uint8."""
         drawings = self.pool.drawings
-        pictures = drawings[chosen.to(drawings.device)]
+        pictures = drawings[sent(chosen, drawings.device)]
         if turns is None:
             return pictures
         # A turn by 90 degrees moves pixels and nothing else: it is the same permutation for every drawing.
         pixels = torch.arange(drawings[0, 0].numel()).view(drawings.shape[2:])
         table = torch.stack([pixels.rot90(quarter).flatten() for quarter in range(4)])
-        source = table[turns].to(drawings.device)[:, :, None, None].expand(*pictures.shape[:4], -1)
+        source = sent(table[turns], drawings.device)[:, :, None, None].expand(*pictures.shape[:4], -1)
         return pictures.flatten(4).gather(4, source).view(pictures.shape)
 
     def _labelled(self, pictures: Tensor) -> Data:

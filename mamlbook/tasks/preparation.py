@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import kind_of
+from mamlbook.devices import sent
 from mamlbook.tasks.base import Data, Tasks, list_of_batches, never_again, require_tasks
 from mamlbook.tasks.examples import Tree, require_examples
 from mamlbook.torch_internals import tree_map
@@ -150,15 +151,15 @@ def _input(leaf: Tensor) -> Tensor:
 def _numbers(leaf: Tensor, like: Tensor) -> Tensor:
     """Floating point in the precision of ``like``, whole numbers as int64, which every loss and embedding takes."""
     if leaf.is_floating_point():
-        return leaf.to(like.device, like.dtype)
+        return sent(leaf, like.device, like.dtype)
     whole = not leaf.is_complex() and leaf.dtype != torch.bool
-    return leaf.to(like.device, torch.int64 if whole else leaf.dtype)
+    return sent(leaf, like.device, torch.int64 if whole else leaf.dtype)
 
 
 def _as_index(index: Any, support: Data, like: Tensor) -> Tensor:
     if index is None:
-        return never_again(support.tasks).to(like.device)
+        return never_again(support.tasks, like.device)
     numbers = torch.as_tensor(np.asarray(index) if isinstance(index, Sequence) else index)
     if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
         raise TypeError(f"index: expected the whole number of each task, got {numbers.dtype}; leave it out for none")
-    return numbers.long().to(like.device)
+    return sent(numbers.long(), like.device)

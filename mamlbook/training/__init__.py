@@ -1,6 +1,6 @@
 """Meta-train, remember what happened, stop at any moment and go on."""
 
-from mamlbook.training.device import pick_device
+from mamlbook.devices import pick_device
 from mamlbook.training.finite import NonFinite, NonFiniteLoss, NonFiniteState
 from mamlbook.training.history import History
 from mamlbook.training.loop import fit

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mamlbook.devices import random_states, set_random_states
 from mamlbook.tasks.distribution import Stateful
 
 
@@ -21,18 +22,6 @@ def task_generator(seed: int, meta_steps: int) -> torch.Generator:
     # numpy's SeedSequence mixes both well; torch takes 63 bits.
     mixed = np.random.SeedSequence((seed, meta_steps)).generate_state(1, np.uint64).item() >> 1
     return torch.Generator().manual_seed(mixed if meta_steps else seed)
-
-
-def random_states() -> list[Tensor]:
-    """The global generators, which layers such as dropout draw from: the CPU's, then each GPU's."""
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
-
-
-def set_random_states(states: list[Tensor]) -> None:
-    """Put the global generators back where they were."""
-    torch.set_rng_state(states[0])
-    for device, state in enumerate(states[1 : 1 + torch.cuda.device_count()]):
-        torch.cuda.set_rng_state(state, device)
 
 
 class Draws(NamedTuple):

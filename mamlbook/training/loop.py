@@ -48,12 +48,12 @@ import torch
 
 from mamlbook.arguments import require_distribution, require_learner
 from mamlbook.checks import positive, whole_number
+from mamlbook.devices import pick_device
 from mamlbook.execution.process_group import Group
 from mamlbook.execution.ways import Execution, execution_of
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.distribution import TaskDistribution
 from mamlbook.training.checkpoint import Checkpoint
-from mamlbook.training.device import pick_device
 from mamlbook.training.drive import Drive, computing_alone
 from mamlbook.training.history import History
 from mamlbook.training.outer_rule import OuterRule, Rate, rates
@@ -69,7 +69,7 @@ def fit(
     beta: Rate = 1e-3,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     seed: int = 0,
-    device: str | torch.device | None = None,
+    device: str | int | torch.device | None = None,
     every: int = 100,
     checkpoint: str | Path | None = None,
     resume: bool = False,

@@ -24,13 +24,13 @@ from tqdm import tqdm
 
 from mamlbook.arguments import require_learner
 from mamlbook.checks import kind_of, whole_number
+from mamlbook.devices import pick_device
 from mamlbook.execution.replicas import Replicas
 from mamlbook.execution.ways import COMPILED, EAGER, Execution
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks
 from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
-from mamlbook.training.device import pick_device
 from mamlbook.training.drive import Compute, Drive
 from mamlbook.training.history import History
 from mamlbook.training.loop import numbers, steps_before
@@ -48,7 +48,7 @@ def fit_replicas(
     tasks: int = 25,
     beta: Rate | Sequence[Rate] = 1e-3,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-    device: str | torch.device | None = None,
+    device: str | int | torch.device | None = None,
     every: int = 100,
     after: Sequence[History] | None = None,
     minutes: float | None = None,

@@ -8,7 +8,22 @@ from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy, mse_loss
 
 from battery import Blobs, sine_model, sine_tasks
-from mamlbook import ALL, Data, GradientDescent, MetaLearner, Model, conv4, distance, head, keep, linear, mlp
+from mamlbook import (
+    ALL,
+    Data,
+    GradientDescent,
+    MetaLearner,
+    Model,
+    NonFiniteLoss,
+    Sinusoids,
+    conv4,
+    distance,
+    fit,
+    head,
+    keep,
+    linear,
+    mlp,
+)
 from mamlbook.inner import FeatureKernel, KernelFlow, KernelRidge, TangentKernel, jacobian
 from mamlbook.inner.head_weights import numeric_targets
 from mamlbook.metagradient import FirstOrder
@@ -74,6 +89,22 @@ def test_predictions_are_those_of_the_kernel(kernel):
     a = torch.linalg.solve(gram[:, :10, :10] + 0.1 * 10 * torch.eye(10).double(), support.y - model(theta, support.x))
     expected = model(theta, query.x) + gram[:, 10:, :10] @ a
     assert distance([solved.predict(solved.phi, query.x)], [expected]) < 1e-10
+
+
+class Turned(FeatureKernel):
+    """A kernel of the wrong sign."""
+
+    def gram(self, model, theta, x):
+        gram, weights = super().gram(model, theta, x)
+        return -gram, weights
+
+
+def test_what_is_no_kernel_is_found_with_the_losses():
+    # Looking at every factor, as torch.linalg.cholesky does, would make a GPU wait in each meta-step.
+    learner = MetaLearner(sine_model(), KernelRidge(Turned(), 1e-3))
+    assert learner(sine_tasks())[1].isnan().all()
+    with pytest.raises(NonFiniteLoss, match="the query loss became nan at meta-step 1"):
+        fit(learner, Sinusoids(), steps=2, tasks=3)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)

@@ -174,17 +174,6 @@ def test_the_largest_episode_uses_everything():
     assert sorted(classes[0].tolist()) == list(range(CLASSES))
 
 
-@pytest.mark.gpu
-def test_a_pool_on_a_gpu_gives_the_same_tasks():
-    pool = numbered_pool()
-    here = Episodes(pool, rotate=True).draw(5, seeded())
-    there = Episodes(pool.to("cuda"), rotate=True).draw(5, seeded())
-    assert there.support.x.is_cuda
-    assert there.query.y.is_cuda
-    assert there.index.is_cuda
-    assert torch.equal(here.query.x, there.query.x.cpu())
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -85,7 +85,8 @@ def test_without_a_python_make_says_so_and_fails():
 def test_the_parts_are_commands_that_exist(tmp_path):
     options = gpu.arguments(["--out", str(tmp_path), "--data", str(tmp_path), "--minutes", "4"])
     (tests,), (race,), training = (part(options, "scratch") for part in gpu.PARTS.values())
-    assert tests[-5:-3] == ["tests/test_algorithms.py", "tests/tasks/test_images.py"]
+    assert tests[-5:-3] == ["tests/test_algorithms.py", "tests/test_devices.py"]
+    assert tests[-1] == "tests/test_pages_on_a_gpu.py"
     raced = meta_step.arguments(race[1:])
     assert chosen(raced.workloads, GROUPS)
     assert "mamlbook compiled" in known(raced.contenders, CONTENDERS)
@@ -97,7 +98,7 @@ def test_the_parts_are_commands_that_exist(tmp_path):
     assert f"{tmp_path.parent}" not in gpu.plain(race)
 
 
-HIDDEN = ["IPython", "jupyter_client", "nbclient", "nbformat", "nbval", "playwright", "pooch", "yaml"]
+HIDDEN = ["IPython", "ipykernel", "jupyter_client", "nbclient", "nbformat", "nbval", "playwright", "pooch", "yaml"]
 
 
 def test_the_gpu_tests_are_found_where_the_books_tools_are_missing():
@@ -112,5 +113,5 @@ def test_the_gpu_tests_are_found_where_the_books_tools_are_missing():
         text=True,
     )
     assert run.returncode == 0, run.stdout[-3000:]
-    assert "tests/test_algorithms.py::test_same_meta_gradient_on_a_gpu[maml]" in run.stdout
+    assert "tests/test_algorithms.py::test_same_meta_gradient_on_a_gpu_without_a_wait[maml-gpu]" in run.stdout
     assert "error" not in run.stdout.splitlines()[-1]

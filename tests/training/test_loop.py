@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mamlbook import fit
-from mamlbook.training import History, pick_device
+from mamlbook.training import History
 from training_cases import WAVES, learner, same_weights
 
 
@@ -38,16 +38,6 @@ def test_running_mean():
     assert history.smoothed(2).tolist() == [1.0, 2.0, 4.0]
     with pytest.raises(ValueError, match="window: expected a whole number of at least 1, got 0"):
         history.smoothed(0)
-
-
-@pytest.mark.parametrize("device", ["gpu0", "cuda:99", "graphics", 2.5])
-def test_an_unknown_device_is_refused(device):
-    with pytest.raises(ValueError, match=f"device: expected 'auto', .* got '{device}'"):
-        pick_device(device)
-
-
-def test_the_automatic_device_is_the_gpu_if_there_is_one():
-    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.mark.parametrize(("name", "value"), list(itertools.product(["steps", "tasks", "every"], [0, -1])))
@@ -101,10 +91,3 @@ def test_tasks_of_two_sizes_reach_the_learner_as_a_list(monkeypatch):
 def test_tasks_of_two_sizes_are_not_for_a_compiled_step():
     with pytest.raises(ValueError, match=r"Tasks of one size for execution .compiled, all tasks at once., got a list"):
         fit(learner(), Sizes(), steps=1, tasks=6, execution="compiled")
-
-
-@pytest.mark.gpu
-def test_training_on_a_gpu_sees_the_same_tasks():
-    on_cpu = fit(learner(), WAVES, steps=20, tasks=3, device="cpu").losses
-    on_gpu = fit(learner(), WAVES, steps=20, tasks=3, device="cuda").losses
-    assert on_cpu == pytest.approx(on_gpu, rel=1e-3)

@@ -23,7 +23,7 @@ def fits(learner: MetaLearner, waves: Sinusoids, shots: Sequence[int], *, seed: 
     if min(shots) < 1:
         raise ValueError(f"shots: expected numbers of at least 1, got {tuple(shots)}")
     drawn = replace(waves, shots=max(shots), queries=400).draw(1, torch.Generator().manual_seed(seed))
-    support, query, _ = drawn.like(learner.model.theta[0])
+    support, query, _ = drawn
     order = query.x[0, :, 0].argsort()
     x, y = query.x[:, order], query.y[:, order]
     with drawing(6.6, 3.4, columns=len(shots), sharey=True, squeeze=False) as (fig, axes):
@@ -32,7 +32,8 @@ def fits(learner: MetaLearner, waves: Sinusoids, shots: Sequence[int], *, seed: 
             solved = learner.adapt(points)
             ax.plot(x[0, :, 0], y[0, :, 0], label="wave", **line("truth"))
             for label, phi, role in (("start", solved.start, "joint"), ("solution", solved.phi, "maml")):
-                ax.plot(x[0, :, 0], solved.predict(phi, x).detach()[0, :, 0], label=label, **line(role))
+                y_hat = solved.predict(phi, x.to(learner.model.theta[0])).detach().cpu()
+                ax.plot(x[0, :, 0], y_hat[0, :, 0], label=label, **line(role))
             ax.plot(points.x[0, :, 0], points.y[0, :, 0], "o", color=COLOURS["support"], label="points")
             ax.set(title=f"{count} point{'s' * (count > 1)}", xlabel="x", xticks=[-5, 0, 5])
         axes[0, 0].set_ylabel("y")

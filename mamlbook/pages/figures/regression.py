@@ -34,8 +34,8 @@ def adaptation(
         for ax, (role, learner) in zip([axes] if len(panels) == 1 else axes, panels.items(), strict=True):
             ax.plot(x[0, :, 0], y[0, :, 0], label="wave", **line("truth"))
             for step, weight in zip(steps, torch.linspace(0.3, 1, len(steps)), strict=True):
-                adapted = learner.adapt(support.to(learner.model.theta[0].dtype), steps=step)
-                y_hat = adapted.predict(adapted.phi, x.to(learner.model.theta[0].dtype)).detach()
+                adapted = learner.adapt(support, steps=step)
+                y_hat = adapted.predict(adapted.phi, x.to(learner.model.theta[0])).detach().cpu()
                 label = f"{step} step" + ("" if step == 1 else "s")
                 ax.plot(x[0, :, 0], y_hat[0, :, 0], color=line(role)["color"], alpha=weight.item(), label=label)
             ax.plot(support.x[0, :, 0], support.y[0, :, 0], "o", color=COLOURS["support"], label="points")
