@@ -71,11 +71,7 @@ def fit_replicas(
     way = _way(execution)
     seeds = _each("seeds", seeds, range(len(learners)), learners)
     betas = _each("beta", beta if isinstance(beta, list | tuple) else None, [beta] * len(learners), learners)
-    befores = _each("after", after, [None] * len(learners), learners)
-    if len({steps_before(before) for before in befores}) > 1:
-        raise ValueError("after: expected histories of equally many meta-steps, since replicas keep step")
-    if after is not None and any(stateful_parts(distribution)):
-        raise ValueError("distribution: expected one that drawing does not change where runs are gone on with")
+    befores = _befores(after, learners, distribution)
     plans = [rates(rate, steps + steps_before(before)) for rate, before in zip(betas, befores, strict=True)]
     if device is not None:
         for learner in learners:
@@ -97,6 +93,18 @@ def _way(execution: str) -> Execution:
     if execution not in ways:
         raise ValueError(f"execution: expected 'eager' or 'compiled' for replicas, got {execution!r}")
     return ways[execution]
+
+
+def _befores(
+    after: Sequence[History] | None, learners: list[MetaLearner], distribution: TaskDistribution
+) -> list[History | None]:
+    """The history that each learner goes on from, if any."""
+    befores = _each("after", after, [None] * len(learners), learners)
+    if len({steps_before(before) for before in befores}) > 1:
+        raise ValueError("after: expected histories of equally many meta-steps, since replicas keep step")
+    if after is not None and any(stateful_parts(distribution)):
+        raise ValueError("distribution: expected one that drawing does not change where runs are gone on with")
+    return befores
 
 
 def _run(
