@@ -69,19 +69,16 @@ def fit_replicas(
     learners = _learners(learners)
     steps, tasks, every, _, minutes = numbers(learners[0], distribution, steps, tasks, every, 0, minutes)
     way = _way(execution)
-    seeds = _each("seeds", seeds, range(len(learners)), learners)
+    seeds = [whole_number("seeds", seed, least=0) for seed in _each("seeds", seeds, range(len(learners)), learners)]
     betas = _each("beta", beta if isinstance(beta, list | tuple) else None, [beta] * len(learners), learners)
     befores = _befores(after, learners, distribution)
     plans = [rates(rate, steps + steps_before(before)) for rate, before in zip(betas, befores, strict=True)]
-    if device is not None:
-        for learner in learners:
-            learner.to(pick_device(device))
+    for learner in learners if device is not None else ():
+        learner.to(pick_device(device))
     replicas = Replicas(learners, way, _each("noise", noise, [], learners) if noise else None)
+    shared: dict[str, Any] = {"distribution": distribution, "tasks": tasks, "optimizer": optimizer, "way": way}
     try:
-        runs = [
-            _run(learner, distribution, tasks, whole_number("seeds", seed, least=0), planned, optimizer, way, before)
-            for learner, seed, planned, before in zip(learners, seeds, plans, befores, strict=True)
-        ]
+        runs = [_run(*own, **shared) for own in zip(learners, seeds, plans, befores, strict=True)]
         Drive(runs, every, minutes, leaving=True).begin(progress, partial(_computing, runs, replicas))
     finally:
         replicas.release()
@@ -109,13 +106,14 @@ def _befores(
 
 def _run(
     learner: MetaLearner,
-    distribution: TaskDistribution,
-    tasks: int,
     seed: int,
     planned: list[float],
+    before: History | None,
+    *,
+    distribution: TaskDistribution,
+    tasks: int,
     optimizer: Callable[..., torch.optim.Optimizer],
     way: Execution,
-    before: History | None,
 ) -> Run:
     # What drawing changes, such as a drift, changes for each learner by itself.
     own = copy.deepcopy(distribution) if any(stateful_parts(distribution)) else distribution
