@@ -66,15 +66,13 @@ def fit_replicas(
     Raises:
         TypeError, ValueError: an argument that cannot do, or learners that are not of one kind.
     """
-    learners = _learners(learners)
+    learners = _learners(learners, device)
     steps, tasks, every, _, minutes = numbers(learners[0], distribution, steps, tasks, every, 0, minutes)
     way = _way(execution)
     seeds = [whole_number("seeds", seed, least=0) for seed in _each("seeds", seeds, range(len(learners)), learners)]
     betas = _each("beta", beta if isinstance(beta, list | tuple) else None, [beta] * len(learners), learners)
     befores = _befores(after, learners, distribution)
     plans = [rates(rate, steps + steps_before(before)) for rate, before in zip(betas, befores, strict=True)]
-    for learner in learners if device is not None else ():
-        learner.to(pick_device(device))
     replicas = Replicas(learners, way, _each("noise", noise, [], learners) if noise else None)
     shared: dict[str, Any] = {"distribution": distribution, "tasks": tasks, "optimizer": optimizer, "way": way}
     try:
@@ -139,13 +137,15 @@ def _computing(runs: list[Run], replicas: Replicas, bar: tqdm) -> Compute:
     return compute
 
 
-def _learners(learners: Sequence[MetaLearner]) -> list[MetaLearner]:
+def _learners(learners: Sequence[MetaLearner], device: str | int | torch.device | None) -> list[MetaLearner]:
     if not isinstance(learners, list | tuple) or not learners:
         raise TypeError(
             f"learners: expected a list of at least one MetaLearner, got {kind_of(learners)}; for a single one call fit"
         )
     for learner in learners:
         require_learner(learner)
+        if device is not None:
+            learner.to(pick_device(device))
     return list(learners)
 
 
