@@ -35,7 +35,9 @@ def learner(seed: int) -> MetaLearner:
 
 def parsed(words: list[str] | None = None) -> argparse.Namespace:
     sizes = {"seeds": SEEDS, "iterations": ITERATIONS, "test_tasks": TEST_TASKS}
-    return arguments("glyph_training", __doc__, **sizes).parse_args(words)
+    parser = arguments("glyph_training", __doc__, **sizes)
+    parser.add_argument("--execution", choices=("eager", "compiled"), default="eager")
+    return parser.parse_args(words)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -45,7 +47,8 @@ def main(words: list[str] | None = None) -> None:
     runs: dict[str, Any] = {}
     for seed in range(options.seeds):
         started, one = time.perf_counter(), learner(seed).to(device)
-        history = fit(one, train, steps=options.iterations, tasks=TASKS, beta=BETA, seed=seed, execution="eager")
+        how = {"tasks": TASKS, "beta": BETA, "seed": seed, "execution": options.execution}
+        history = fit(one, train, steps=options.iterations, **how)
         trained = time.perf_counter() - started
         scores = evaluate(one, held_out, tasks=options.test_tasks, steps=TEST_STEPS, metric=accuracy, chunk=50)
         mean, half = confidence(100 * scores)
@@ -60,7 +63,13 @@ def main(words: list[str] | None = None) -> None:
             f"{QUERIES} queries of each class; accuracy in per cent and its 95 % interval over {options.test_tasks} "
             f"tasks after 0 to {TEST_STEPS} steps, batch norm by the batch at hand; loss: means over {WINDOW} "
             "meta-steps",
-            "training": {"iterations": options.iterations, "tasks": TASKS, "beta": BETA, "configuration": str(one)},
+            "training": {
+                "iterations": options.iterations,
+                "tasks": TASKS,
+                "beta": BETA,
+                "execution": options.execution,
+                "configuration": str(one),
+            },
             **environment(device),
         }
         path = record(f"glyphs-5w1s-maml-{device.type}", result, folder=options.results)

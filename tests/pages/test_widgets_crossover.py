@@ -3,7 +3,8 @@
 import pytest
 
 from figure_data import crossing
-from mamlbook.pages.figures import crossover_explorer
+from mamlbook.pages import is_stored, recall
+from mamlbook.pages.figures import crossover_explorer, crossover_table, recall_crossover
 from mamlbook.pages.figures.widgets import crossover as module
 from mamlbook.pages.figures.widgets.crossover import AXES, WAYS, model
 from shown import Shown, payload
@@ -11,8 +12,11 @@ from shown import Shown, payload
 CPU, GPU = crossing("a processor"), crossing("a GPU", 0.1)
 
 
-def nothing(name):
-    raise FileNotFoundError(name)
+@pytest.fixture
+def none_stored(monkeypatch, tmp_path):
+    """No result is stored."""
+    monkeypatch.setattr(module, "is_stored", lambda name: is_stored(name, folder=tmp_path))
+    monkeypatch.setattr(module, "recall", lambda name: recall(name, folder=tmp_path))
 
 
 def compute(shown: Shown, axis: str, way: str, launch: float, bandwidth: float, rate: float) -> dict:
@@ -46,8 +50,7 @@ def test_it_carries_every_axis_in_order_and_what_was_measured():
     assert data["chosen"]["launch"] == {"one by one": 20, "all at once": 20, "compiled": 2}
 
 
-def test_without_a_measured_gpu_nothing_is_carried_of_one(monkeypatch):
-    monkeypatch.setattr(module, "recall", nothing)
+def test_without_a_measured_gpu_nothing_is_carried_of_one(none_stored):
     data = payload(crossover_explorer(CPU).html)
     assert data["gpu"] is None
     assert not any(row["gpu"] for rows in data["rows"].values() for row in rows)
@@ -65,6 +68,20 @@ def test_without_a_measured_gpu_nothing_is_carried_of_one(monkeypatch):
 def test_a_first_picture_that_there_is_not_is_refused(first, message):
     with pytest.raises(ValueError, match=message):
         crossover_explorer(CPU, **first)
+
+
+def test_the_table_has_a_blank_for_what_was_not_measured(monkeypatch):
+    found = {"crossover-cpu": CPU, "crossover-cuda": GPU}
+    monkeypatch.setattr(module, "recall", found.__getitem__)
+    monkeypatch.setattr(module, "is_stored", found.__contains__)
+    assert recall_crossover("cuda")[25, 40, 1] == GPU["workloads"][0]
+    rows = crossover_table([(25, 40, 1), (25, 640, 1)]).data.split("<tr>")[2:]
+    assert len(rows) == 6
+    assert "<td>25</td><td>40</td><td>1</td><td>all tasks at once</td><td>3.1</td><td>0.31</td>" in rows[1]
+    assert "<td>compiled</td><td>not measured yet</td><td>not measured yet</td>" in rows[5]
+    del found["crossover-cuda"]
+    assert recall_crossover("cuda") == {}
+    assert "not measured yet" in crossover_table([(25, 40, 1)]).data
 
 
 # ---- in the browser --------------------------------------------------------------------------------------------------
@@ -106,11 +123,10 @@ def test_it_says_what_it_shows(show):
         assert shown.ask("f.values.rows.length") == 2
 
 
-def test_it_says_what_was_not_measured(show, monkeypatch):
+def test_it_says_what_was_not_measured(show, none_stored):
     with show(crossover_explorer(CPU, {"workloads": [], "device": "a GPU"})) as shown:
         assert "a GPU was not timed here." in shown.said()
         assert shown.figure.locator(".mb-legend button").count() == 3
-    monkeypatch.setattr(module, "recall", nothing)
     with show(crossover_explorer(CPU)) as shown:
         assert "No GPU has been measured yet." in shown.said()
         assert shown.figure.locator(".mb-legend button").count() == 2

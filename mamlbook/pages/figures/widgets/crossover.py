@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mamlbook.pages.display import table
 from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
-from mamlbook.pages.results import recall
+from mamlbook.pages.results import is_stored, recall
 
 WAYS = {"one by one": "One task after another", "all at once": "All tasks at once", "compiled": "Compiled"}
 AXES = {"tasks": "tasks B", "width": "width of the network", "steps": "inner steps S"}
@@ -52,11 +52,31 @@ def crossover_explorer(
         if value not in known:
             raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value}")
     cpu = recall("crossover-cpu") if cpu is None else cpu
-    if gpu is None:
-        with suppress(FileNotFoundError):
-            gpu = recall("crossover-cuda")
+    if gpu is None and is_stored("crossover-cuda"):
+        gpu = recall("crossover-cuda")
     data = _data(cpu, gpu) | {"first": {"axis": axis, "way": way}}
     return widget("crossover", data, title=title, alt=_alt(data), fallback=_still(data), caption=caption)
+
+
+def recall_crossover(device: str) -> dict[tuple[int, ...], dict[str, Any]]:
+    """The stored workloads of a device, ``cpu`` or ``cuda``, by (tasks, width, steps); none if it was not measured."""
+    workloads = recall(f"crossover-{device}")["workloads"] if is_stored(f"crossover-{device}") else []
+    return {tuple(workload[axis] for axis in AXES): workload for workload in workloads}
+
+
+def crossover_table(sizes: Sequence[tuple[int, ...]]) -> Any:
+    """The milliseconds of every way to execute some workloads, on a processor and on a GPU, for Jupyter to display.
+
+    ``sizes`` are (tasks, width, steps). What was not measured is said to be so.
+    """
+    stored = [recall_crossover(device) for device in ("cpu", "cuda")]
+    lines = []
+    for size in sizes:
+        for way, words in WAYS.items():
+            times = [rows.get(size, {"times": {}})["times"].get(way) for rows in stored]
+            shown = ["not measured yet" if time is None else f"{time['milliseconds']:.3g}" for time in times]
+            lines.append([*size, words.lower(), *shown])
+    return table(["tasks", "width", "steps", "execution", "CPU, ms", "GPU, ms"], lines)
 
 
 def model(row: Mapping[str, Any], way: str, launch: float, bandwidth: float, rate: float) -> float:
