@@ -22,9 +22,9 @@ from mamlbook.tasks.images import Episodes
 from mamlbook.training import pick_device
 
 WAYS, SHOTS, QUERIES = 5, 1, 5
-FILTERS, ALPHA, STEPS, TASKS, BETA, ITERATIONS, SEEDS = 32, 0.4, 1, 16, 1e-3, 1_000, 3
-TEST_STEPS, TEST_TASKS = 5, 600
-WINDOW = 50  # meta-steps of which the mean loss is kept
+FILTERS, ALPHA, STEPS, TASKS, BETA, ITERATIONS, SEEDS = 32, 0.4, 1, 16, 1e-3, 400, 3
+TEST_STEPS, TEST_TASKS = 5, 300
+WINDOW = 20  # meta-steps of which the mean loss is kept
 
 
 def learner(seed: int) -> MetaLearner:

@@ -11,7 +11,7 @@ from mamlbook.tasks.images import Episodes
 
 
 def test_the_command_records_every_seed(tmp_path, capsys):
-    words = ["--seeds", "2", "--iterations", "50", "--test_tasks", "2", "--results", str(tmp_path)]
+    words = ["--seeds", "2", "--iterations", "20", "--test_tasks", "2", "--results", str(tmp_path)]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(experiment, "TASKS", 1)
         patched.setattr(experiment, "FILTERS", 2)

@@ -4,6 +4,8 @@
   const book = window.mamlbook, kit = book.kit;
   if (book.crossover) return;
 
+  const MARGIN = 0.12; // of a place on the x axis, so that no marker is cut
+
   // Milliseconds of one row: what each of the three would take alone, and the largest of them.
   function model(row, way, { launch, bandwidth, rate }) {
     const parts = { launching: (row.kernels[way] * launch) / 1e3, moving: row.bytes / bandwidth / 1e6, computing: row.operations / rate / 1e9 };
@@ -87,7 +89,7 @@
       across.max = last;
       const values = [...totals, ...now.cpu, ...now.gpu].filter((value) => value !== null);
       const low = Math.floor(Math.log10(Math.min(...values))), high = Math.ceil(Math.log10(Math.max(...values)));
-      view.options.x.domain = [0, last];
+      view.options.x.domain = [-MARGIN, last + MARGIN];
       view.options.x.ticks = now.rows.map((_, i) => i);
       view.options.x.label = data.axes[state.axis];
       view.options.y.domain = [10 ** low, 10 ** Math.max(high, low + 1)];

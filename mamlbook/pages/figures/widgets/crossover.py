@@ -16,7 +16,7 @@ AXES = {"tasks": "tasks B", "width": "width of the network", "steps": "inner ste
 ROLES = {"cpu": "maml", "model": "joint", "gpu": "reptile"}
 
 # The GPU that the sliders choose from: microseconds a kernel, gigabytes a second, operations a second in 10^12.
-LAUNCHES = [0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50]
+LAUNCHES = [0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100]
 BANDWIDTHS = [100, 200, 320, 500, 1000, 2000, 3500, 5000]
 RATES = [1, 2, 4, 8, 15, 30, 60]
 REPLAYED = 2  # microseconds between kernels of a graph that is launched as one
@@ -74,9 +74,14 @@ def crossover_table(sizes: Sequence[tuple[int, ...]]) -> Any:
     for size in sizes:
         for way, words in WAYS.items():
             times = [rows.get(size, {"times": {}})["times"].get(way) for rows in stored]
-            shown = ["not measured yet" if time is None else f"{time['milliseconds']:.3g}" for time in times]
-            lines.append([*size, words.lower(), *shown])
-    return table(["tasks", "width", "steps", "execution", "CPU, ms", "GPU, ms"], lines)
+            shown = ["not measured yet" if time is None else _short(time["milliseconds"]) for time in times]
+            lines.append([", ".join(map(str, size)), words.lower(), *shown])
+    return table(["tasks, width, steps", "execution", "CPU, ms", "GPU, ms"], lines)
+
+
+def _short(value: float) -> str:
+    """Three digits, in plain figures."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
 def model(row: Mapping[str, Any], way: str, launch: float, bandwidth: float, rate: float) -> float:
@@ -162,7 +167,9 @@ def _still(data: dict[str, Any]) -> str:
         10.0**power for power in range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
     ]
     names = [str(row[axis]) for row in rows]
-    panel = Panel((0, place[-1]), (ticks[0], ticks[-1]), place, ticks, "milliseconds", 320, log=True, x_names=names)
+    panel = Panel(
+        (-0.12, place[-1] + 0.12), (ticks[0], ticks[-1]), place, ticks, "milliseconds", 320, log=True, x_names=names
+    )
     panel.curves.append((ROLES["cpu"], [i for i, _ in known], [time for _, time in known]))
     panel.curves.append((ROLES["model"], place, times))
     legend = {ROLES["cpu"]: "processor, measured", ROLES["model"]: "GPU, by the model"}
