@@ -2,9 +2,9 @@
 
     python -m tools.gpu --out FOLDER --data FOLDER
 
-Three parts, in order of worth and each with its own minutes: the tests that need a GPU, a race of one meta-gradient
-against other libraries, and Omniglot as in the paper. What goes wrong in one does not stop the next. Nothing is
-installed: CONTRIBUTING.md says what a machine without a network has to be given.
+Four parts, in order of worth and each with its own minutes: the tests that need a GPU, a race of one meta-gradient
+against other libraries, Omniglot as in the paper, and what the page on GPUs shows. What goes wrong in one does not stop
+the next. Nothing is installed: CONTRIBUTING.md says what a machine without a network has to be given.
 """
 
 import argparse
@@ -40,6 +40,8 @@ RACING = 0.85  # of the part's time; the rest is for starting and for the last t
 PAPER = "--shots 1 --algorithm maml --alpha 2 --iterations 60000"
 # The share of the part's time to train in; the rest is for reading the drawings and for measuring.
 TRAINED = {"--ways 5 --tasks 32 --steps 1": 0.4, "--ways 20 --tasks 16 --steps 5": 0.25}
+# The share of the part's time for the race over tasks, width and steps; the rest is for the glyphs.
+CROSSING = 0.5
 
 Commands = list[list[str]]
 
@@ -88,12 +90,26 @@ def training(options: argparse.Namespace, scratch: str) -> Commands:
     ]
 
 
+def crossover(options: argparse.Namespace, scratch: str) -> Commands:
+    """Where the GPU overtakes the processor, and the training of glyphs that is to take it a minute."""
+    places = ["--device", options.device, "--results", str(options.out)]
+    minutes = ["--minutes", f"{CROSSING * options.minutes:g}"]
+    rehearsal = options.device == "cpu"
+    little = (
+        [["--rounds", "1", "--compiled", "0"], ["--iterations", "2", "--test_tasks", "4"]] if rehearsal else [[], []]
+    )
+    return [
+        ["experiments.crossover", *minutes, *little[0], *places],
+        ["experiments.glyph_training", "--seeds", "1", *little[1], *places],
+    ]
+
+
 def data(options: argparse.Namespace) -> list[str]:
     """Name the folder of Omniglot, if there is one."""
     return ["--data", str(options.data)] if options.data else []
 
 
-PARTS = {"correctness": correctness, "race": race, "training": training}
+PARTS = {"correctness": correctness, "race": race, "training": training, "crossover": crossover}
 
 
 def require(device: str, data: Path | None) -> None:

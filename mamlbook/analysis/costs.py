@@ -147,6 +147,39 @@ class OperationCounter(TorchDispatchMode):
         return result
 
 
+class KernelCounter(TorchDispatchMode):
+    """Count, in ``total``, the operations that run inside and compute, and in ``moved`` the bytes they read and write.
+
+    On a GPU each of them is a kernel to launch, and a few are two. What only looks at memory in another way, or asks
+    for some, is none. Of an expanded tensor the bytes that exist are read.
+
+    >>> x = torch.ones(2, 3)
+    >>> with KernelCounter() as counted:
+    ...     _ = (x.T @ x).relu()
+    >>> counted.total, counted.moved
+    (2, 156)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = self.moved = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        given, made = ([t for t in tree_leaves(tree) if isinstance(t, Tensor)] for tree in ((args, kwargs), result))
+        if not function.overloadpacket.__name__.startswith(("empty", "new_empty")) and _computed(given, made):
+            self.total += 1
+            self.moved += sum(min(t.nbytes, t.untyped_storage().nbytes()) for t in (*given, *made))
+        return result
+
+
+def _computed(given: list[Tensor], made: list[Tensor]) -> bool:
+    """Whether something was written: a tensor of new memory, or one that was given, in place."""
+    memory = set(map(_storage, given))
+    return any(_storage(t) not in memory or any(t is other for other in given) for t in made)
+
+
 def _given(learner: MetaLearner, tasks: Tasks) -> list[Tensor]:
     """What is there before anything is computed."""
     return [*learner.model.parameters(), *(leaf for leaf in tree_leaves(tasks) if isinstance(leaf, Tensor))]

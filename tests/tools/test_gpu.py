@@ -14,7 +14,7 @@ from benchmarks import meta_step
 from benchmarks.command import known
 from benchmarks.contenders import CONTENDERS
 from benchmarks.workloads import GROUPS, chosen
-from experiments import omniglot
+from experiments import crossover, glyph_training, omniglot
 from need import need
 from tools import gpu
 from tools.gpu import ROOT
@@ -84,7 +84,7 @@ def test_without_a_python_make_says_so_and_fails():
 
 def test_the_parts_are_commands_that_exist(tmp_path):
     options = gpu.arguments(["--out", str(tmp_path), "--data", str(tmp_path), "--minutes", "4"])
-    (tests,), (race,), training = (part(options, "scratch") for part in gpu.PARTS.values())
+    (tests,), (race,), training, (crossed, glyphs) = (part(options, "scratch") for part in gpu.PARTS.values())
     assert tests[-5:-3] == ["tests/test_algorithms.py", "tests/test_devices.py"]
     assert tests[-1] == "tests/test_pages_on_a_gpu.py"
     raced = meta_step.arguments(race[1:])
@@ -95,6 +95,9 @@ def test_the_parts_are_commands_that_exist(tmp_path):
     assert raced.minutes < 4
     assert sum(each.minutes for each in trained) < 3
     assert {each.results for each in (raced, *trained)} == {tmp_path}
+    crossing, drawing = crossover.parsed(crossed[1:]), glyph_training.parsed(glyphs[1:])
+    assert (crossing.device, drawing.device, crossing.minutes) == ("cuda", "cuda", 2)
+    assert {crossing.results, drawing.results} == {tmp_path}
     assert f"{tmp_path.parent}" not in gpu.plain(race)
 
 
