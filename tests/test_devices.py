@@ -351,7 +351,9 @@ def solver_left(device):
 
 def buffer_left(device):
     model = Model(mlp(1, 4, 1, seed=0).to(device), mse_loss)
-    return MetaLearner(model, GradientDescent(0.01, 1), weighting=RobustWeights(3, 0.1)).meta_gradient(drawn(COLLECTION))
+    return MetaLearner(model, GradientDescent(0.01, 1), weighting=RobustWeights(3, 0.1)).meta_gradient(
+        drawn(COLLECTION)
+    )
 
 
 def data_left(device):

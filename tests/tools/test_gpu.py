@@ -67,11 +67,10 @@ def test_b():
 def test_what_had_passed_when_the_tests_were_cut_off(tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "test_it.py").write_text(SLOWER_AND_SLOWER)
-    words = ["-v", "-rs", "-p", "no:cacheprovider", "--junitxml", str(tmp_path / "tests.xml"), "-k", "test_a"]
+    words = ["-v", "-rs", "-p", "no:cacheprovider", "-k", "test_a"]
     (failed,) = gpu.run({"tests": [["pytest", *words, str(tmp_path)]]}, tmp_path / "out", minutes=0.25, about={})
     assert failed == "tests (cut off: 2 passed, 1 skipped, 2 not reached)"
     assert json.loads((tmp_path / "out/summary.json").read_text())["done"][0]["outcome"] in failed
-    assert (tmp_path / "tests.xml").read_text().count("<testcase") >= 3
 
 
 def test_all_tests_that_pass_are_counted_too(tmp_path, capsys):
