@@ -1,4 +1,4 @@
-"""A page run in this process with its trainings cut short: what each cell shows, on one device and on another."""
+"""A page run in this process with its loops cut short: what each cell shows, on one device and on another."""
 
 import ast
 import contextlib
@@ -14,7 +14,8 @@ import mamlbook
 from mamlbook import pages
 from tools.book import is_setup
 
-META_STEPS = 2
+META_STEPS, INNER_STEPS = 2, 20
+LONG_DESCENT = mamlbook.GradientDescent.__init__
 
 
 def fit(learner, distribution, *, steps, **options):
@@ -29,6 +30,11 @@ def fit_one_by_one(learners, distribution, *, beta=1e-3, seeds=None, **options):
     return [fit(learner, distribution, beta=rate, seed=seed, **options) for learner, rate, seed in each]
 
 
+def descend(self, alpha, steps, *transforms, **options):
+    """An inner loop of hundreds of steps, of a few."""
+    LONG_DESCENT(self, alpha, min(steps, INNER_STEPS), *transforms, **options)
+
+
 def told(claim, value, **bounds):
     """A check that is not held to be true after so few meta-steps: it then shows its number."""
     try:
@@ -38,11 +44,12 @@ def told(claim, value, **bounds):
 
 
 @contextlib.contextmanager
-def trainings_cut_short():
+def loops_cut_short():
     """Let what a page imports train for a few meta-steps, and claim nothing about the result."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mamlbook, "fit", fit)
         patch.setattr(mamlbook, "fit_replicas", fit_one_by_one)
+        patch.setattr(mamlbook.GradientDescent, "__init__", descend)
         patch.setattr(pages, "check", told)
         yield
 
@@ -51,7 +58,7 @@ def outputs(notebook, name):
     """What each code cell shows: what it prints, and its last value as text, or as HTML where it is a table."""
     torch.manual_seed(0)
     names, found = {"__name__": "__main__"}, {}
-    with trainings_cut_short(), warnings.catch_warnings():
+    with loops_cut_short(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the page itself is held to show none
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == "code" and not is_setup(cell):
