@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.preparation import prepared
 from mamlbook.torch_internals import TorchDispatchMode, operation_formula, tree_leaves
 
 
@@ -34,6 +35,7 @@ def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
     >>> [round(cost(maml(model, 0.01, steps), tasks).operations / gradient.operations) for steps in (1, 2, 5)]
     [4, 7, 16]
     """
+    tasks = prepared(tasks, learner.model.theta[0])  # a copy in another place would count as something kept
     with OperationCounter() as counted:
         with SavedTensors() as graphs:
             surrogate, _ = learner(tasks)
@@ -48,6 +50,7 @@ def peak(learner: MetaLearner, tasks: Tasks) -> int:
 
     Unlike ``Cost.held`` this counts what is kept without a graph as well, and what one inner step needs for a while.
     """
+    tasks = prepared(tasks, learner.model.theta[0])
     with _Alive(map(_storage, _given(learner, tasks))) as alive:
         learner.meta_gradient(tasks)
     return alive.peak

@@ -52,6 +52,35 @@ def test_what_fails_or_takes_too_long_stops_nothing(tmp_path, capsys):
     assert sorted(file.name for file in out.iterdir()) == ["log.txt", "summary.json"]
 
 
+SLOWER_AND_SLOWER = """
+import pytest, time
+
+@pytest.mark.parametrize("seconds", [0, 0.01, pytest.param(0, marks=pytest.mark.skip(reason="at [5%]")), 60, 0])
+def test_a(seconds):
+    time.sleep(seconds)
+
+def test_b():
+    pass
+"""
+
+
+def test_what_had_passed_when_the_tests_were_cut_off(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(SLOWER_AND_SLOWER)
+    words = ["-v", "-rs", "-p", "no:cacheprovider", "-k", "test_a"]
+    (failed,) = gpu.run({"tests": [["pytest", *words, str(tmp_path)]]}, tmp_path / "out", minutes=0.25, about={})
+    assert failed == "tests (cut off: 2 passed, 1 skipped, 2 not reached)"
+    assert json.loads((tmp_path / "out/summary.json").read_text())["done"][0]["outcome"] in failed
+
+
+def test_all_tests_that_pass_are_counted_too(tmp_path, capsys):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(SLOWER_AND_SLOWER)
+    words = ["pytest", "-v", "-p", "no:cacheprovider", str(tmp_path), "-k", "test_b"]
+    assert gpu.run({"tests": [words]}, tmp_path / "out", minutes=1, about={}) == []
+    assert "=== tests: passed: 1 passed after" in capsys.readouterr().out
+
+
 def test_the_command_ends_by_naming_what_did_not_pass(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("MAMLBOOK_DATA", raising=False)
     monkeypatch.setattr(gpu, "PARTS", {"correctness": lambda *_: [PASSES], "race": lambda *_: [FAILS]})
