@@ -22,7 +22,6 @@ LINE = 'device = "cuda" if torch.cuda.is_available() else "cpu"'
 ON_THE_CPU = {
     "index": "its network runs in the figure, which Python does not compute",
     "gradients-of-gradients": "one task of a network of 13 weights, differentiated in every way; nothing is trained",
-    "step-size": "products of a few numbers",
     "implicit": "loops of hundreds of inner steps, by hand and for a network of 97 weights; nothing is trained",
     "unrolling": "the same network and as many steps, and what their graph holds; nothing is trained",
     "cost": "it counts operations and bytes, which are those of every device; its times are stored",
@@ -46,7 +45,7 @@ def test_the_pages_without_a_device_are_excused():
 @every_page
 def test_a_page_takes_the_device_once_and_as_everybody_does(path):
     assert code(path).count(LINE) == 1
-    assert re.findall(r"\bcuda\b", code(path)) == ["cuda", "cuda"]
+    assert not re.search(r"""\.cuda\(|(to\(|device=|device\()["']cuda""", code(path))
     assert re.search(r"\.to\(device\)|\bdevice=device\b", code(path))
 
 
