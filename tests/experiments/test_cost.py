@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import torch
 
 from experiments import cost as experiment
 from experiments import race
@@ -35,10 +34,7 @@ def test_what_is_stored_is_what_is_counted(name, steps, width):
     assert now.operations == 8 * rows["operations"][place]
     # A mean over tasks keeps a number of its own.
     assert now.held == pytest.approx(8 * rows["held"][place], abs=16)
-    # Where the random numbers stood at each checkpoint is kept beside it, and does not grow with tasks or width.
-    states = (peak(learner, tasks) - 8 * rows["peak"][place]) / torch.get_rng_state().nbytes
-    assert states == pytest.approx(round(states), abs=0.01)
-    assert 0 <= round(states) <= (steps**0.5 + 3 if name == "checkpointed" else 0)
+    assert peak(learner, tasks) == pytest.approx(8 * rows["peak"][place], abs=16)
 
 
 def test_times_are_above_the_limit():
