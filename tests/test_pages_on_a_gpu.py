@@ -31,7 +31,7 @@ ON_THE_CPU = {
 UNCOMPARED = {"torch.autocast": "on a device of Python's it does nothing"}
 """What computes otherwise on the rehearsed device, with the reason: a cell with it runs, and is not compared."""
 
-NOT_RUN = {"torch.nn.GRU": "on a GPU without cuDNN PyTorch takes fused cells, which are written for CUDA"}
+NOT_RUN = {"torch.nn.GRU(": "on a GPU without cuDNN PyTorch takes fused cells, which are written for CUDA"}
 """What the rehearsed device cannot compute, with the reason: a cell with it is left out."""
 
 

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def quick(monkeypatch):
-    for name, value in {"TASKS_JUDGED": 5, "STEPS_JUDGED": 2, "BETAS": (1e-3, 1e-2)}.items():
+    for name, value in {"TASKS_JUDGED": 5, "STEPS_JUDGED": 2, "BETAS": (1e-3, 1e-2), "FURTHER": 0}.items():
         monkeypatch.setattr(field, name, value)
 
 
@@ -70,6 +70,28 @@ def test_it_goes_on_where_it_stopped(tmp_path, quick, monkeypatch):
     field.main(words(tmp_path, "kernel-ridge", "joint"))
     after = json.loads((tmp_path / "field-waves.json").read_text())["entries"]
     assert after == {"kernel-ridge": before, "joint": {"row": {}}}
+
+
+def test_a_rate_at_the_end_of_its_range_is_followed_beyond_it(quick, monkeypatch):
+    monkeypatch.setattr(field, "FURTHER", 2)
+    search = field.Search(field.waves(), "maml", 1, CPU, 3)
+    # What is left depends on the rates alone: least at beta 0.03 and alpha 0.0011, both beyond what is tried first.
+    monkeypatch.setattr(
+        search, "train", lambda options, betas, seeds, ends: [(3, [(options["alpha"], b) for b in betas])]
+    )
+    monkeypatch.setattr(
+        search, "judge", lambda rates, seed: [abs(math.log(rates[0] / 0.0011)) + abs(math.log(rates[1] / 0.03))]
+    )
+    search.run({"meta-steps": 3}, 1)
+    assert sorted({setting.beta for setting in search.tried}) == [1e-3, 1e-2, 3e-2, 9e-2]
+    assert sorted({dict(setting.options)["alpha"] for setting in search.tried}) == [
+        0.00037,
+        0.00111,
+        0.003333,
+        0.01,
+        0.03,
+    ]
+    assert search.best("meta-steps") == field.Setting(3e-2, (("alpha", 0.00111),))
 
 
 def test_a_run_that_comes_to_no_end_is_counted(quick):
