@@ -41,6 +41,9 @@ VALIDATION, TEST = 11, 12  # seeds of the tasks that settings are chosen on, and
 # Rows that need tasks that come back have a MAML beside them that is trained on the same ones.
 ROWS = ALGORITHMS | {"maml, tasks that come back": replace(ALGORITHMS["maml"], needs="collection")}
 
+# Entries that need no run of their own, since the meta-gradient is MAML's to the last digit.
+AS_MAML = {("truncated", 1), ("multi-step-loss", 1), ("forward-mode", 1), ("forward-mode", 5)}
+
 # What a row has to be told besides its rates, and the values that are tried.
 KNOBS: dict[str, dict[str, Sequence[float]]] = {
     "imaml": {"lam": (0.5, 2.0, 5.0), "damping": (0.1, 1.0, 10.0)},
@@ -260,7 +263,7 @@ class Search:
         return {
             "work": self.work(),
             "search": [{**setting.stored(), **found} for setting, found in self.tried.items()],
-            "budgets": {budget: self.measured(budget, end, seeds) for budget, end in budgets.items()},
+            "budgets": self.measured_once(budgets, seeds),
             "seconds": round(time.perf_counter() - begun),
         }
 
@@ -271,6 +274,14 @@ class Search:
         below = [float(f"{least / 3:.3g}")] if least in best else []
         above = [float(f"{most * 3:.3g}")] if most in best else []
         return [*below, *tried, *above]
+
+    def measured_once(self, budgets: dict[str, int], seeds: int) -> dict[str, dict[str, Any]]:
+        """What is measured with each budget; two that are the same are run once."""
+        found: dict[tuple[Setting, int], dict[str, Any]] = {}
+        for budget, end in budgets.items():
+            if (self.best(budget), end) not in found:
+                found[self.best(budget), end] = self.measured(budget, end, seeds)
+        return {budget: found[self.best(budget), end] for budget, end in budgets.items()}
 
     def measured(self, budget: str, end: int, seeds: int) -> dict[str, Any]:
         """The best setting of a budget, from fresh seeds on fresh tasks."""
@@ -289,12 +300,12 @@ def least(curve: Sequence[float | None] | None) -> tuple[float, int]:
 
 
 def entries(rows: Sequence[str]) -> list[tuple[str, int | None]]:
-    """Each row with each number of inner steps that it is measured with: one, five, and its own default."""
+    """Each row with each number of inner steps that it is measured with: one, five, and its own default; few first."""
     found: list[tuple[str, int | None]] = []
     for row in rows:
         default = inspect.signature(ROWS[row].build).parameters.get("steps")
         found += [(row, None)] if default is None else [(row, steps) for steps in sorted({1, 5, default.default})]
-    return found
+    return sorted((entry for entry in found if entry not in AS_MAML), key=lambda entry: entry[1] or 0)
 
 
 def named(row: str, steps: int | None) -> str:
