@@ -24,7 +24,8 @@ class ForwardMode(MetaGradient):
     Shapes: the result is (B,).
 
     Raises:
-        ValueError: when a learner is made, a solver that takes other steps than plain gradient descent from theta.
+        ValueError: when a learner is made, a solver that takes other steps than plain gradient descent from theta;
+            when called, a network or a loss that draws random numbers.
 
     References: [Franceschi et al., 2017](https://arxiv.org/abs/1703.01785).
     """

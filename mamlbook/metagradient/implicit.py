@@ -13,6 +13,7 @@ from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.local import inner_gradient, query_gradient, require_proximal
 from mamlbook.model import Model
 from mamlbook.numerics import Params, Solution, add_scaled, as_leaves, conjugate_gradient, with_gradient
+from mamlbook.torch_internals import being_traced
 
 METHODS = ("cg", "neumann")
 
@@ -36,7 +37,8 @@ class Implicit(MetaGradient):
 
     Raises:
         ValueError: ``iterations`` below 1, an unknown ``method``, a ``rate`` or ``damping`` out of range; when a
-            learner is made, a solver without a proximal term, or that leaves some weights at theta.
+            learner is made, a solver without a proximal term, or that leaves some weights at theta; when called, a
+            network or a loss that draws random numbers, whose objective has no minimum to differentiate.
 
     References: [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630); the series for hyper-gradients,
     [Lorraine et al., 2020](https://arxiv.org/abs/1911.02590).
@@ -51,6 +53,12 @@ class Implicit(MetaGradient):
         self.rate = None if rate is None else positive("rate", "number", rate, ", or None for the solver's alpha")
         self.damping = non_negative("damping", "number", damping)
 
+    indefinite: Tensor | None = None
+    """Which tasks of the last meta-batch met a curvature <= 0, (B,): their v is what conjugate gradients had by then.
+
+    None before the first meta-batch, and where the meta-step is compiled. It stays on its device until it is read.
+    """
+
     def require(self, model: Model, solver: Solver) -> None:
         require_proximal(solver, "without it the minimum does not depend on theta, and its gradient is zero")
         if isinstance(solver, GradientDescent) and not all(solver.adapts(model, 0)):
@@ -61,7 +69,10 @@ class Implicit(MetaGradient):
     def forward(self, batch: MetaBatch) -> Tensor:
         adapted = batch.solve(unroll=0)
         losses, q = query_gradient(batch, adapted)
-        return with_gradient(losses, batch.theta, self.solve(batch, adapted, q).x)
+        solution = self.solve(batch, adapted, q)
+        if not being_traced():
+            self.indefinite = solution.indefinite
+        return with_gradient(losses, batch.theta, solution.x)
 
     def solve(self, batch: MetaBatch, adapted: Adapted, q: Params) -> Solution:
         """v of ((1 + damping) I + H_b / lam) v = q at ``adapted.phi``, and for "cg" which tasks met a curvature <= 0.
