@@ -34,6 +34,7 @@ _USED = {
     **{f"torch.ops.aten.add.Tensor.{name}": _COMPILED for name in ("overloadpacket", "tags", "_schema")},
     "torch.Tag.nondeterministic_seeded": _COMPILED,
     "torch.fx.experimental.proxy_tensor.make_fx": _COMPILED,
+    "torch.fx.experimental.proxy_tensor.get_proxy_mode": _COMPILED,
     "torch.fx.passes.fake_tensor_prop.FakeTensorProp": _COMPILED,
     "torch._subclasses.fake_tensor.FakeTensorMode": _COMPILED,
     "torch._inductor.compile_fx.compile_fx": _COMPILED,
@@ -146,6 +147,13 @@ def trace(function: Callable, *inputs: Tensor) -> fx.GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx
 
     return make_fx(function)(*inputs)
+
+
+def being_traced() -> bool:
+    """Whether what runs now is recorded by ``trace``: its tensors are those of an example."""
+    from torch.fx.experimental.proxy_tensor import get_proxy_mode
+
+    return get_proxy_mode() is not None
 
 
 def with_values(graph: fx.GraphModule, *inputs: Tensor) -> None:

@@ -26,7 +26,7 @@ class FiniteDifference(MetaGradient):
 
     Raises:
         ValueError: ``epsilon`` is not a finite number above 0; when a learner is made, a solver that takes other steps
-            than plain gradient descent from theta.
+            than plain gradient descent from theta; when called, a network or a loss that draws random numbers.
 
     References: [Liu et al., 2019](https://arxiv.org/abs/1806.09055), section 2.3; for MAML,
     [Fallah et al., 2020](https://arxiv.org/abs/1908.10400).

@@ -10,6 +10,7 @@ from torch import Tensor
 from mamlbook.inner.base import Adapted, Solver
 from mamlbook.inner.descent import GradientDescent
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.model import refusing_draws
 from mamlbook.numerics import Params, as_leaves, detached
 
 
@@ -38,8 +39,12 @@ def plain_path(batch: MetaBatch) -> Iterator[Adapted]:
 
 
 def inner_gradient(batch: MetaBatch, adapted: Adapted, phi: Params, *, graph: bool) -> Params:
-    """grad F_b(phi) of the inner objective, the pull included: a tuple of (B, \\*shape)."""
-    with torch.enable_grad():
+    """grad F_b(phi) of the inner objective, the pull included: a tuple of (B, \\*shape).
+
+    Raises:
+        ValueError: the network or the loss draws random numbers: they would be others than those of the inner step.
+    """
+    with torch.enable_grad(), refusing_draws("its gradient is taken again, and other draws make it another function"):
         inner = adapted.inner(detached(batch.theta), phi).sum()
         return torch.autograd.grad(inner, phi, create_graph=graph, materialize_grads=True)
 

@@ -23,7 +23,9 @@ from mamlbook import (
 from mamlbook.algorithms.linear_model import ClosedForm
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import Implicit
+from mamlbook.metagradient.local import query_gradient
 from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
+from mamlbook.torch_internals import trace
 
 LAM = 2.0
 
@@ -176,6 +178,20 @@ def test_conjugate_gradients_say_where_the_objective_is_not_convex():
     assert all(part.isfinite().all() for part in solution.x)
     damped = Implicit(20, damping=1 - 2 * smallest.min().item() / 0.01)
     assert not damped.solve(batch, adapted, q).indefinite.any()
+
+
+def test_the_tasks_that_stopped_can_be_looked_at():
+    learner, tasks = unsettled()
+    assert learner.metagradient.indefinite is None
+    learner.meta_gradient(tasks)
+    batch = MetaBatch.of(learner.model, learner.solver, tasks)
+    adapted = batch.solve(unroll=0)
+    _, q = query_gradient(batch, adapted)
+    stopped = learner.metagradient.indefinite
+    assert stopped.any()
+    assert torch.equal(stopped, learner.metagradient.solve(batch, adapted, q).indefinite)
+    trace(lambda *theta: learner.gradients(tasks)[1], *learner.model.theta)
+    assert learner.metagradient.indefinite is stopped, "a trace leaves none of its own tensors there"
 
 
 def test_a_task_that_stops_does_not_disturb_the_others():

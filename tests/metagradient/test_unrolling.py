@@ -20,7 +20,7 @@ from mamlbook import (
     linear,
     maml,
 )
-from mamlbook.metagradient import FiniteDifference, ForwardMode, Truncated
+from mamlbook.metagradient import FiniteDifference, ForwardMode, Implicit, Truncated
 from mamlbook.tasks.quadratic import LinearRegression, half_squared_error
 
 
@@ -151,6 +151,54 @@ def test_truncation_follows_any_rule(rule):
     one = gradient(Truncated(1), rule=rule)
     assert relative(one, gradient(Exact(), rule=rule)) > 1e-3
     assert relative(one, gradient(FirstOrder(), rule=rule)) > 1e-6
+
+
+@pytest.mark.parametrize("rule", [torch.optim.SGD, torch.optim.Adam])
+def test_early_steps_read_as_zero_leave_the_pull_of_the_last_steps(rule):
+    """Differentiate by hand: the last steps from a constant, theta in their pull only."""
+    model, tasks, alpha, lam = sine_model(), sine_tasks(3), 0.05, 2.0
+    solver = GradientDescent(alpha, 5, lam=lam)
+    middle = list(solver.path(model, tasks.support, unroll=0))[3].phi
+    theta = tuple(t.expand(3, *t.shape).detach().requires_grad_() for t in model.theta)
+    at = tuple(p.detach().requires_grad_() for p in middle)
+    for _ in range(2):
+        away = sum((lam / 2 * (p - t) ** 2).sum() for p, t in zip(at, theta, strict=True))
+        inner = model.losses(model(at, tasks.support.x), tasks.support.y).sum() + away
+        at = tuple(p - alpha * g for p, g in zip(at, torch.autograd.grad(inner, at, create_graph=True), strict=True))
+    by_hand = torch.autograd.grad(model.losses(model(at, tasks.query.x), tasks.query.y).sum(), theta)
+    found = gradient(Truncated(2, early="zero"), 5, alpha, model, tasks, lam=lam)
+    assert distance(found, [g.mean(0) for g in by_hand]) < 1e-12
+    exact = gradient(Exact(), 5, rule=rule, lam=lam)
+    assert relative(gradient(Truncated(5, early="zero"), 5, rule=rule, lam=lam), exact) < 1e-14
+    assert relative(gradient(Truncated(4, early="zero"), 5, rule=rule, lam=lam), exact) > 1e-3
+
+
+def test_near_a_minimum_early_steps_read_as_zero_are_the_neumann_series():
+    solver = {"steps": 3000, "alpha": 0.05, "lam": 5.0, "tasks": sine_tasks(2)}
+    series = gradient(Implicit(3, "neumann"), **solver)
+    assert relative(gradient(Truncated(4, early="zero"), **solver), series) < 1e-6
+    assert relative(gradient(Truncated(4), **solver), series) > 0.1
+
+
+def test_without_a_pull_early_steps_read_as_zero_leave_nothing():
+    with pytest.raises(ValueError, match="with the early steps read as 0 theta is felt through it alone"):
+        MetaLearner(sine_model(), GradientDescent(0.1, 3), Truncated(1, early="zero"))
+    with pytest.raises(ValueError, match="early: expected one of"):
+        Truncated(1, early="one")
+
+
+@pytest.mark.parametrize("method", [FiniteDifference(), ForwardMode(), Implicit()], ids=lambda m: type(m).__name__)
+def test_a_network_that_draws_is_refused_where_its_gradient_is_taken_again(method):
+    """Other masks ahead and behind made finite differences hundreds of times too long, without a word."""
+    net = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.Tanh(), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
+    learner = MetaLearner(Model(net.double(), torch.nn.functional.mse_loss), GradientDescent(0.05, 2, lam=1.0), method)
+    with pytest.raises(ValueError, match="net: expected a network and a loss that draw no random numbers"):
+        learner.meta_gradient(sine_tasks())
+    net.eval()
+    assert all(g.isfinite().all() for g in learner.meta_gradient(sine_tasks()))
+    net.train()
+    exact = MetaLearner(learner.model, learner.solver, Exact())
+    assert all(g.isfinite().all() for g in exact.meta_gradient(sine_tasks())), "what follows may draw again"
 
 
 @pytest.mark.parametrize("last", [0, -1, 1.0, True, ALL])
