@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FunctionType
@@ -9,16 +10,19 @@ from types import FunctionType
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import whole_number
 from mamlbook.inner.base import Adapted, Solver
 from mamlbook.meta_batch import MetaBatch, UnequalBatches
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
+from mamlbook.network_checks import call_arguments
 from mamlbook.network_errors import naming_missing_derivatives, refuse_inference_mode
 from mamlbook.numerics import Params
 from mamlbook.parts import Part
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.preparation import prepared, prepared_data
+from mamlbook.torch_internals import tree_leaves, tree_map
 from mamlbook.weighting import FunctionWeights, UniformWeights, Weighting
 
 
@@ -101,6 +105,39 @@ class MetaLearner(nn.Module):
         """
         with self.testing():
             return self.solver(self.model, prepared_data(support, self.model.theta[0]), unroll=0, steps=steps)
+
+    def network(self, support: Data, *, task: int = 0, steps: int | None = None) -> nn.Module:
+        """A copy of the network that has solved one of these tasks: an ordinary ``nn.Module`` that shares nothing.
+
+        It is in evaluation mode, and predicts (K, ...) like any other network.
+
+        Raises:
+            TypeError, ValueError: ``support`` is none, or has no such task; a solver that predicts by other means than
+                the network, as a kernel does.
+        """
+        adapted = self.adapt(support, steps)
+        count = len(adapted.phi[0])
+        number = whole_number("task", task, 0, f"the number of one of the {count} tasks, from 0")
+        if number >= count:
+            raise ValueError(f"task: expected the number of one of the {count} tasks, from 0, got {number}")
+        net = copy.deepcopy(self.model.net).eval()
+        with torch.no_grad():
+            for name, phi in zip(self.model.names, adapted.phi, strict=True):
+                net.get_parameter(name).copy_(phi[number])
+        self._require_same_predictions(net, adapted, support, number)
+        return net
+
+    def _require_same_predictions(self, net: nn.Module, adapted: Adapted, support: Data, number: int) -> None:
+        x = prepared_data(support, self.model.theta[0]).x
+        with self.testing(), torch.no_grad():
+            wanted = tree_map(lambda y: y[number], adapted.predict(adapted.phi, x))
+            alone = net(*call_arguments(net, tree_map(lambda leaf: leaf[number], x)))
+        for one, other in zip(tree_leaves(alone), tree_leaves(wanted), strict=True):
+            if not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * other.abs().max().item()):
+                raise ValueError(
+                    f"solver: expected one that predicts by the network alone, got {type(self.solver).__name__}, whose "
+                    "predictions are others; keep learner.adapt(support) and its predict"
+                )
 
     def meta_gradient(self, tasks: Tasks | Sequence[Tasks]) -> Params:
         """The direction that one outer step would follow, as a tuple of (\\*shape); the weights are left alone."""

@@ -1,10 +1,23 @@
 """The composition: what it gives a meta-gradient and a weighting, and when anything may change."""
 
+import pytest
 import torch
 from torch import nn
 
 from battery import sine_model, sine_tasks
-from mamlbook import ALL, GradientDescent, MetaLearner, Model, Sinusoids, distance, evaluate, fit, maml, mlp
+from mamlbook import (
+    ALGORITHMS,
+    ALL,
+    GradientDescent,
+    MetaLearner,
+    Model,
+    Sinusoids,
+    distance,
+    evaluate,
+    fit,
+    maml,
+    mlp,
+)
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import MetaGradient
 
@@ -106,3 +119,26 @@ def test_the_outer_loop_learns_the_weights_of_a_transform():
             factor -= shift
     torch.testing.assert_close(factor.grad.item(), (ends[0] - ends[1]) / 2e-5, rtol=1e-7, atol=0)
     assert "Doubling()" in str(learner)
+
+
+def test_a_solved_task_gives_an_ordinary_network():
+    learner, tasks = maml(sine_model(), 0.05, 3), sine_tasks(4)
+    adapted = learner.adapt(tasks.support, 7)
+    net = learner.network(tasks.support, task=2, steps=7)
+    assert type(net) is type(learner.model.net)
+    torch.testing.assert_close(
+        net(tasks.query.x[2]), adapted.predict(adapted.phi, tasks.query.x)[2], rtol=0, atol=1e-14
+    )
+    before = [p.clone() for p in learner.model.theta]
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.zero_()
+    assert all(torch.equal(now, then) for now, then in zip(learner.model.theta, before, strict=True))
+
+
+def test_a_network_of_a_task_that_is_not_there_or_that_predicts_by_a_kernel_is_refused():
+    tasks = sine_tasks(4)
+    with pytest.raises(ValueError, match=r"task: expected the number of one of the 4 tasks, from 0, got 4"):
+        maml(sine_model(), 0.05, 1).network(tasks.support, task=4)
+    with pytest.raises(ValueError, match="solver: expected one that predicts by the network alone, got KernelRidge"):
+        ALGORITHMS["ntk-ridge"](sine_model()).network(tasks.support)

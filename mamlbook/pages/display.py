@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import html
 import inspect
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -32,17 +33,26 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
     """
     from IPython.display import HTML  # only a notebook has it
 
-    lines = [_line("th", header)]
+    lines = [list(header)]
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"rows: expected {len(header)} cells in each, as in {list(header)}, got {list(row)}")
-        lines.append(_line("td", row))
-    head, body = lines[0], "\n".join(lines[1:])
-    return HTML(f'<table class="table">\n<thead>\n{head}\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>')
+        lines.append([str(cell) for cell in row])
+    # Notebooks put everything to the right, which is where columns of numbers belong, and those of words do not.
+    columns = zip(*lines[1:], strict=True) if lines[1:] else [()] * len(header)
+    words = [2 * sum(bool(_NUMBER.match(cell)) for cell in column) <= len(column) for column in columns]
+    head, *body = (_line(tag, line, words) for tag, line in zip(["th", *["td"] * len(lines)], lines, strict=False))
+    return HTML(f'<table class="table">\n<thead>\n{head}\n</thead>\n<tbody>\n{chr(10).join(body)}\n</tbody>\n</table>')
 
 
-def _line(tag: str, cells: Sequence[Any]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+_NUMBER = re.compile(r"[-−+±<>≈]?\s?\d|[–—-]?$|nan|-?inf")
+"""How a cell begins that holds a number, or nothing."""
+
+
+def _line(tag: str, cells: Sequence[str], words: Sequence[bool]) -> str:
+    styles = (' style="text-align: left"' if of_words else "" for of_words in words)
+    parts = (f"<{tag}{style}>{html.escape(cell)}</{tag}>" for cell, style in zip(cells, styles, strict=True))
+    return "<tr>" + "".join(parts) + "</tr>"
 
 
 def intervals(values: Mapping[str, Mapping[str, Tensor]], digits: int = 3) -> Any:

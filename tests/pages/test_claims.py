@@ -77,15 +77,18 @@ def test_a_table_of_intervals_has_means_and_half_widths():
         {"all": {"first": seeds, "second": 2 * seeds}, "none": {"first": 0 * seeds, "second": seeds}}, 2
     ).data
     # Student's t for three values is 4.303, their deviation 1.
-    assert "<tr><td>all</td><td>2.00 ± 2.48</td><td>4.00 ± 4.97</td></tr>" in text
-    assert "<tr><td>none</td><td>0.00 ± 0.00</td><td>2.00 ± 2.48</td></tr>" in text
+    assert '<tr><td style="text-align: left">all</td><td>2.00 ± 2.48</td><td>4.00 ± 4.97</td></tr>' in text
+    assert '<tr><td style="text-align: left">none</td><td>0.00 ± 0.00</td><td>2.00 ± 2.48</td></tr>' in text
     with pytest.raises(ValueError, match="values: expected the columns"):
         intervals({"one": {"a": seeds}, "two": {"b": seeds}})
 
 
 def test_a_table_has_its_cells_and_refuses_a_row_that_does_not_fit():
     text = table(["name", "x < 1"], [["a", 1], ["b", 2.5]]).data
-    assert "<tr><th>name</th><th>x &lt; 1</th></tr>" in text
-    assert "<tr><td>a</td><td>1</td></tr>\n<tr><td>b</td><td>2.5</td></tr>" in text
+    assert '<tr><th style="text-align: left">name</th><th>x &lt; 1</th></tr>' in text
+    assert (
+        '<tr><td style="text-align: left">a</td><td>1</td></tr>\n<tr><td style="text-align: left">b</td><td>2.5</td></tr>'
+        in text
+    )
     with pytest.raises(ValueError, match=r"rows: expected 2 cells in each"):
         table(["one", "two"], [["alone"]])

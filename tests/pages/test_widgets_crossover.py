@@ -77,8 +77,8 @@ def test_the_table_has_a_blank_for_what_was_not_measured(monkeypatch):
     assert recall_crossover("cuda")[25, 40, 1] == GPU["workloads"][0]
     rows = crossover_table([(25, 40, 1), (25, 640, 1)]).data.split("<tr>")[2:]
     assert len(rows) == 6
-    assert "<td>25, 40, 1</td><td>all tasks at once</td><td>3.1</td><td>0.31</td>" in rows[1]
-    assert "<td>compiled</td><td>not measured yet</td><td>not measured yet</td>" in rows[5]
+    assert '<td>25, 40, 1</td><td style="text-align: left">all tasks at once</td><td>3.1</td><td>0.31</td>' in rows[1]
+    assert "compiled</td><td>not measured yet</td><td>not measured yet</td>" in rows[5]
     del found["crossover-cuda"]
     assert recall_crossover("cuda") == {}
     assert "not measured yet" in crossover_table([(25, 40, 1)]).data

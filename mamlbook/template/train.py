@@ -1,0 +1,59 @@
+"""Choose the rates on validation tasks, meta-train with the best, and keep the learned start.
+
+python train.py                 # or with --steps 20000
+python train.py --resume        # goes on where an interrupted training stopped
+"""
+
+import argparse
+import json
+from itertools import product
+from pathlib import Path
+
+import torch
+from learner import learner
+
+from mamlbook import confidence, evaluate, fit
+from mamlbook.training import NonFinite, pick_device
+from tasks import TRAINING, VALIDATION
+
+ALPHAS, BETAS = (0.01, 0.03, 0.1), (1e-3, 3e-3)
+RATES, CHECKPOINT, START = Path("rates.json"), Path("checkpoint.pt"), Path("start.pt")
+
+
+def error(alpha: float, beta: float, steps: int, device: str) -> float:
+    """What is left on validation tasks after a short training with these rates."""
+    tried = learner(alpha).to(device)
+    try:
+        fit(tried, TRAINING, steps=steps, beta=beta)
+    except NonFinite:
+        return float("inf")  # too fast: it counts as the worst
+    return confidence(evaluate(tried, VALIDATION, tasks=200)).mean[-1].item()
+
+
+def choose(steps: int, device: str) -> tuple[float, float]:
+    """The inner and outer rate with the least error; rates at the end of a range ask for a wider one."""
+    errors = {(alpha, beta): error(alpha, beta, steps, device) for alpha, beta in product(ALPHAS, BETAS)}
+    for (alpha, beta), value in errors.items():
+        print(f"alpha {alpha:<5g} beta {beta:<6g} error {value:.4f}")
+    return min(errors, key=errors.get)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=5000, help="meta-steps; a tenth of them for each pair of rates")
+    parser.add_argument("--device", default=None, help="cpu, cuda, ...; without it the GPU where there is one")
+    parser.add_argument("--resume", action="store_true", help="go on from checkpoint.pt")
+    given = parser.parse_args()
+    device = str(pick_device(given.device))
+    if not given.resume:
+        rates = choose(max(1, given.steps // 10), device)
+        RATES.write_text(json.dumps(dict(zip(("alpha", "beta"), rates, strict=True))))
+    rates = json.loads(RATES.read_text())
+    trained = learner(rates["alpha"]).to(device)
+    fit(trained, TRAINING, steps=given.steps, beta=rates["beta"], checkpoint=CHECKPOINT, resume=given.resume)
+    torch.save(trained.state_dict(), START)
+    print(f"the start is in {START}; python evaluate.py measures it")
+
+
+if __name__ == "__main__":
+    main()

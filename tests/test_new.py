@@ -1,0 +1,52 @@
+"""A project that is begun with ``python -m mamlbook.new`` runs as it stands, somewhere else."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mamlbook
+from mamlbook import new
+
+ROOT = Path(mamlbook.__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("somewhere") / "my_project"
+    new.main([str(folder)])
+    return folder
+
+
+def run(project, *words):
+    """A command in the folder of the project, where the package is installed and nothing else of it is at hand."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_its_own_tests_pass(project):
+    assert re.search(r"4 passed", run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider"))
+
+
+def test_it_trains_goes_on_and_is_measured(project):
+    said = run(project, "train.py", "--steps", "20", "--device", "cpu")
+    assert len(re.findall(r"^alpha .* error \d", said, re.MULTILINE)) == 6
+    run(project, "train.py", "--steps", "30", "--device", "cpu", "--resume")
+    errors = [float(e) for e in re.findall(r"error (\d+\.\d+) ±", run(project, "evaluate.py", "--tasks", "50"))]
+    assert len(errors) == 11
+    assert errors[5] < errors[0]
+    assert {"rates.json", "start.pt", "adapted.pt"} <= {file.name for file in project.iterdir()}
+
+
+def test_nothing_is_written_over(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("precious")
+    for folder, said in ((tmp_path, "holds files"), (tmp_path / "mine.py", "is a file")):
+        with pytest.raises(SystemExit):
+            new.main([str(folder)])
+        assert said in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.py"]
