@@ -1,6 +1,6 @@
-"""Compare inner loops where each has searched rates: numbers of steps at equal arithmetic, and inner rules.
+"""Compare inner loops where each has searched rates: numbers of steps at equal arithmetic, rules, initial weights.
 
-    python -m experiments.inner_loops --parts steps rules
+    python -m experiments.inner_loops --parts steps rules weights
 
 writes runs/inner-loops-<part>.json. An interrupted run keeps what it has finished in
 inner-loops-<part>.partial.json, and the same command goes on from there.
@@ -19,7 +19,7 @@ from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
 from experiments import arguments, fit_replicas
-from experiments.sweeps import MOMENTUM, numbers
+from experiments.sweeps import KNOBS, MOMENTUM, numbers
 from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, evaluate, maml, mlp
 from mamlbook.pages import environment, record
 from mamlbook.training import History, pick_device
@@ -39,9 +39,11 @@ class Inner(NamedTuple):
     alpha: float
     steps: int
     rule: Any = torch.optim.SGD
+    weights: Any = None  # what draws the initial weights; None for PyTorch's own
 
     def learner(self, seed: int) -> MetaLearner:
-        learner = maml(Model(mlp(1, 40, 40, 1, seed=seed), mse_loss), alpha=self.alpha, steps=self.steps)
+        net = mlp(1, 40, 40, 1, start=self.weights, seed=seed)
+        learner = maml(Model(net, mse_loss), alpha=self.alpha, steps=self.steps)
         learner.solver = GradientDescent(self.alpha, self.steps, rule=self.rule)
         return learner
 
@@ -53,6 +55,7 @@ PARTS = {
         *(Inner("momentum", alpha, 3, MOMENTUM) for alpha in (0.001, 0.003, 0.01)),
         *(Inner("Adam", alpha, 3, torch.optim.Adam) for alpha in (0.003, 0.01, 0.03)),
     ],
+    "weights": [Inner(name, 0.01, 1, weights=setting.start) for name, setting in KNOBS["start"].items()],
 }
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mamlbook.pages import figures
+from mamlbook.pages.figures.styling import COLOURS
 
 
 def test_a_line_for_each_role_at_the_mean_of_its_seeds():
@@ -20,6 +21,14 @@ def test_a_single_line_needs_no_legend_and_each_panel_may_have_its_scale():
     fig = figures.panels([1.0, 2.0], {"a": one, "b": one}, "x", yscale=("log", "linear"))
     assert [axis.get_yscale() for axis in fig.axes] == ["log", "linear"]
     assert fig.axes[0].get_legend() is None
+
+
+def test_lines_that_are_no_roles_are_in_ink_and_told_apart():
+    lines = {name: torch.tensor([1.0, 2.0]) for name in ("one task", "25 tasks", "100 tasks")}
+    (axis,) = figures.panels([1.0, 2.0], {"": lines}, "x").axes
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == list(lines)
+    assert not {line.get_color() for line in axis.lines} & (set(COLOURS.values()) - {COLOURS["support"]})
+    assert len({(line.get_linestyle(), line.get_marker()) for line in axis.lines}) == 3
 
 
 def test_wrong_arguments():

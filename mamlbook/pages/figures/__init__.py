@@ -14,7 +14,7 @@ from mamlbook.pages.figures.race_chart import race, recall_times
 from mamlbook.pages.figures.regression import adaptation
 from mamlbook.pages.figures.row_table import rows
 from mamlbook.pages.figures.scaling_charts import scaling, widths
-from mamlbook.pages.figures.settings import dots, heat
+from mamlbook.pages.figures.settings import dots
 from mamlbook.pages.figures.widgets.arrows import gradient_arrows
 from mamlbook.pages.figures.widgets.cost import cost_explorer
 from mamlbook.pages.figures.widgets.crossover import crossover_explorer, crossover_table, recall_crossover
@@ -43,7 +43,6 @@ __all__ = [
     "field",
     "fits",
     "gradient_arrows",
-    "heat",
     "kink_figure",
     "panels",
     "proximal_pull",

@@ -92,6 +92,9 @@ MATPLOTLIB_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": 
 
 INK, MUTED, GRID = "#1F2328", "#59616B", "#E4E7EB"
 
+# For lines that are no role, told apart by dashes and markers: colour, dashes in line widths, marker.
+PLAIN = ((INK, "solid", "o"), (MUTED, (0, (4, 2)), "s"), (INK, (0, (1, 2)), "^"))
+
 SETTINGS: dict[RcKeyType, Any] = {
     "figure.dpi": 96,
     "savefig.dpi": 96,
@@ -171,3 +174,13 @@ def line(role: str, *, markers: bool = False) -> dict[str, Any]:
     dashes = (0, tuple(length / 2 for length in DASHES[role])) if DASHES[role] else "solid"
     marker = MATPLOTLIB_MARKERS[MARKERS[role]] if markers else ""
     return {"color": COLOURS[role], "linestyle": dashes, "marker": marker}
+
+
+def plain(number: int, *, markers: bool = False) -> dict[str, Any]:
+    """The look of the line of that number among lines that are no roles, as arguments of ``ax.plot``.
+
+    >>> plain(1)["linestyle"]
+    (0, (4, 2))
+    """
+    color, linestyle, marker = PLAIN[number % len(PLAIN)]
+    return {"color": color, "linestyle": linestyle, "marker": marker if markers else ""}
