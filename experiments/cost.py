@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from statistics import quantiles
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch.nn.functional import mse_loss
 
 from benchmarks.limit import gigaflops
 from experiments import arguments
+from experiments.race import race
 from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, mlp
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.analysis.costs import cost, peak
@@ -31,7 +31,6 @@ WIDTHS = [10, 20, 40, 80, 160]
 TASKS, SHOTS, ALPHA = 25, 10, 0.01
 METHODS = ["maml", "checkpointed", "truncated", "imaml", "fomaml", "reptile"]
 TIMED_WIDTHS, TIMED_STEPS = [10, 40, 160], 5
-LEAST = 0.1  # seconds for which one contender computes in a round
 
 
 def learner(name: str, width: int, steps: int) -> MetaLearner:
@@ -56,25 +55,6 @@ def counted(name: str, width: int, steps: list[int]) -> dict[str, list[int]]:
         for row, less, more in zip(rows.values(), alone, both, strict=True):
             row.append(more - less)
     return rows
-
-
-def race(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, Any]]:
-    """Milliseconds of each, the median over rounds and the quartiles; in a round each computes for a while."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for compute in contenders.values():
-        compute()  # the first call compiles, and fills caches
-    for _ in range(rounds):
-        for name, compute in contenders.items():
-            calls, started = 0, time.perf_counter()
-            while time.perf_counter() - started < LEAST:
-                compute()
-                calls += 1
-            times[name].append(1e3 * (time.perf_counter() - started) / calls)
-    summary = {}
-    for name, values in times.items():
-        low, middle, high = (float(f"{value:.4g}") for value in quantiles(values, n=4, method="inclusive"))
-        summary[name] = {"milliseconds": middle, "quartiles": [low, high]}
-    return summary
 
 
 def executions(name: str, width: int, steps: int, tasks: Tasks) -> dict[str, Callable[[], object]]:
@@ -106,12 +86,12 @@ def main(words: list[str] | None = None) -> None:
             "widths": {
                 str(w): {
                     "operations": cost(learner("maml", w, 1), batch).operations,
-                    "times": race(executions("maml", w, 1, batch), options.rounds),
+                    "times": race(executions("maml", w, 1, batch), options.rounds, device),
                 }
                 for w in TIMED_WIDTHS
                 if w in widths
             },
-            "methods": _methods(40 if 40 in widths else widths[0], inner, batch, options.rounds),
+            "methods": _methods(40 if 40 in widths else widths[0], inner, batch, options.rounds, device),
         },
         "protocol": f"networks 1-n-n-1 with ReLU, {SHOTS} support and {SHOTS} query points, single precision; "
         f"operations and bytes that each task adds; times on one thread for {options.tasks} tasks, MAML with one step "
@@ -123,10 +103,10 @@ def main(words: list[str] | None = None) -> None:
     print(record("cost", result, folder=options.results))
 
 
-def _methods(width: int, steps: int, tasks: Tasks, rounds: int) -> dict[str, Any]:
+def _methods(width: int, steps: int, tasks: Tasks, rounds: int, device: torch.device) -> dict[str, Any]:
     """Every method, all tasks at once, uncompiled: in one race, so that ratios mean something."""
     ways = {name: executions(name, width, steps, tasks)["all at once"] for name in METHODS}
-    return {"width": width, "steps": steps, "times": race(ways, rounds)}
+    return {"width": width, "steps": steps, "times": race(ways, rounds, device)}
 
 
 if __name__ == "__main__":

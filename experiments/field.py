@@ -34,11 +34,15 @@ from mamlbook.training import History, pick_device
 STEPS, SEEDS, SEARCH_SEED = 1_000, 5, 100
 BETAS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 TIMES = (1 / 3, 1, 3)
+FURTHER = 2  # rates that are tried beyond each end, three times as far each, while the best is the last
 TASKS_JUDGED, STEPS_JUDGED = 600, 10
 VALIDATION, TEST = 11, 12  # seeds of the tasks that settings are chosen on, and of those that are reported
 
 # Rows that need tasks that come back have a MAML beside them that is trained on the same ones.
 ROWS = ALGORITHMS | {"maml, tasks that come back": replace(ALGORITHMS["maml"], needs="collection")}
+
+# Entries that need no run of their own, since the meta-gradient is MAML's to the last digit.
+AS_MAML = {("truncated", 1), ("multi-step-loss", 1), ("forward-mode", 1), ("forward-mode", 5)}
 
 # What a row has to be told besides its rates, and the values that are tried.
 KNOBS: dict[str, dict[str, Sequence[float]]] = {
@@ -72,7 +76,8 @@ KNOBS: dict[str, dict[str, Sequence[float]]] = {
 PROTOCOL = (
     "One search for every row and number of inner steps, from one seed. First every outer rate beta at the row's own "
     "defaults; then, one setting of the row after the other, the inner rate alpha first, every value that is tried, "
-    "each with the best beta so far and its two neighbours. Settings are judged on validation tasks, by the mean after "
+    "each with the best beta so far and its two neighbours. A rate that is best at the end of its range is followed "
+    f"beyond it, at most {FURTHER} times. Settings are judged on validation tasks, by the mean after "
     f"as many inner steps, at most {STEPS_JUDGED}, as are best for them there. There are two budgets, as many "
     f"meta-steps ({STEPS}) and as many multiplications as MAML with one inner step takes for these, and each has its "
     "own best setting. That is then meta-trained from fresh seeds and measured on fresh tasks: per seed, the mean over "
@@ -240,18 +245,43 @@ class Search:
     def run(self, budgets: dict[str, int], seeds: int) -> dict[str, Any]:
         """Search, then measure the best of each budget from fresh seeds."""
         begun = time.perf_counter()
-        self.attempt(self.first(), BETAS, budgets)
+        betas = list(BETAS)
+        self.attempt(self.first(), betas, budgets)
+        for _ in range(FURTHER):
+            betas = self.widened(betas, [self.best(budget).beta for budget in budgets])
+            self.attempt(self.first(), betas, budgets)
         for name, values in self.knobs.items():
             here = self.best("meta-steps")
-            place = BETAS.index(here.beta)
-            for value in values:
-                self.attempt(dict(here.options) | {name: value}, BETAS[max(0, place - 1) : place + 2], budgets)
+            place = betas.index(here.beta)
+            near = betas[max(0, place - 1) : place + 2]
+            tried: list[float] = []
+            for _ in range(1 + FURTHER * (name == "alpha")):
+                best = [dict(self.best(budget).options)[name] for budget in budgets]
+                tried = self.widened(tried, best) if tried else list(values)
+                for value in tried:
+                    self.attempt(dict(here.options) | {name: value}, near, budgets)
         return {
             "work": self.work(),
             "search": [{**setting.stored(), **found} for setting, found in self.tried.items()],
-            "budgets": {budget: self.measured(budget, end, seeds) for budget, end in budgets.items()},
+            "budgets": self.measured_once(budgets, seeds),
             "seconds": round(time.perf_counter() - begun),
         }
+
+    @staticmethod
+    def widened(tried: Sequence[float], best: Sequence[float]) -> list[float]:
+        """The rates that were tried, with one more at each end that is among the best."""
+        least, most = min(tried), max(tried)
+        below = [float(f"{least / 3:.3g}")] if least in best else []
+        above = [float(f"{most * 3:.3g}")] if most in best else []
+        return [*below, *tried, *above]
+
+    def measured_once(self, budgets: dict[str, int], seeds: int) -> dict[str, dict[str, Any]]:
+        """What is measured with each budget; two that are the same are run once."""
+        found: dict[tuple[Setting, int], dict[str, Any]] = {}
+        for budget, end in budgets.items():
+            if (self.best(budget), end) not in found:
+                found[self.best(budget), end] = self.measured(budget, end, seeds)
+        return {budget: found[self.best(budget), end] for budget, end in budgets.items()}
 
     def measured(self, budget: str, end: int, seeds: int) -> dict[str, Any]:
         """The best setting of a budget, from fresh seeds on fresh tasks."""
@@ -270,12 +300,12 @@ def least(curve: Sequence[float | None] | None) -> tuple[float, int]:
 
 
 def entries(rows: Sequence[str]) -> list[tuple[str, int | None]]:
-    """Each row with each number of inner steps that it is measured with: one, five, and its own default."""
+    """Each row with each number of inner steps that it is measured with: one, five, and its own default; few first."""
     found: list[tuple[str, int | None]] = []
     for row in rows:
         default = inspect.signature(ROWS[row].build).parameters.get("steps")
         found += [(row, None)] if default is None else [(row, steps) for steps in sorted({1, 5, default.default})]
-    return found
+    return sorted((entry for entry in found if entry not in AS_MAML), key=lambda entry: entry[1] or 0)
 
 
 def named(row: str, steps: int | None) -> str:

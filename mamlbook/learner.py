@@ -150,11 +150,12 @@ class MetaLearner(nn.Module):
 
 
 def _require_one_device(learner: MetaLearner) -> None:
-    places = {weight.device: name for name, weight in learner.named_parameters()}
+    counted = (named for named in learner.named_buffers() if named[1].ndim)  # a single number may be anywhere
+    places = {tensor.device: name for name, tensor in (*learner.named_parameters(), *counted)}
     if len(places) > 1:
         found = " and ".join(f"{name} on {place}" for place, name in places.items())
         raise ValueError(
-            f"learner: expected all weights on one device, got {found}; move the whole learner, as in "
+            f"learner: expected all weights and buffers on one device, got {found}; move the whole learner, as in "
             f"learner.to({str(next(iter(places)))!r})"
         )
 

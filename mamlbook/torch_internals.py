@@ -39,6 +39,7 @@ _USED = {
     "torch._subclasses.fake_tensor.FakeTensorMode": _COMPILED,
     "torch._inductor.compile_fx.compile_fx": _COMPILED,
     "torch._inductor.config.patch": _COMPILED,
+    "torch._inductor.metrics.generated_kernel_count": "counting the kernels of compiled code",
     "torch._inductor.config.layout_optimization": "nothing; but compiled convolutions are slower",
     "torch._inductor.config.triton.cudagraphs": "nothing; but compiled code on a GPU is slower",
     "torch._inductor.config.cpp.simdlen": "compiled execution on a processor, if the next is gone as well",
@@ -220,6 +221,13 @@ def compile_graph(graph: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., 
     with guard, config.patch(known):
         code: Any = compile_fx(graph, inputs)  # typed as all that its other modes give as well
     return code
+
+
+def generated_kernels() -> int:
+    """How many kernels the compiler has written since the process began, calls of libraries left out."""
+    from torch._inductor import metrics
+
+    return metrics.generated_kernel_count
 
 
 @contextmanager

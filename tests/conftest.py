@@ -23,6 +23,9 @@ if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
     book = ["test_notebooks.py", "test_plain_pages.py", "test_repository.py", "test_site.py"]
     collect_ignore = [*book, "pages/test_api_page.py", "pages/test_names.py"]
 
+# What registers a device of Python's can be imported once a process, and has no examples to run.
+collect_ignore_glob = ["rehearsal.py"]
+
 torch.set_num_threads(1)  # the same sums in the same order, and several test processes side by side
 
 

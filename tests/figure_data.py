@@ -65,6 +65,20 @@ def timed() -> dict:
     return {"limit": {"gflops": 100.0}, "workloads": workloads}
 
 
+def crossing(device: str, factor: float = 1.0) -> dict:
+    """What the experiment on crossovers writes, of few workloads, every time a multiple of the kernels."""
+    sizes = [(25, 40, 1), (1, 40, 1), (125, 40, 1), (25, 10, 1), (25, 640, 1), (25, 40, 5)]
+    workloads = []
+    for tasks, width, steps in sizes:
+        kernels = {"one by one": 127 * tasks * steps, "all at once": 39 + 96 * steps}
+        kernels |= {"compiled": 50 * steps} if width < 640 else {}
+        work = tasks * width * width * steps
+        times = {way: {"milliseconds": factor * (0.02 * n + 1e-5 * work)} for way, n in kernels.items()}
+        size = {"tasks": tasks, "width": width, "steps": steps}
+        workloads.append({**size, "operations": 240 * work, "bytes": 200 * work, "kernels": kernels, "times": times})
+    return {"workloads": workloads, "device": device}
+
+
 def failures(seeds: int = 2) -> dict:
     """Curves that look like those of the experiment: every case at a height of its own, one with gaps."""
     cases = {}
@@ -101,6 +115,7 @@ def measured(seed: int = 0, seeds: int = 5, steps: int = 20, noise: float = 0.06
 MAKERS = {
     "arrows": figures.gradient_arrows,
     "cost": lambda: figures.cost_explorer(counted(), timed()),
+    "crossover": lambda: figures.crossover_explorer(crossing("a processor"), crossing("a GPU", 0.1)),
     "diagnosis": lambda: figures.failure_diagnosis(failures()),
     "diversity": lambda: figures.diversity_dial(measured()),
     "kink": figures.kink_figure,

@@ -60,13 +60,13 @@ class Module:
 
     def manual_seed_all(self, seed):
         # Other numbers than the CPU draws from the same seed, as on a GPU.
-        self.state = torch.Generator().manual_seed(seed ^ 0x5EED).get_state()
+        self.noise = torch.Generator().manual_seed(seed ^ 0x5EED)
 
     def get_rng_state(self, device=None):
-        return self.state.clone()
+        return self.noise.get_state()
 
     def set_rng_state(self, state, device=None):
-        self.state = state.clone()
+        self.noise.set_state(state)
 
     def get_rng_state_all(self):
         return [self.get_rng_state()]
@@ -75,17 +75,20 @@ class Module:
     def drawing(self):
         """Let the CPU draw what the device is asked for."""
         kept = torch.get_rng_state()
-        torch.set_rng_state(self.state)
+        torch.set_rng_state(self.get_rng_state())
         try:
             yield
         finally:
-            self.state = torch.get_rng_state()
+            self.set_rng_state(torch.get_rng_state())
             torch.set_rng_state(kept)
 
 
 MODULE = Module()
 backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=MODULE)
 DEVICE = torch.device(NAME, 0)
+# Autocast is let pass, since PyTorch has no casts for a device of Python's.
+_AUTOCAST = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
+_AUTOCAST.fallback(torch.library.fallthrough_kernel)
 
 
 # ---------------------------------------------------------------- what Python waits for

@@ -1,7 +1,6 @@
 """The notebooks are plain Jupyter Markdown, and the site puts back what it has for each plain form."""
 
 import copy
-import importlib.util
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import nbformat
 import pytest
 from pybtex.database import parse_file
 
+from site_extension import site_extension
 from tools.book import ROOT, notebooks
 from tools.notebooks import FOLDS, SOLUTION, is_solution, load, normalise, text, write
 
@@ -27,11 +27,7 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 @pytest.fixture(scope="module")
 def extension():
     """Give the module of the site that makes the page."""
-    pytest.importorskip("sphinx")
-    spec = importlib.util.spec_from_file_location("plain_pages", ROOT / "book/_ext/plain_pages.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return site_extension("plain_pages")
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
     python -m tools.gpu --out FOLDER --data FOLDER
 
-Three parts, in order of worth and each with its own minutes: the tests that need a GPU, a race of one meta-gradient
-against other libraries, and Omniglot as in the paper. What goes wrong in one does not stop the next. Nothing is
-installed: CONTRIBUTING.md says what a machine without a network has to be given.
+Four parts, in order of worth and each with its own minutes: the tests that need a GPU, a race of one meta-gradient
+against other libraries, Omniglot as in the paper, and what the page on GPUs shows. What goes wrong in one does not stop
+the next. Nothing is installed: CONTRIBUTING.md says what a machine without a network has to be given.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,6 +41,8 @@ RACING = 0.85  # of the part's time; the rest is for starting and for the last t
 PAPER = "--shots 1 --algorithm maml --alpha 2 --iterations 60000"
 # The share of the part's time to train in; the rest is for reading the drawings and for measuring.
 TRAINED = {"--ways 5 --tasks 32 --steps 1": 0.4, "--ways 20 --tasks 16 --steps 5": 0.25}
+# The share of the part's time for the race over tasks, width and steps; the rest is for the glyphs.
+CROSSING = 0.5
 
 Commands = list[list[str]]
 
@@ -88,12 +91,26 @@ def training(options: argparse.Namespace, scratch: str) -> Commands:
     ]
 
 
+def crossover(options: argparse.Namespace, scratch: str) -> Commands:
+    """Where the GPU overtakes the processor, and the training of glyphs that is to take it a minute."""
+    places = ["--device", options.device, "--results", str(options.out)]
+    minutes = ["--minutes", f"{CROSSING * options.minutes:g}"]
+    rehearsal = options.device == "cpu"
+    little = (
+        [["--rounds", "1", "--compiled", "0"], ["--iterations", "2", "--test_tasks", "4"]] if rehearsal else [[], []]
+    )
+    return [
+        ["experiments.crossover", *minutes, *little[0], *places],
+        ["experiments.glyph_training", "--seeds", "1", *little[1], *places],
+    ]
+
+
 def data(options: argparse.Namespace) -> list[str]:
     """Name the folder of Omniglot, if there is one."""
     return ["--data", str(options.data)] if options.data else []
 
 
-PARTS = {"correctness": correctness, "race": race, "training": training}
+PARTS = {"correctness": correctness, "race": race, "training": training, "crossover": crossover}
 
 
 def require(device: str, data: Path | None) -> None:
@@ -137,15 +154,39 @@ def run(parts: Mapping[str, Commands], out: Path, minutes: float, about: Mapping
             ends = time.monotonic() + 60 * minutes
             for command in commands:
                 say(f"\n=== {name}: python -m {shlex.join(command)}\n", log)
-                started = time.monotonic()
-                outcome = execute([sys.executable, "-m", *command], ends - started, log)
+                started, tests = time.monotonic(), Tally()
+                outcome = execute([sys.executable, "-m", *command], ends - started, log, tests)
                 ends = started if outcome == "cut off" else ends
                 seconds = round(time.monotonic() - started, 1)
-                say(f"=== {name}: {outcome} after {seconds} s\n", log)
-                done.append({"part": name, "outcome": outcome, "seconds": seconds, "command": plain(command)})
+                say(f"=== {name}: {outcome}{tests} after {seconds} s\n", log)
+                done.append(
+                    {"part": name, "outcome": f"{outcome}{tests}", "seconds": seconds, "command": plain(command)}
+                )
                 with replacing(out / "summary.json") as partial:
                     partial.write_text(json.dumps({**about, "minutes": minutes, "done": done}, indent=1) + "\n")
-    return list(dict.fromkeys(f"{each['part']} ({each['outcome']})" for each in done if each["outcome"] != "passed"))
+    short = [each for each in done if not each["outcome"].startswith("passed")]
+    return list(dict.fromkeys(f"{each['part']} ({each['outcome']})" for each in short))
+
+
+class Tally:
+    """The tests that pytest has named so far, by how they ended: a run that is cut off has no other account of them."""
+
+    COLLECTED = re.compile(r"collected (?:.* )?(\d+) (?:items?|selected)\s*$")
+    ENDED = re.compile(r"::.* (PASSED|FAILED|ERROR|SKIPPED)\b.*\[ *\d+%\]\s*$")
+
+    def __init__(self) -> None:
+        self.collected, self.ended = 0, Counter[str]()
+
+    def read(self, line: str) -> None:
+        """Take a line of ``pytest -v`` into account."""
+        if found := self.COLLECTED.search(line):
+            self.collected = int(found[1])
+        elif found := self.ENDED.search(line):
+            self.ended[found[1].lower()] += 1
+
+    def __str__(self) -> str:
+        counts = self.ended + Counter({"not reached": self.collected - self.ended.total()})  # what is zero is left out
+        return ": " + ", ".join(f"{count} {how}" for how, count in counts.items()) if self.collected else ""
 
 
 def plain(command: list[str]) -> str:
@@ -153,8 +194,8 @@ def plain(command: list[str]) -> str:
     return shlex.join(["python", "-m", *(Path(word).name if Path(word).is_absolute() else word for word in command)])
 
 
-def execute(command: list[str], seconds: float, log: TextIO) -> str:
-    """Run a command for so many seconds at most, show and log what it prints, and say how it ended."""
+def execute(command: list[str], seconds: float, log: TextIO, tests: Tally) -> str:
+    """Run a command for so many seconds at most; show, log and count what it prints, and say how it ended."""
     if seconds <= 0:
         return "not begun"
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -169,7 +210,7 @@ def execute(command: list[str], seconds: float, log: TextIO) -> str:
         errors="replace",
         start_new_session=True,  # so that what it has started can be ended with it
     )
-    reader = threading.Thread(target=follow, args=(process.stdout, log), daemon=True)
+    reader = threading.Thread(target=follow, args=(process.stdout, log, tests), daemon=True)
     reader.start()
     try:
         status = process.wait((1 - GRACE) * seconds)
@@ -186,11 +227,12 @@ def execute(command: list[str], seconds: float, log: TextIO) -> str:
         reader.join(GRACE * seconds)
 
 
-def follow(lines: TextIO, log: TextIO) -> None:
-    """Show and log lines as they come."""
+def follow(lines: TextIO, log: TextIO, tests: Tally) -> None:
+    """Show, log and count lines as they come."""
     with lines:
         for line in lines:
             say(line, log)
+            tests.read(line)
 
 
 def say(text: str, log: TextIO) -> None:

@@ -1,6 +1,6 @@
 """What a start looks like, what a meta-gradient is and what it costs."""
 
-from mamlbook.analysis.costs import Cost, OperationCounter, SavedTensors, cost, peak
+from mamlbook.analysis.costs import Cost, KernelCounter, OperationCounter, SavedTensors, cost, peak
 from mamlbook.analysis.diagnostics import (
     agreement,
     alignment,
@@ -12,14 +12,18 @@ from mamlbook.analysis.diagnostics import (
 )
 from mamlbook.analysis.gradient_audit import gradient_check
 from mamlbook.analysis.pattern_search import MeasuredPattern, SearchResult, candidates, measure, restricted, search
+from mamlbook.analysis.rounding import TF32, RoundedProducts
 from mamlbook.analysis.similarity import activations, change, linear_cka, mean_cca
 from mamlbook.analysis.verdict import GradientCheck
 
 __all__ = [
+    "TF32",
     "Cost",
     "GradientCheck",
+    "KernelCounter",
     "MeasuredPattern",
     "OperationCounter",
+    "RoundedProducts",
     "SavedTensors",
     "SearchResult",
     "activations",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.preparation import prepared
 from mamlbook.torch_internals import TorchDispatchMode, operation_formula, tree_leaves
 
 
@@ -34,6 +35,7 @@ def cost(learner: MetaLearner, tasks: Tasks) -> Cost:
     >>> [round(cost(maml(model, 0.01, steps), tasks).operations / gradient.operations) for steps in (1, 2, 5)]
     [4, 7, 16]
     """
+    tasks = prepared(tasks, learner.model.theta[0])  # a copy in another place would count as something kept
     with OperationCounter() as counted:
         with SavedTensors() as graphs:
             surrogate, _ = learner(tasks)
@@ -48,6 +50,7 @@ def peak(learner: MetaLearner, tasks: Tasks) -> int:
 
     Unlike ``Cost.held`` this counts what is kept without a graph as well, and what one inner step needs for a while.
     """
+    tasks = prepared(tasks, learner.model.theta[0])
     with _Alive(map(_storage, _given(learner, tasks))) as alive:
         learner.meta_gradient(tasks)
     return alive.peak
@@ -145,6 +148,39 @@ class OperationCounter(TorchDispatchMode):
         if formula is not None:
             self.total += formula(*args, **kwargs, out_val=result)
         return result
+
+
+class KernelCounter(TorchDispatchMode):
+    """Count, in ``total``, the operations that run inside and compute, and in ``moved`` the bytes they read and write.
+
+    On a GPU each of them is a kernel to launch, and a few are two. What only looks at memory in another way, or asks
+    for some, is none. Of an expanded tensor the bytes that exist are read.
+
+    >>> x = torch.ones(2, 3)
+    >>> with KernelCounter() as counted:
+    ...     _ = (x.T @ x).relu()
+    >>> counted.total, counted.moved
+    (2, 156)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = self.moved = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        given, made = ([t for t in tree_leaves(tree) if isinstance(t, Tensor)] for tree in ((args, kwargs), result))
+        if not function.overloadpacket.__name__.startswith(("empty", "new_empty")) and _computed(given, made):
+            self.total += 1
+            self.moved += sum(min(t.nbytes, t.untyped_storage().nbytes()) for t in (*given, *made))
+        return result
+
+
+def _computed(given: list[Tensor], made: list[Tensor]) -> bool:
+    """Whether something was written: a tensor of new memory, or one that was given, in place."""
+    memory = set(map(_storage, given))
+    return any(_storage(t) not in memory or any(t is other for other in given) for t in made)
 
 
 def _given(learner: MetaLearner, tasks: Tasks) -> list[Tensor]:

@@ -32,6 +32,8 @@ def rewrite_products(graph: fx.GraphModule) -> int:
     for node in list(graph.graph.nodes):
         if node.target is aten.bmm.default and not rewriting.shared_weights(node):
             rewriting.turned(node)
+        elif node.target is aten.view.default:
+            node.target = aten.reshape.default  # a view of what is now stored the other way round need not exist
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return rewriting.count
@@ -83,9 +85,6 @@ class _Rewriting:
             turned = [self._call(aten.transpose.int, operand, 1, 2) for operand in (right, left)]
             product = self._call(aten.bmm.default, *turned)
             node.replace_all_uses_with(self._call(aten.transpose.int, product, 1, 2))
-        for user in self.graph.nodes:
-            if user.target is aten.view.default:
-                user.target = aten.reshape.default  # a view of what is now stored the other way round need not exist
 
     def sum_over_tasks(self, node: fx.Node) -> None:
         before, keeps_axis = self.count, len(node.args) > 2 and node.args[2]

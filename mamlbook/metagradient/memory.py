@@ -54,7 +54,7 @@ class MOML(MetaGradient):
         self.rate, self.everyone = _share(rate), everyone
         for place, t in enumerate(model.theta):
             self.register_buffer(f"memory{place}", t.detach().new_zeros(tasks, *t.shape))
-        self.register_buffer("met", torch.zeros(tasks, dtype=torch.bool))
+        self.register_buffer("met", torch.zeros(tasks, dtype=torch.bool, device=model.theta[0].device))
 
     @property
     def memory(self) -> Params:

@@ -5,10 +5,12 @@ from typing import Any
 
 from mamlbook.pages.claims import CheckFailed, attempt, check
 from mamlbook.pages.display import intervals, show, source, table
+from mamlbook.pages.live import Live
 from mamlbook.pages.results import (
     RESULTS,
     RUNS,
     environment,
+    is_stored,
     load_theta,
     recall,
     recall_curves,
@@ -23,11 +25,13 @@ __all__ = [
     "RESULTS",
     "RUNS",
     "CheckFailed",
+    "Live",
     "attempt",
     "check",
     "environment",
     "figures",
     "intervals",
+    "is_stored",
     "load_theta",
     "recall",
     "recall_curves",

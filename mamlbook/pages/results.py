@@ -65,6 +65,11 @@ def recall(name: str, *, folder: Path = RESULTS) -> dict[str, Any]:
     return json.loads(_existing(folder / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def is_stored(name: str, *, folder: Path = RESULTS) -> bool:
+    """Whether there is a result of that name; what only a GPU measures may be missing."""
+    return (folder / f"{name}.json").is_file()
+
+
 def recall_curves(name: str, kind: str = "new", *, folder: Path = RESULTS) -> Tensor:
     """A stored error after every inner step, one row for each seed: (seeds, S + 1).
 

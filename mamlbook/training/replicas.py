@@ -66,13 +66,15 @@ def fit_replicas(
     Raises:
         TypeError, ValueError: an argument that cannot do, or learners that are not of one kind.
     """
-    learners = _learners(learners, device)
+    learners = _learners(learners)
     steps, tasks, every, _, minutes = numbers(learners[0], distribution, steps, tasks, every, 0, minutes)
     way = _way(execution)
     seeds = [whole_number("seeds", seed, least=0) for seed in _each("seeds", seeds, range(len(learners)), learners)]
     betas = _each("beta", beta if isinstance(beta, list | tuple) else None, [beta] * len(learners), learners)
     befores = _befores(after, learners, distribution)
     plans = [rates(rate, steps + steps_before(before)) for rate, before in zip(betas, befores, strict=True)]
+    if device is not None:
+        learners = _moved(learners, pick_device(device))
     replicas = Replicas(learners, way, _each("noise", noise, [], learners) if noise else None)
     shared: dict[str, Any] = {"distribution": distribution, "tasks": tasks, "optimizer": optimizer, "way": way}
     try:
@@ -137,16 +139,18 @@ def _computing(runs: list[Run], replicas: Replicas, bar: tqdm) -> Compute:
     return compute
 
 
-def _learners(learners: Sequence[MetaLearner], device: str | int | torch.device | None) -> list[MetaLearner]:
+def _learners(learners: Sequence[MetaLearner]) -> list[MetaLearner]:
     if not isinstance(learners, list | tuple) or not learners:
         raise TypeError(
             f"learners: expected a list of at least one MetaLearner, got {kind_of(learners)}; for a single one call fit"
         )
     for learner in learners:
         require_learner(learner)
-        if device is not None:
-            learner.to(pick_device(device))
     return list(learners)
+
+
+def _moved(learners: list[MetaLearner], place: torch.device) -> list[MetaLearner]:
+    return [learner.to(place) for learner in learners]
 
 
 def _each(name: str, given: Sequence[Any] | None, usual: Sequence[Any], learners: list[MetaLearner]) -> list[Any]:

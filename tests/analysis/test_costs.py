@@ -9,7 +9,7 @@ from torch.nn.functional import mse_loss
 from battery import model_for, sine_tasks, tasks_for
 from mamlbook import ALGORITHMS, Model, Sinusoids, fomaml, joint, keep, linear, maml, mlp, reptile
 from mamlbook.algorithms import forward_mode
-from mamlbook.analysis.costs import SavedTensors, cost, peak
+from mamlbook.analysis.costs import KernelCounter, SavedTensors, cost, peak
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 
 TASKS, SHOTS, WIDTH = 25, 10, 40
@@ -138,3 +138,19 @@ def test_a_graph_holds_until_it_is_used_or_let_go(retain):
     assert (graphs.bytes() > 0) == retain
     del loss
     assert graphs.bytes() == 0
+
+
+def test_kernels_are_operations_that_write():
+    x, bytes_of_x = torch.ones(4, 6), 4 * 6 * 4
+    with KernelCounter() as counted:
+        _ = x.T.reshape(24), x.expand(3, 4, 6)[0].detach(), torch.empty(7)  # the first copies
+        x.add_(1)
+        torch.zeros(5)
+    assert counted.total == 3
+    assert counted.moved == 2 * bytes_of_x + 2 * bytes_of_x + 5 * 4
+
+
+def test_of_an_expanded_tensor_the_bytes_that_exist_are_read():
+    with KernelCounter() as counted:
+        torch.ones(1, 1).expand(10, 10) + torch.zeros(10, 10)
+    assert counted.moved == 4 + 400 + (4 + 400 + 400)  # filled, filled, added

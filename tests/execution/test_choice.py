@@ -1,6 +1,7 @@
 """The way in which meta-gradients are computed: asked for, or chosen by measuring; the same numbers in all of them."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from mamlbook import ALGORITHMS, Execution, Sinusoids, distance, fit, maml
 from mamlbook.execution import choice, tracing
 from mamlbook.execution.choice import Executor
 from mamlbook.execution.ways import COMPILED, EAGER, execution_of
+from mamlbook.training import loop
 
 ONE, FOUR = Execution(tasks=1), Execution(tasks=4)
 WAYS = [EAGER, ONE, Execution(tasks=2), COMPILED, Execution(True, 1), Execution(True, 2)]
@@ -176,3 +178,10 @@ def test_a_run_that_goes_on_goes_on_in_the_same_way(tmp_path, interpreted):
     assert train(4, execution=asked).execution == asked
     assert train(8, resume=True).execution == asked
     assert train(9, resume=True, execution="eager").execution == EAGER
+
+
+def test_what_is_told_of_the_limits_is_what_they_are():
+    words = {10.0: "ten seconds", 120.0: "two minutes"}
+    told = [Executor.__doc__, loop.__doc__, (Path(__file__).parents[2] / "book/variants/cost.ipynb").read_text()]
+    for limit in (choice.WORTH_MEASURING, choice.WORTH_COMPILING):
+        assert all(words[limit] in text.lower() for text in told)

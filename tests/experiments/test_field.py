@@ -16,7 +16,13 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def quick(monkeypatch):
-    for name, value in {"TASKS_JUDGED": 5, "STEPS_JUDGED": 2, "BETAS": (1e-3, 1e-2)}.items():
+    for name, value in {
+        "TASKS_JUDGED": 5,
+        "STEPS_JUDGED": 2,
+        "BETAS": (1e-3, 1e-2),
+        "FURTHER": 0,
+        "TIMES": (1 / 3, 1),
+    }.items():
         monkeypatch.setattr(field, name, value)
 
 
@@ -27,8 +33,20 @@ def words(folder, *rows, world="waves"):
 def test_every_row_is_measured_or_refused_with_a_reason():
     for world in field.WORLDS.values():
         assert all(row in field.ROWS and reason for row, reason in world().refused.items())
-    assert set(ALGORITHMS) - {row for row, _ in field.entries(list(field.ROWS))} == set()
-    assert [steps for row, steps in field.entries(["reptile", "maml", "kernel-ridge"])] == [1, 5, 10, 1, 5, None]
+    assert set(ALGORITHMS) - {row for row, _ in field.entries(list(field.ROWS))} == {"forward-mode"}
+    few_first = [("kernel-ridge", None), ("reptile", 1), ("maml", 1), ("reptile", 5), ("maml", 5), ("reptile", 10)]
+    assert field.entries(["reptile", "maml", "kernel-ridge"]) == few_first
+
+
+@pytest.mark.parametrize(("row", "steps"), sorted(field.AS_MAML))
+def test_a_row_without_a_run_of_its_own_has_the_meta_gradient_of_maml(row, steps):
+    world = field.waves()
+    batch = world.training.draw(3, torch.Generator().manual_seed(0))
+    model = world.model(field.ROWS[row], 0)
+    learners = [field.ROWS[name].build(model, 0.01, steps).double() for name in ("maml", row)]
+    own, same = (learner.gradients(batch.to(torch.double))[0] for learner in learners)
+    for one, other in zip(own, same, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
 
 
 def test_every_knob_is_a_parameter_of_its_row():
@@ -45,14 +63,12 @@ def test_every_knob_is_a_parameter_of_its_row():
 def test_the_command_stores_search_and_fresh_seeds(tmp_path, quick):
     field.main(words(tmp_path, "maml", "kernel-ridge"))
     stored = recall("field-waves", folder=tmp_path)
-    assert list(stored["entries"]) == ["maml, S = 1", "maml, S = 5", "kernel-ridge"]
-    one, five, ridge = stored["entries"].values()
+    assert list(stored["entries"]) == ["kernel-ridge", "maml, S = 1", "maml, S = 5"]
+    ridge, one, five = stored["entries"].values()
     assert one["budgets"]["meta-steps"]["meta_steps"] == one["budgets"]["arithmetic"]["meta_steps"] == 4
     # Five inner steps are four times the work of one, a solved ridge regression less than it.
     assert five["budgets"]["arithmetic"]["meta_steps"] == 1 < ridge["budgets"]["arithmetic"]["meta_steps"]
-    assert {(s["alpha"], s["beta"]) for s in one["search"]} == set(
-        itertools.product((0.003333, 0.01, 0.03), field.BETAS)
-    )
+    assert {(s["alpha"], s["beta"]) for s in one["search"]} == set(itertools.product((0.003333, 0.01), field.BETAS))
     for entry in stored["entries"].values():
         for budget, chosen in entry["budgets"].items():
             tried = {tuple(s[k] for k in s if k not in entry["budgets"]): s[budget] for s in entry["search"]}
@@ -70,6 +86,27 @@ def test_it_goes_on_where_it_stopped(tmp_path, quick, monkeypatch):
     field.main(words(tmp_path, "kernel-ridge", "joint"))
     after = json.loads((tmp_path / "field-waves.json").read_text())["entries"]
     assert after == {"kernel-ridge": before, "joint": {"row": {}}}
+
+
+def test_a_rate_at_the_end_of_its_range_is_followed_beyond_it(quick, monkeypatch):
+    monkeypatch.setattr(field, "FURTHER", 2)
+    search = field.Search(field.waves(), "maml", 1, CPU, 3)
+    # What is left depends on the rates alone: least at beta 0.03 and alpha 0.0011, both beyond what is tried first.
+    monkeypatch.setattr(
+        search, "train", lambda options, betas, seeds, ends: [(3, [(options["alpha"], b) for b in betas])]
+    )
+    monkeypatch.setattr(
+        search, "judge", lambda rates, seed: [abs(math.log(rates[0] / 0.0011)) + abs(math.log(rates[1] / 0.03))]
+    )
+    search.run({"meta-steps": 3}, 1)
+    assert sorted({setting.beta for setting in search.tried}) == [1e-3, 1e-2, 3e-2, 9e-2]
+    assert sorted({dict(setting.options)["alpha"] for setting in search.tried}) == [
+        0.00037,
+        0.00111,
+        0.003333,
+        0.01,
+    ]
+    assert search.best("meta-steps") == field.Setting(3e-2, (("alpha", 0.00111),))
 
 
 def test_a_run_that_comes_to_no_end_is_counted(quick):

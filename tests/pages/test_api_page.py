@@ -1,7 +1,6 @@
 """The page of the programming interface: complete, and as readable as the docstrings it is made of."""
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import re
@@ -9,6 +8,7 @@ import re
 import pytest
 
 import mamlbook
+from site_extension import site_extension
 from tools.book import ROOT
 
 PUBLIC = [
@@ -27,11 +27,7 @@ def page(built) -> str:
 @pytest.fixture(scope="module")
 def extension():
     """Give the module of the site that makes the page."""
-    pytest.importorskip("sphinx")
-    spec = importlib.util.spec_from_file_location("api_page", ROOT / "book/_ext/api_page.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return site_extension("api_page")
 
 
 @pytest.mark.parametrize("package", ["mamlbook", *PUBLIC])

@@ -14,7 +14,7 @@ from benchmarks import meta_step
 from benchmarks.command import known
 from benchmarks.contenders import CONTENDERS
 from benchmarks.workloads import GROUPS, chosen
-from experiments import omniglot
+from experiments import crossover, glyph_training, omniglot
 from need import need
 from tools import gpu
 from tools.gpu import ROOT
@@ -52,6 +52,35 @@ def test_what_fails_or_takes_too_long_stops_nothing(tmp_path, capsys):
     assert sorted(file.name for file in out.iterdir()) == ["log.txt", "summary.json"]
 
 
+SLOWER_AND_SLOWER = """
+import pytest, time
+
+@pytest.mark.parametrize("seconds", [0, 0.01, pytest.param(0, marks=pytest.mark.skip(reason="at [5%]")), 60, 0])
+def test_a(seconds):
+    time.sleep(seconds)
+
+def test_b():
+    pass
+"""
+
+
+def test_what_had_passed_when_the_tests_were_cut_off(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(SLOWER_AND_SLOWER)
+    words = ["-v", "-rs", "-p", "no:cacheprovider", "-k", "test_a"]
+    (failed,) = gpu.run({"tests": [["pytest", *words, str(tmp_path)]]}, tmp_path / "out", minutes=0.25, about={})
+    assert failed == "tests (cut off: 2 passed, 1 skipped, 2 not reached)"
+    assert json.loads((tmp_path / "out/summary.json").read_text())["done"][0]["outcome"] in failed
+
+
+def test_all_tests_that_pass_are_counted_too(tmp_path, capsys):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(SLOWER_AND_SLOWER)
+    words = ["pytest", "-v", "-p", "no:cacheprovider", str(tmp_path), "-k", "test_b"]
+    assert gpu.run({"tests": [words]}, tmp_path / "out", minutes=1, about={}) == []
+    assert "=== tests: passed: 1 passed after" in capsys.readouterr().out
+
+
 def test_the_command_ends_by_naming_what_did_not_pass(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("MAMLBOOK_DATA", raising=False)
     monkeypatch.setattr(gpu, "PARTS", {"correctness": lambda *_: [PASSES], "race": lambda *_: [FAILS]})
@@ -84,7 +113,7 @@ def test_without_a_python_make_says_so_and_fails():
 
 def test_the_parts_are_commands_that_exist(tmp_path):
     options = gpu.arguments(["--out", str(tmp_path), "--data", str(tmp_path), "--minutes", "4"])
-    (tests,), (race,), training = (part(options, "scratch") for part in gpu.PARTS.values())
+    (tests,), (race,), training, (crossed, glyphs) = (part(options, "scratch") for part in gpu.PARTS.values())
     assert tests[-5:-3] == ["tests/test_algorithms.py", "tests/test_devices.py"]
     assert tests[-1] == "tests/test_pages_on_a_gpu.py"
     raced = meta_step.arguments(race[1:])
@@ -95,6 +124,9 @@ def test_the_parts_are_commands_that_exist(tmp_path):
     assert raced.minutes < 4
     assert sum(each.minutes for each in trained) < 3
     assert {each.results for each in (raced, *trained)} == {tmp_path}
+    crossing, drawing = crossover.parsed(crossed[1:]), glyph_training.parsed(glyphs[1:])
+    assert (crossing.device, drawing.device, crossing.minutes) == ("cuda", "cuda", 2)
+    assert {crossing.results, drawing.results} == {tmp_path}
     assert f"{tmp_path.parent}" not in gpu.plain(race)
 
 

@@ -17,6 +17,7 @@ from mamlbook.pages.figures.scaling_charts import scaling, widths
 from mamlbook.pages.figures.settings import dots, heat
 from mamlbook.pages.figures.widgets.arrows import gradient_arrows
 from mamlbook.pages.figures.widgets.cost import cost_explorer
+from mamlbook.pages.figures.widgets.crossover import crossover_explorer, crossover_table, recall_crossover
 from mamlbook.pages.figures.widgets.diagnosis import failure_diagnosis
 from mamlbook.pages.figures.widgets.diversity import diversity_dial, recall_dial
 from mamlbook.pages.figures.widgets.kink import kink_figure
@@ -32,6 +33,8 @@ __all__ = [
     "bars",
     "conflict",
     "cost_explorer",
+    "crossover_explorer",
+    "crossover_table",
     "curve",
     "diversity_dial",
     "dots",
@@ -45,6 +48,7 @@ __all__ = [
     "panels",
     "proximal_pull",
     "race",
+    "recall_crossover",
     "recall_dial",
     "recall_field",
     "recall_times",

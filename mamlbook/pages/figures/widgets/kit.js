@@ -133,9 +133,9 @@
 
   // ---- plot: axes, curves, marks -----------------------------------------------------------------------------
 
-  // A plot. options: x: {domain, ticks, label}, y: the same, and log: true for a logarithmic axis; height(width),
-  // label (for screen readers), spill: pixels below the axis that curves may still use. Who changes an axis later
-  // calls layout(width) again.
+  // A plot. options: x: {domain, ticks, label, text: the words at a tick}, y: the same without text, and log: true for
+  // a logarithmic axis; height(width), label (for screen readers), spill: pixels below the axis that curves may still
+  // use. Who changes an axis later calls layout(width) again.
   function plot(made, options) {
     const margin = Object.assign({ top: 24, right: 14, bottom: 38, left: 34 }, options.margin);
     const clip = unique("clip");
@@ -188,7 +188,7 @@
     for (const tick of x.ticks) {
       const at = view.x(tick);
       parts.push(svg("line", { class: "mb-axis", x1: at, x2: at, y1: bottom, y2: bottom + 4 }));
-      if (x.labels !== false) parts.push(svg("text", { x: at, y: bottom + 17, "text-anchor": "middle" }, minus(String(tick))));
+      if (x.labels !== false) parts.push(svg("text", { x: at, y: bottom + 17, "text-anchor": "middle" }, minus((x.text || String)(tick))));
     }
     if (x.label) parts.push(svg("text", { class: "mb-axis-label", x: right, y: bottom + 33, "text-anchor": "end" }, x.label));
     parts.push(svg("text", { class: "mb-axis-label", x: 0, y: 13 }, y.label));

@@ -35,6 +35,8 @@ class Panel:
     contours: list[Curve] = field(default_factory=list)
     bands: list[tuple[str, Sequence[float], Sequence[float], Sequence[float]]] = field(default_factory=list)
     log: bool = False
+    x_names: Sequence[str] = ()
+    """The words at the ticks of the x axis, if they are not their numbers."""
 
     def x(self, value: float) -> float:
         """The pixel of a value on the x axis."""
@@ -92,7 +94,9 @@ def _panel(panel: Panel, clip: str) -> str:
         parts.append(f'<path d="M{LEFT} {y:.1f}H{right}" stroke="{GRID}"/>')
         parts.append(_text(LEFT - 7, y + 4.5, _tick(tick), "end", MUTED))
     parts.append(f'<path d="M{LEFT} {bottom}H{right}" stroke="{MUTED}"/>')
-    parts += [_text(panel.x(tick), bottom + 17, _tick(tick), "middle", MUTED) for tick in panel.x_ticks]
+    names = panel.x_names or map(_tick, panel.x_ticks)
+    ticks = zip(panel.x_ticks, names, strict=True)
+    parts += [_text(panel.x(tick), bottom + 17, name, "middle", MUTED) for tick, name in ticks]
     box = f'<rect x="{LEFT}" y="24" width="{right - LEFT}" height="{bottom - 24}"/>'
     parts.append(f'<clipPath id="{clip}">{box}</clipPath><g clip-path="url(#{clip})">')
     for role, xs, ys in panel.contours:
