@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mamlbook.pages import figures
+from mamlbook.pages.figures import styling
 
 
 def test_a_line_for_each_role_at_the_mean_of_its_seeds():
@@ -20,6 +21,16 @@ def test_a_single_line_needs_no_legend_and_each_panel_may_have_its_scale():
     fig = figures.panels([1.0, 2.0], {"a": one, "b": one}, "x", yscale=("log", "linear"))
     assert [axis.get_yscale() for axis in fig.axes] == ["log", "linear"]
     assert fig.axes[0].get_legend() is None
+
+
+def test_neutral_curves_look_like_no_role():
+    roles = {name: styling.line(name, markers=True) for name in styling.COLOURS}
+    neutral = [styling.line(name, markers=True) for name in styling.NEUTRAL]
+    assert all(look not in roles.values() or look == roles["support"] for look in neutral)  # ink is ink
+    for key in ("color", "linestyle", "marker"):
+        assert len({str(look[key]) for look in neutral}) == len(neutral)
+    with pytest.raises(ValueError, match=r"role: expected one of maml, .*, third, got fourth"):
+        styling.line("fourth")
 
 
 def test_wrong_arguments():

@@ -25,8 +25,8 @@ def panels(
 ) -> Figure:
     """A panel for each title, a line in it for each role, with the 95 % interval over seeds as a band.
 
-    ``labels`` names the roles, which are keys of ``figures.styling.COLOURS``; the scales are those of matplotlib, and
-    ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves.
+    ``labels`` names the roles, which are keys of ``figures.styling.COLOURS`` or ``NEUTRAL``; the scales are those of
+    matplotlib, and ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves.
 
     Shapes: ``x`` is (n,), every value (seeds, n), or (n,) for a line without a band.
 
