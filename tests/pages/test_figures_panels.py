@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mamlbook.pages import figures
-from mamlbook.pages.figures import styling
+from mamlbook.pages.figures.styling import COLOURS
 
 
 def test_a_line_for_each_role_at_the_mean_of_its_seeds():
@@ -23,14 +23,12 @@ def test_a_single_line_needs_no_legend_and_each_panel_may_have_its_scale():
     assert fig.axes[0].get_legend() is None
 
 
-def test_neutral_curves_look_like_no_role():
-    roles = {name: styling.line(name, markers=True) for name in styling.COLOURS}
-    neutral = [styling.line(name, markers=True) for name in styling.NEUTRAL]
-    assert all(look not in roles.values() or look == roles["support"] for look in neutral)  # ink is ink
-    for key in ("color", "linestyle", "marker"):
-        assert len({str(look[key]) for look in neutral}) == len(neutral)
-    with pytest.raises(ValueError, match=r"role: expected one of maml, .*, third, got fourth"):
-        styling.line("fourth")
+def test_lines_that_are_no_roles_are_in_ink_and_told_apart():
+    lines = {name: torch.tensor([1.0, 2.0]) for name in ("one task", "25 tasks", "100 tasks")}
+    (axis,) = figures.panels([1.0, 2.0], {"": lines}, "x").axes
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == list(lines)
+    assert not {line.get_color() for line in axis.lines} & (set(COLOURS.values()) - {COLOURS["support"]})
+    assert len({(line.get_linestyle(), line.get_marker()) for line in axis.lines}) == 3
 
 
 def test_wrong_arguments():

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mamlbook.evaluation import confidence
-from mamlbook.pages.figures.styling import NAMES, drawing, line
+from mamlbook.pages.figures.styling import COLOURS, NAMES, drawing, line, plain
 
 
 def panels(
@@ -23,10 +23,11 @@ def panels(
     yscale: Sequence[str] | str = "linear",
     markers: bool = True,
 ) -> Figure:
-    """A panel for each title, a line in it for each role, with the 95 % interval over seeds as a band.
+    """A panel for each title, a line in it for each name, with the 95 % interval over seeds as a band.
 
-    ``labels`` names the roles, which are keys of ``figures.styling.COLOURS`` or ``NEUTRAL``; the scales are those of
-    matplotlib, and ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves.
+    A name that is a role, a key of ``figures.styling.COLOURS``, has its colour and is called as ``labels`` says; any
+    other is drawn in ink and stands for itself. The scales are those of matplotlib, and ``yscale`` is one for all
+    panels or one for each. ``markers=False`` is for smooth curves.
 
     Shapes: ``x`` is (n,), every value (seeds, n), or (n,) for a line without a band.
 
@@ -44,10 +45,10 @@ def panels(
     place = torch.as_tensor(x)
     with drawing(6.6, 3.4, columns=len(values), squeeze=False) as (fig, axes):
         for axis, (title, table), scale in zip(axes[0], values.items(), scales, strict=True):
-            for role, numbers in table.items():
+            for number, (name, numbers) in enumerate(table.items()):
                 mean, half = confidence(numbers) if numbers.ndim == 2 else (numbers, torch.zeros_like(numbers))
-                look = line(role, markers=markers)
-                axis.plot(place, mean, label=labels[role], **look)
+                look = line(name, markers=markers) if name in COLOURS else plain(number, markers=markers)
+                axis.plot(place, mean, label=labels.get(name, name), **look)
                 axis.fill_between(place, mean - half, mean + half, color=look["color"], alpha=0.18, linewidth=0)
             axis.set(title=title, xlabel=xlabel, yscale=scale)
             # Where zero has a place on a logarithmic axis, it is one step before the smallest number.
