@@ -154,6 +154,7 @@ class Search:
 
     def __init__(self, world: World, row: str, steps: int | None, device: torch.device, most: int = STEPS):
         self.world, self.row, self.device, self.most = world, ROWS[row], device, most
+        self.judged = TASKS_JUDGED
         self.fixed = {} if steps is None else {"steps": steps}
         self.defaults = {n: p.default for n, p in inspect.signature(self.row.build).parameters.items()}
         self.knobs = self._knobs(row)
@@ -221,7 +222,7 @@ class Search:
             return None
         on = self.world.judged[seed == TEST]
         scores = evaluate(
-            learner, on, tasks=TASKS_JUDGED, steps=STEPS_JUDGED, seed=seed, metric=self.world.metric, progress=False
+            learner, on, tasks=self.judged, steps=STEPS_JUDGED, seed=seed, metric=self.world.metric, progress=False
         )
         return [float(f"{value:.5g}") if math.isfinite(value) else None for value in scores.mean(0).tolist()]
 
@@ -266,6 +267,15 @@ class Search:
             "budgets": self.measured_once(budgets, seeds),
             "seconds": round(time.perf_counter() - begun),
         }
+
+    def run_alone(self, seeds: int) -> dict[str, Any]:
+        """The same with one budget, as one of the runs of a sweep: per seed ``new``, after 0, 1, ... inner steps."""
+        found = self.run({"meta-steps": self.most}, seeds)
+        best = found["budgets"]["meta-steps"]
+        curves = [curve or [None] * (STEPS_JUDGED + 1) for curve in best.pop("curves")]
+        pairs = enumerate(zip(curves, best.pop("errors"), strict=True))
+        runs = {str(seed): {"new": curve, "chosen": [error]} for seed, (curve, error) in pairs}
+        return {**best, "error": runs, "search": found["search"], "seconds": found["seconds"]}
 
     @staticmethod
     def widened(tried: Sequence[float], best: Sequence[float]) -> list[float]:

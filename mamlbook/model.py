@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +22,7 @@ from mamlbook.network_checks import (
 )
 from mamlbook.network_errors import (
     FAILURES,
+    randomness,
     refuse_other_outputs,
     refuse_what_tasks_cannot_share,
     saying_what_does_not_fit,
@@ -35,30 +34,6 @@ from mamlbook.torch_internals import tree_map
 from mamlbook.trees import Tree, first_leaf
 
 Loss = Callable[[Any, Any], Tensor]
-
-_randomness: ContextVar[str] = ContextVar("randomness", default="different")
-"""What ``vmap`` does where a network or a loss draws random numbers."""
-
-
-@contextmanager
-def refusing_draws(why: str) -> Iterator[None]:
-    """Refuse, inside, a network or a loss that draws random numbers, as dropout does in training.
-
-    Raises:
-        ValueError: it draws; the message says ``why`` it must not.
-    """
-    before = _randomness.set("error")
-    try:
-        yield
-    except RuntimeError as error:
-        if "randomness" not in str(error):
-            raise
-        raise ValueError(
-            f"net: expected a network and a loss that draw no random numbers, got one that does, as dropout in "
-            f"training; {why}; switch that off, as net.eval() does, or differentiate the steps by Exact()"
-        ) from error
-    finally:
-        _randomness.reset(before)
 
 
 class Model(nn.Module):
@@ -198,7 +173,7 @@ class Model(nn.Module):
                 return self.loss(y_hat, y)
 
         try:
-            return vmap(loss, randomness=_randomness.get())(y_hat, y)
+            return vmap(loss, randomness=randomness.get())(y_hat, y)
         except FAILURES as error:
             refuse_what_tasks_cannot_share("loss", error)
             one = [tree_map(lambda t: t[0], tree) for tree in (y_hat, y)]
@@ -225,7 +200,7 @@ class Model(nn.Module):
 
     def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
         try:
-            return vmap(function, randomness=_randomness.get())(tuple(phi), x)
+            return vmap(function, randomness=randomness.get())(tuple(phi), x)
         except FAILURES as error:
             # One task by itself shows which buffer it is, or what does not fit, in torch's own words.
             one = tuple(p[0] for p in phi), tree_map(lambda t: t[0], x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,30 @@ from mamlbook.trees import Tree
 
 FAILURES = (RuntimeError, LookupError, AttributeError, TypeError, AssertionError)
 """What networks and losses raise where they cannot do with what they are given."""
+
+randomness: ContextVar[str] = ContextVar("randomness", default="different")
+"""What ``vmap`` does where a network or a loss draws random numbers."""
+
+
+@contextmanager
+def refusing_draws(why: str) -> Iterator[None]:
+    """Refuse, inside, a network or a loss that draws random numbers, as dropout does in training.
+
+    Raises:
+        ValueError: it draws; the message says ``why`` it must not.
+    """
+    before = randomness.set("error")
+    try:
+        yield
+    except RuntimeError as error:
+        if "randomness" not in str(error):
+            raise
+        raise ValueError(
+            f"net: expected a network and a loss that draw no random numbers, got one that does, as dropout in "
+            f"training; {why}; switch that off, as net.eval() does, or differentiate the steps by Exact()"
+        ) from error
+    finally:
+        randomness.reset(before)
 
 
 @contextmanager

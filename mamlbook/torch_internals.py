@@ -33,8 +33,7 @@ _USED = {
     "torch._assert_async": "nothing; but a GPU then waits where task numbers are checked",
     **{f"torch.ops.aten.add.Tensor.{name}": _COMPILED for name in ("overloadpacket", "tags", "_schema")},
     "torch.Tag.nondeterministic_seeded": _COMPILED,
-    "torch.fx.experimental.proxy_tensor.make_fx": _COMPILED,
-    "torch.fx.experimental.proxy_tensor.get_proxy_mode": _COMPILED,
+    **{f"torch.fx.experimental.proxy_tensor.{name}": _COMPILED for name in ("make_fx", "get_proxy_mode")},
     "torch.fx.passes.fake_tensor_prop.FakeTensorProp": _COMPILED,
     "torch._subclasses.fake_tensor.FakeTensorMode": _COMPILED,
     "torch._inductor.compile_fx.compile_fx": _COMPILED,
@@ -82,7 +81,6 @@ BATCH_NORMS = (
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
 )
 """The norms that may keep running statistics: what is a ``_NormBase``."""
-
 
 WEIGHT_NORM = getattr(torch, "_weight_norm", None)
 """What both weight norms of ``torch.nn.utils`` call."""
@@ -186,7 +184,6 @@ def only_looks_at_form(node: fx.Node) -> bool:
 
 
 _aten = torch.ops.aten
-_Operation = type(_aten.add.Tensor)
 _LIKE = {
     *(_aten.empty_like, _aten.zeros_like, _aten.ones_like, _aten.full_like),
     *(_aten.new_empty, _aten.new_zeros, _aten.new_ones, _aten.new_full, _aten.new_empty_strided),
@@ -195,7 +192,7 @@ _LIKE = {
 
 
 def _is_operation(target: object) -> TypeGuard[OpOverload]:
-    return isinstance(target, _Operation)
+    return isinstance(target, type(_aten.add.Tensor))
 
 
 # The compiler
@@ -206,10 +203,8 @@ def compile_graph(graph: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., 
     from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx
 
-    options: dict[str, Any] = {
-        "layout_optimization": False,  # channels last costs more than it gains on images this small
-        "triton.cudagraphs": inputs[0].is_cuda,
-    }
+    # Channels last costs more than it gains on images this small.
+    options: dict[str, Any] = {"layout_optimization": False, "triton.cudagraphs": inputs[0].is_cuda}
     try:
         from torch._inductor.codegen.cpp import TilingSelect
 

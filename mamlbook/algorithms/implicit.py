@@ -88,6 +88,9 @@ def truncated(model: Model, alpha: float = 0.01, steps: int = 5, last: int = LAS
 
     grad = mean_b (J_{S-1} ... J_{S-last})^T grad L_b(phi_b).
 
+    Differs from the paper, which reads d phi_{S-last} / d theta as 0: without a pull nothing would be left. That
+    reading is ``Truncated(last, early="zero")``.
+
     References: [Shaban et al., 2019](https://arxiv.org/abs/1810.10667).
     """
     return MetaLearner(model, GradientDescent(alpha, steps), Truncated(last))

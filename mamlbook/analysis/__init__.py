@@ -9,6 +9,7 @@ from mamlbook.analysis.diagnostics import (
     largest_curvature,
     meta_gradients,
     task_gradients,
+    unsolved,
 )
 from mamlbook.analysis.gradient_audit import gradient_check
 from mamlbook.analysis.pattern_search import MeasuredPattern, SearchResult, candidates, measure, restricted, search
@@ -44,4 +45,5 @@ __all__ = [
     "restricted",
     "search",
     "task_gradients",
+    "unsolved",
 ]

@@ -11,6 +11,7 @@ from mamlbook.checks import kind_of, whole_number
 from mamlbook.devices import noise_kept
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.metagradient.local import inner_gradient
 from mamlbook.model import Model
 from mamlbook.numerics import Params, as_leaves, dot, expand_over_tasks
 from mamlbook.tasks.base import Data, Tasks
@@ -69,6 +70,23 @@ def agreement(one: Sequence[Tensor] | Tensor, other: Sequence[Tensor] | Tensor) 
     """
     one, other = _parts(one), _parts(other)
     return 2 * dot(one, other).mean() / (dot(one, one) + dot(other, other)).mean()
+
+
+def unsolved(learner: MetaLearner, tasks: Tasks) -> Tensor:
+    """What the inner loop leaves of the gradient that it began with, for each task: (B,).
+
+    ||grad F_b(phi_S)|| / ||grad F_b(phi_0)||,  F_b(phi) = L_b^support(phi) + lam / 2 ||phi - theta||^2.
+
+    An implicit gradient takes it for 0.
+
+    Raises:
+        ValueError: a network or a loss that draws random numbers.
+    """
+    batch = MetaBatch.of(learner.model, learner.solver, prepared(tasks, learner.model.theta[0]))
+    adapted = batch.solve(unroll=0)
+    ends = (inner_gradient(batch, adapted, as_leaves(phi), graph=False) for phi in (adapted.phi, adapted.start))
+    left, began = (dot(gradient, gradient).sqrt() for gradient in ends)
+    return left / began
 
 
 def largest_curvature(model: Model, data: Data, *, iterations: int = 100, seed: int = 0) -> Tensor:

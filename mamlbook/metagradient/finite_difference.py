@@ -20,7 +20,9 @@ class FiniteDifference(MetaGradient):
     v <- v - alpha (grad F_b(phi^s + e v) - grad F_b(phi^s - e v)) / 2e  for s = S-1, ..., 0,  from v = grad L_b(phi^S),
     with e = epsilon / ||v||, so that phi^s is moved by epsilon. With S = 1 this is the one-step approximation of DARTS.
 
-    Nothing is differentiated twice, and no step keeps a graph; the S iterates themselves are kept.
+    Nothing is differentiated twice, and no step keeps a graph; the S iterates themselves are kept. Where the network
+    has a kink within epsilon, as ReLU networks have, the difference contains the jump there, which MAML's gradient
+    does not.
 
     Shapes: the result is (B,).
 

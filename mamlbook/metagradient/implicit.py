@@ -50,6 +50,12 @@ class Implicit(MetaGradient):
     [Hataya and Yamada, 2023](https://arxiv.org/abs/2302.09726).
     """
 
+    indefinite: Tensor | None = None
+    """Which tasks of the last meta-batch met a curvature <= 0, (B,): their v is what conjugate gradients had by then.
+
+    None before the first meta-batch; a compiled meta-step leaves it as it was. It stays on its device.
+    """
+
     def __init__(self, iterations: int = 5, method: str = "cg", rate: float | None = None, damping: float = 0.0):
         super().__init__()
         self.iterations = whole_number("iterations", iterations)
@@ -58,12 +64,6 @@ class Implicit(MetaGradient):
         self.method = method
         self.rate = None if rate is None else positive("rate", "number", rate, ", or None for the solver's alpha")
         self.damping = non_negative("damping", "number", damping)
-
-    indefinite: Tensor | None = None
-    """Which tasks of the last meta-batch met a curvature <= 0, (B,): their v is what conjugate gradients had by then.
-
-    None before the first meta-batch, and where the meta-step is compiled. It stays on its device until it is read.
-    """
 
     def require(self, model: Model, solver: Solver) -> None:
         require_proximal(solver, "without it the minimum does not depend on theta, and its gradient is zero")

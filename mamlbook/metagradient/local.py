@@ -10,7 +10,7 @@ from torch import Tensor
 from mamlbook.inner.base import Adapted, Solver
 from mamlbook.inner.descent import GradientDescent
 from mamlbook.meta_batch import MetaBatch
-from mamlbook.model import refusing_draws
+from mamlbook.network_errors import refusing_draws
 from mamlbook.numerics import Params, as_leaves, detached
 
 

@@ -15,6 +15,7 @@ from mamlbook.analysis.diagnostics import (
     largest_curvature,
     meta_gradients,
     task_gradients,
+    unsolved,
 )
 from mamlbook.metagradient import EvolutionStrategies
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
@@ -198,3 +199,20 @@ def test_random_meta_gradients_are_seeded_and_leave_the_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(meta_gradients(learner, tasks, seed=1), rows)
     assert not torch.equal(meta_gradients(learner, tasks), rows)
+
+
+def test_what_a_bowl_leaves_of_its_inner_gradient():
+    """Each pulled step leaves 1 - alpha (h + lam) of it."""
+    model, bowls = Model(linear([0.5]), half_squared_error), Quadratics([1.0, 3.0], optima=[0.0, 1.0])
+    left = unsolved(MetaLearner(model, GradientDescent(0.1, 4, lam=2.0)), bowls.all())
+    # At theta itself the pull has no gradient; it begins with the first step.
+    expected = [abs(_pulled(h, c, 4)) / abs(h * (0.5 - c)) for h, c in ((1.0, 0.0), (3.0, 1.0))]
+    torch.testing.assert_close(left, torch.tensor(expected, dtype=left.dtype), rtol=1e-5, atol=0)
+    assert unsolved(MetaLearner(model, GradientDescent(0.1, 400, lam=2.0)), bowls.all()).max() < 1e-5
+
+
+def _pulled(h, c, steps, alpha=0.1, lam=2.0, theta=0.5):
+    phi = theta
+    for _ in range(steps):
+        phi -= alpha * (h * (phi - c) + lam * (phi - theta))
+    return h * (phi - c) + lam * (phi - theta)
