@@ -23,7 +23,7 @@ from mamlbook.tasks import Sinusoids, WaveCollection
 from mamlbook.training import pick_device
 
 ITERATIONS, SEEDS, TASKS, SHOTS = 2_000, 5, 3, 1
-TEST_STEPS, TEST_TASKS, TEST_SHOTS, TEST_POINTS = 10, 500, 10, 100
+TEST_STEPS, TEST_TASKS, TEST_SHOTS, TEST_POINTS = 10, 200, 10, 100
 ALPHA, BETAS = 0.01, (3e-4, 1e-3, 3e-3)
 LOCAL_STEPS = 5
 RATES = (0.1, 0.3, 0.7)
@@ -50,11 +50,12 @@ def errors(learner: MetaLearner, seed: int) -> Tensor:
 
 def main(words: list[str] | None = None) -> None:
     parser = arguments("memory", __doc__, seeds=SEEDS, iterations=ITERATIONS)
+    parser.add_argument("--rows", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     options = parser.parse_args(words)
     device, path = pick_device(options.device), options.results / "memory.json"
     plan = Plan(BETAS, errors, CRITERIA, options.seeds, {"tasks": TASKS, "device": device})
     stored = recall("memory", folder=options.results) if path.is_file() else {"runs": {}, "seconds": 0}
-    for name, settings in SETTINGS.items():
+    for name in options.rows:
         if name in stored["runs"]:
             continue
         begun = time.perf_counter()
@@ -63,7 +64,7 @@ def main(words: list[str] | None = None) -> None:
         points, rounds = SHOTS * local, max(1, options.iterations // local)
         known = WaveCollection(shots=points, queries=points)
         search = Comparison(lambda seed, name=name, **own: build(name, seed, **own), known, rounds, plan)
-        stored["runs"][name] = search.run(settings)
+        stored["runs"][name] = search.run(SETTINGS[name])
         stored["seconds"] += round(time.perf_counter() - begun)
         record("memory", stored | about(options, device), folder=options.results)
     print(path)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from experiments import fit_replicas
@@ -49,10 +48,14 @@ class Comparison:
             for _ in range(FURTHER):
                 self._widen(name)
         chosen = {name: self._best(name)[:2] for name in self.plan.criteria}
+        measured: list[tuple[tuple[Options, float], list[Any]]] = []
+        for setting in chosen.values():
+            if setting not in [known for known, _ in measured]:
+                measured.append((setting, self._measured(*setting)))
         return {
             "search": [{**options, "beta": beta, "judged": _stored(found)} for options, beta, found in self.tried],
             "chosen": {name: {**options, "beta": beta} for name, (options, beta) in chosen.items()},
-            "errors": {name: self._measured(*setting) for name, setting in chosen.items()},
+            "errors": {name: next(e for known, e in measured if known == setting) for name, setting in chosen.items()},
         }
 
     def _try(self, options: Options, betas: list[float]) -> None:
@@ -92,12 +95,3 @@ def _stored(found: Tensor | None) -> list[float | None] | None:
     if found is None:
         return None
     return [float(f"{value:.5g}") if value == value else None for value in found.tolist()]
-
-
-def errors_of(run: Mapping[str, Any], criterion: str) -> Tensor:
-    """What is stored of one method, (seeds, ...), a row of nan for a training that came to no end."""
-    rows = run["errors"][criterion]
-    width = max(len(row) for row in rows if row is not None)
-    nan = float("nan")
-    whole = [[nan] * width if row is None else [nan if v is None else v for v in row] for row in rows]
-    return torch.tensor(whole)

@@ -1,4 +1,4 @@
-"""Which tasks count: six weightings on twenty easy waves and five that are upside down and larger.
+"""Which tasks count: five weightings on twenty easy waves and five that are upside down and larger.
 
     python -m experiments.weights
 
@@ -18,11 +18,11 @@ from torch.nn.functional import mse_loss
 from experiments import arguments
 from experiments.own_settings import Comparison, Options, Plan
 from mamlbook import GradientDescent, MetaLearner, Model, UniformWeights, mlp
+from mamlbook.analysis.costs import cost
 from mamlbook.pages import environment, recall, record
 from mamlbook.tasks import WaveCollection
 from mamlbook.training import pick_device
 from mamlbook.weighting import (
-    AgreementWeights,
     ConflictAverseWeights,
     LearnedWeights,
     RobustWeights,
@@ -37,15 +37,13 @@ TEST_DRAWS, TEST_POINTS = 10, 100
 AMPLITUDES = (1.0, 1.5, 2.0, 2.5, -4.0)
 PHASES = tuple(j * math.pi / 10 for j in range(5))
 WEIGHTINGS: dict[str, tuple[Callable[..., Weighting], Sequence[Options]]] = {
-    "mean": (lambda tasks: UniformWeights(), ({},)),
+    "equal": (lambda tasks: UniformWeights(), ({},)),
     "softmax": (lambda tasks, temperature: SoftmaxWeights(temperature), [{"temperature": t} for t in (1.0, 3.0, 9.0)]),
+    "conflict-averse": (lambda tasks, c: ConflictAverseWeights(c), [{"c": c} for c in (0.2, 0.5, 0.8)]),
+    # As many meta-steps more as conflict-averse weights cost.
+    "equal, longer": (lambda tasks: UniformWeights(), ({},)),
     "min-max": (lambda tasks, rate: RobustWeights(tasks, rate), [{"rate": r} for r in (3e-4, 3e-3, 3e-2)]),
     "learned": (lambda tasks: LearnedWeights(tasks), ({},)),
-    "agreement": (
-        lambda tasks, temperature: AgreementWeights(temperature),
-        [{"temperature": t} for t in (0.1, 0.3, 1.0)],
-    ),
-    "conflict-averse": (lambda tasks, c: ConflictAverseWeights(c), [{"c": c} for c in (0.2, 0.5, 0.8)]),
 }
 CRITERIA: dict[str, Callable[[Tensor], Tensor]] = {"mean": Tensor.mean, "worst": Tensor.amax}
 
@@ -62,6 +60,15 @@ def learner(name: str, seed: int, **options: float) -> MetaLearner:
     return MetaLearner(model, GradientDescent(ALPHA, STEPS), weighting=weighting)
 
 
+def meta_steps(name: str, iterations: int) -> int:
+    """How many meta-steps a weighting takes: those of ``iterations``, or of conflict-averse weights at equal work."""
+    if name != "equal, longer":
+        return iterations
+    tasks = waves(SHOTS).draw(len(waves(SHOTS)), torch.Generator().manual_seed(0))
+    dear, cheap = (cost(one, tasks).operations for one in (learner("conflict-averse", 0, c=0.5), learner("equal", 0)))
+    return round(iterations * dear / cheap)
+
+
 def errors(learner: MetaLearner, seed: int, draws: int = TEST_DRAWS) -> Tensor:
     """The mean over draws of the error of each wave on new points, after the step, (25,)."""
     generator, new = torch.Generator().manual_seed(seed), waves(TEST_POINTS)
@@ -76,16 +83,18 @@ def errors(learner: MetaLearner, seed: int, draws: int = TEST_DRAWS) -> Tensor:
 
 def main(words: list[str] | None = None) -> None:
     parser = arguments("weights", __doc__, seeds=SEEDS, iterations=ITERATIONS)
+    parser.add_argument("--rows", nargs="+", choices=list(WEIGHTINGS), default=list(WEIGHTINGS))
     options = parser.parse_args(words)
     device, path, known = pick_device(options.device), options.results / "weights.json", waves(SHOTS)
     plan = Plan(BETAS, errors, CRITERIA, options.seeds, {"tasks": len(known), "device": device})
     stored = recall("weights", folder=options.results) if path.is_file() else {"runs": {}, "seconds": 0}
-    for name, (_, settings) in WEIGHTINGS.items():
+    for name in options.rows:
         if name in stored["runs"]:
             continue
         begun = time.perf_counter()
-        search = Comparison(lambda seed, name=name, **own: learner(name, seed, **own), known, options.iterations, plan)
-        stored["runs"][name] = search.run(settings)
+        steps = meta_steps(name, options.iterations)
+        search = Comparison(lambda seed, name=name, **own: learner(name, seed, **own), known, steps, plan)
+        stored["runs"][name] = search.run(WEIGHTINGS[name][1])
         stored["seconds"] += round(time.perf_counter() - begun)
         record("weights", stored | about(options, device), folder=options.results)
     print(path)
@@ -98,7 +107,13 @@ def about(options, device: torch.device) -> dict:
         f"on {TEST_POINTS} new points after {STEPS} step on {SHOTS}, over {TEST_DRAWS} draws, a column for each wave; "
         f"every weighting with every outer rate of {BETAS} and every value of its own, further rates while the best is "
         "at an end; chosen by the mean over waves, and by the worst wave; then a row for each fresh seed",
-        "training": {"iterations": options.iterations, "alpha": ALPHA, "rule": "Adam", "tasks": 25},
+        "training": {
+            "iterations": options.iterations,
+            "longer": meta_steps("equal, longer", options.iterations),
+            "alpha": ALPHA,
+            "rule": "Adam",
+            "tasks": 25,
+        },
         "seeds": list(range(options.seeds)),
         **environment(device),
     }
