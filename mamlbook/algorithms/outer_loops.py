@@ -21,7 +21,7 @@ def softmax_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperatu
 
 
 def robust(model: Model, alpha: float = 0.01, steps: int = 1, tasks: int = 25, rate: float = 0.001) -> MetaLearner:
-    """Task-robust MAML: the worst case over a finite collection, as a game.
+    """Task-robust MAML (TR-MAML): the worst case over a finite collection, as a game.
 
     min_theta max_p sum_i p_i L_i(phi_i(theta)),  p in the simplex.
 
@@ -51,7 +51,7 @@ def amfs_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperature:
 
 
 def conflict_averse(model: Model, alpha: float = 0.01, steps: int = 1, c: float = 0.5) -> MetaLearner:
-    """MAML whose outer step, near the mean, helps the task most that it helps least.
+    """MAML with conflict-averse gradient descent (CAGrad): a step near the mean, for the task that it helps least.
 
     grad = argmax_d min_b <g_b, d>  subject to  ||d - mean_b g_b|| <= c ||mean_b g_b||.
 

@@ -55,7 +55,7 @@ def evograd(
     sigma: float = 0.01,
     temperature: float = 1.0,
 ) -> MetaLearner:
-    """EvoGrad: theta is felt through the weights of random candidates.
+    """EvoGrad, used to learn a start: theta is felt through the weights of random candidates.
 
     grad = mean_b d/d theta L_b(sum_k softmax_k(-F_b(phi_b^k) / tau) phi_b^k),  phi^k = phi + sigma sign(eps_k).
 
@@ -68,7 +68,7 @@ def evograd(
 def es_maml(
     model: Model, alpha: float = 0.01, steps: int = 1, pairs: int = PAIRS, sigma: float = 0.01, orthogonal: bool = False
 ) -> MetaLearner:
-    """MAML by evolution strategies: the loss after adaptation, at points around theta, and no derivative of it.
+    """ES-MAML with an inner loop of gradient steps: the loss after it, at points around theta, is not differentiated.
 
     grad = mean_b 1 / (2 n sigma) sum_k (L_b(phi(theta + sigma e_k)) - L_b(phi(theta - sigma e_k))) e_k.
 

@@ -25,6 +25,10 @@ class EvoGrad(MetaGradient):
     small sigma the gradient is, on average over the candidates, lam sigma^2 / tau (K - 1) / K times the first-order
     one. No second derivative, and none of the support loss at the candidates.
 
+    To learn a start in this way is a construction of this book. In the reference theta is no start but a
+    hyperparameter of the training loss, the candidates surround the current weights of one model, and their
+    weighted mean takes the place of the inner step.
+
     Shapes: the result is (B,).
 
     Raises:
@@ -68,8 +72,9 @@ class EvolutionStrategies(MetaGradient):
 
     The directions e_k are Gaussian, or with ``orthogonal`` at right angles and of the mean length of Gaussian ones,
     sqrt(P). The average over them is the gradient of the loss smoothed over N(theta, sigma^2 I), and for a quadratic
-    loss the gradient itself. Nothing is differentiated, so the inner loop may be anything. Each task has directions of
-    its own.
+    loss the gradient itself. Nothing outside the inner loop is differentiated, and the inner loop may be anything: that
+    of the reference may be an evolution strategy too, and that of the row ``es-maml`` follows gradients. Each task has
+    directions of its own.
 
     Shapes: the result is (B,).
 

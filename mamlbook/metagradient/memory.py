@@ -41,8 +41,11 @@ class MOML(MetaGradient):
         ValueError: fewer than 1 task, or a rate outside (0, 1].
         RuntimeError: tasks without a number in the collection.
 
-    References: [Wang et al., 2023](https://arxiv.org/abs/2106.04911), and the code that goes with it. There the
-    gradient is also multiplied by r, which here is left to the outer rate.
+    References: [Wang et al., 2023](https://arxiv.org/abs/2106.04911), and the code that goes with it, where grad s_i is
+    the gradient of L_i(u_i) with the newest solution not held constant: r J^T grad L_i(u_i). In the first version
+    J = d phi_i / d theta, so that the outer rate takes up the factor r. In the second J = I + T / B (d phi_i / d theta
+    - I): what the inner loop does counts T / B times, which on average over draws is too much. Here both versions have
+    d phi_i / d theta.
     """
 
     remembers = True
@@ -112,7 +115,7 @@ class LocalMOML(MetaGradient):
 
     With the outer rule ``torch.optim.SGD`` of rate beta this is theta <- mean_b w_b^H. The memory u_b begins with the
     first solution and ends with the round. Each local step sees examples of its own: the support and the query set are
-    cut into H parts. H = 1 is MAML.
+    cut into H parts. H = 1 is MAML. In the code of the reference the memory begins with the solution on further points.
 
     Shapes: the result is (B,).
 

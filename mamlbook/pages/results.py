@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,24 @@ def curves_of(run: Mapping[str, Any], kind: str) -> Tensor:
     """The errors of one kind in a stored run, a row for each seed, nan where none could be stored."""
     nan = float("nan")
     return torch.tensor([[nan if v is None else v for v in curves[kind]] for curves in run["error"].values()])
+
+
+def recall_chosen(name: str, criterion: str, *, folder: Path = RESULTS) -> dict[str, Tensor]:
+    """What each method of a comparison came to with the settings that a criterion chose: method to (seeds, ...).
+
+    A training that came to no end is a row of nan.
+
+    Raises:
+        FileNotFoundError: there is no such comparison.
+    """
+    runs = recall(name, folder=folder)["runs"]
+    return {method: _rows(run["errors"][criterion]) for method, run in runs.items()}
+
+
+def _rows(seeds: Sequence[Sequence[float | None] | None]) -> Tensor:
+    nan = float("nan")
+    width = max(len(row) for row in seeds if row is not None)
+    return torch.tensor([[nan] * width if row is None else [nan if v is None else v for v in row] for row in seeds])
 
 
 def recall_weights(name: str, *, folder: Path = RESULTS) -> Params:

@@ -18,15 +18,17 @@ class AgreementWeights(Weighting):
 
     w_b = softmax_b(cos(g_b, mean_c g_c) / T), held constant, where g_b is task b's own meta-gradient.
 
-    A reconstruction from the abstract of "Fast Adaptation with Kernel and Gradient based Meta Leaning", which weights
-    the tasks' losses in the outer loop and says no more; the paper's own formula was not available.
+    A reconstruction: the abstract of "Fast Adaptation with Kernel and Gradient based Meta Leaning" says that the tasks'
+    losses get weights in the outer loop, and not which; the paper's own formula was not available. That agreement
+    decides is taken from gradient agreement, whose weights are inner products and may be negative.
 
     Shapes: (B,) to (B,).
 
     Raises:
         ValueError: a temperature that is not above 0.
 
-    References: [Park and Kang, 2024](https://arxiv.org/abs/2411.00404).
+    References: [Park and Kang, 2024](https://arxiv.org/abs/2411.00404), [Eshratifar et al.,
+    2018](https://arxiv.org/abs/1810.08178) for gradient agreement.
     """
 
     def __init__(self, temperature: float):
@@ -43,7 +45,7 @@ class AgreementWeights(Weighting):
 
 
 class ConflictAverseWeights(Weighting):
-    """The step near the mean that helps the task which it helps least.
+    """CAGrad, conflict-averse gradient descent: the step near the mean that helps the task which it helps least.
 
     d = argmax_d min_b <g_b, d>  subject to  ||d - g_0|| <= c ||g_0||,  g_0 = mean_b g_b.
 

@@ -36,7 +36,7 @@ class SoftmaxWeights(Weighting):
 
 
 class RobustWeights(Weighting):
-    """The worst case over a finite collection: a player of his own raises the weights of the tasks that are bad.
+    """The worst case over a finite collection, as in TR-MAML: a second player raises the weights of bad tasks.
 
     min_theta max_p sum_i p_i L_i(theta), p in the simplex of the T tasks of the collection. After each outer step
     p_i <- p_i exp(rate T / B L_i) for the B tasks that were drawn, then p is scaled to sum 1; w_b = T / B p_{i_b},

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamlbook import mlp
-from mamlbook.pages import environment, load_theta, recall, recall_sweep, recall_weights, record
+from mamlbook.pages import environment, load_theta, recall, recall_chosen, recall_sweep, recall_weights, record
 from mamlbook.pages.figures import recall_field, recall_times
 
 
@@ -87,3 +87,12 @@ def test_the_environment_says_what_a_number_depends_on(monkeypatch):
     assert found["versions"]["torch"] == "2.13.0+cu130"
     assert found["versions"]["higher"] == "0.2.1"
     json.dumps(found)
+
+
+def test_a_comparison_is_recalled_by_what_chose_the_settings_and_a_failed_training_is_nan(tmp_path):
+    errors = {"mean": [[1.0, 2.0], None], "worst": [[3.0, None], [5.0, 6.0]]}
+    record("compared", {"runs": {"maml": {"errors": errors}}}, folder=tmp_path)
+    nan = float("nan")
+    for criterion, expected in (("mean", [[1.0, 2.0], [nan, nan]]), ("worst", [[3.0, nan], [5.0, 6.0]])):
+        found = recall_chosen("compared", criterion, folder=tmp_path)
+        torch.testing.assert_close(found["maml"], torch.tensor(expected), equal_nan=True)

@@ -31,8 +31,8 @@ def conflict(gradients: Tensor, c: float) -> Figure:
     ends = {
         "task1": (pulls[0], "task 1"),
         "task2": (pulls[1], "task 2"),
-        "joint": (mean, "their mean"),
-        "maml": (averse, "conflict-averse"),
+        "maml": (mean, "their mean"),
+        "theta": (averse, "conflict-averse"),
     }
     with drawing(6.6, 3.2) as (fig, ax):
         reach = 1.35 * max(end.norm().item() for end, _ in ends.values())
@@ -79,4 +79,4 @@ def _helps_both(ax: Axes, pulls: Tensor, reach: float) -> None:
     middle = wedge.mean(0)
     side = wedge @ torch.stack([-middle[1], middle[0]])
     edge = reach * wedge[side.argsort()]
-    ax.fill([0, *edge[:, 0].tolist()], [0, *edge[:, 1].tolist()], color=COLOURS["reptile"], alpha=0.12, linewidth=0)
+    ax.fill([0, *edge[:, 0].tolist()], [0, *edge[:, 1].tolist()], color=MUTED, alpha=0.18, linewidth=0)

@@ -1,0 +1,97 @@
+"""A fair comparison of a few methods: each gets settings of its own, found on validation tasks, and is then measured.
+
+Every setting of a method is trained with every outer rate, from one seed that is used for nothing else. While the best
+rate is the largest or the smallest that was tried, one three times as far is tried too, at most twice. What is best is
+trained again from fresh seeds and measured on tasks that nothing was chosen on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from experiments import fit_replicas
+from mamlbook import MetaLearner
+
+SEARCH_SEED, FURTHER = 100, 2
+VALIDATION, TEST = 11, 12  # seeds of what is chosen on, and of what is reported
+
+Options = Mapping[str, float]
+Build = Callable[..., MetaLearner]
+Criterion = Callable[[Tensor], Tensor]
+
+
+class Plan(NamedTuple):
+    """What all methods of a comparison share; ``criteria`` say which of the judged numbers is to be small."""
+
+    betas: Sequence[float]
+    judge: Callable[[MetaLearner, int], Tensor]
+    criteria: Mapping[str, Criterion]
+    seeds: int
+    training: Mapping[str, Any]  # what ``fit_replicas`` is told: tasks, device
+
+
+class Comparison:
+    """The search of one method, which takes ``steps`` meta-steps on ``distribution``."""
+
+    def __init__(self, build: Build, distribution: Any, steps: int, plan: Plan):
+        self.build, self.distribution, self.steps, self.plan = build, distribution, steps, plan
+        self.tried: list[tuple[Options, float, Tensor | None]] = []
+
+    def run(self, settings: Sequence[Options]) -> dict[str, Any]:
+        """The search, and for each criterion what it chose and what that came to, a row for each seed."""
+        for options in settings:
+            self._try(options, list(self.plan.betas))
+        for name in self.plan.criteria:
+            for _ in range(FURTHER):
+                self._widen(name)
+        chosen = {name: self._best(name)[:2] for name in self.plan.criteria}
+        measured: list[tuple[tuple[Options, float], list[Any]]] = []
+        for setting in chosen.values():
+            if setting not in [known for known, _ in measured]:
+                measured.append((setting, self._measured(*setting)))
+        return {
+            "search": [{**options, "beta": beta, "judged": _stored(found)} for options, beta, found in self.tried],
+            "chosen": {name: {**options, "beta": beta} for name, (options, beta) in chosen.items()},
+            "errors": {name: next(e for known, e in measured if known == setting) for name, setting in chosen.items()},
+        }
+
+    def _try(self, options: Options, betas: list[float]) -> None:
+        found = self._judged(options, betas, [SEARCH_SEED] * len(betas), VALIDATION)
+        self.tried += [(options, beta, value) for beta, value in zip(betas, found, strict=True)]
+
+    def _best(self, name: str) -> tuple[Options, float, Tensor | None]:
+        def score(entry: tuple) -> float:
+            value = float("inf") if entry[2] is None else self.plan.criteria[name](entry[2]).item()
+            return value if value == value else float("inf")
+
+        return min(self.tried, key=score)
+
+    def _widen(self, name: str) -> None:
+        options, beta, _ = self._best(name)
+        betas = [other for known, other, _ in self.tried if known == options]
+        ends = {max(betas): 3.0, min(betas): 1 / 3}
+        if beta in ends:
+            self._try(options, [float(f"{beta * ends[beta]:.3g}")])
+
+    def _measured(self, options: Options, beta: float) -> list[Any]:
+        seeds = list(range(self.plan.seeds))
+        return [_stored(found) for found in self._judged(options, [beta] * len(seeds), seeds, TEST)]
+
+    def _judged(self, options: Options, betas: list[float], seeds: list[int], on: int) -> list[Tensor | None]:
+        """What each training came to; None where it became infinite or nan."""
+        learners = [self.build(seed, **options) for seed in seeds]
+        given = {"beta": betas, "seeds": seeds, "progress": False, **self.plan.training}
+        histories = fit_replicas(learners, self.distribution, steps=self.steps, **given)
+        return [
+            self.plan.judge(learner, on) if history.error is None else None
+            for learner, history in zip(learners, histories, strict=True)
+        ]
+
+
+def _stored(found: Tensor | None) -> list[float | None] | None:
+    if found is None:
+        return None
+    return [float(f"{value:.5g}") if value == value else None for value in found.tolist()]
