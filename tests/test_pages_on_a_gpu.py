@@ -24,7 +24,8 @@ ON_THE_CPU = {
     "gradients-of-gradients": "one task of a network of 13 weights, differentiated in every way; nothing is trained",
     "implicit": "loops of hundreds of inner steps, by hand and for a network of 97 weights; nothing is trained",
     "unrolling": "the same network and as many steps, and what their graph holds; nothing is trained",
-    "cost": "it counts operations and bytes, which are those of every device; its times are stored",
+    "cost": "it counts operations and bytes, which are those of every device",
+    "speed": "it counts requests, which are those of every device; its times are stored",
 }
 """The pages that have no use for a GPU, with the reason."""
 

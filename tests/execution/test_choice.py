@@ -182,6 +182,6 @@ def test_a_run_that_goes_on_goes_on_in_the_same_way(tmp_path, interpreted):
 
 def test_what_is_told_of_the_limits_is_what_they_are():
     words = {10.0: "ten seconds", 120.0: "two minutes"}
-    told = [Executor.__doc__, loop.__doc__, (Path(__file__).parents[2] / "book/variants/cost.ipynb").read_text()]
+    told = [Executor.__doc__, loop.__doc__, (Path(__file__).parents[2] / "book/variants/speed.ipynb").read_text()]
     for limit in (choice.WORTH_MEASURING, choice.WORTH_COMPILING):
         assert all(words[limit] in text.lower() for text in told)

@@ -38,6 +38,16 @@ def test_times_are_drawn_over_steps_or_tasks_above_the_limit(result):
     assert drawn(scaling(result, ["short", "many"], "tasks"))["the limit"] == ([1, 8], pytest.approx([0.1, 0.8]))
 
 
+def test_so_many_steps_are_compiled_in_pieces(result):
+    """Checkpointed code counts as compiled where nothing else was compiled, and nowhere else."""
+    times = {"mamlbook_compiled": 0.5, "mamlbook_compiled_checkpointed": 3.0}
+    result["workloads"] = [
+        workload("short", 1, 1, **times),
+        workload("endless", 64, 1, mamlbook_compiled_checkpointed=90.0),
+    ]
+    assert drawn(scaling(result, ["short", "endless"], "steps"))["compiled (mamlbook)"] == ([1, 64], [0.5, 90.0])
+
+
 def test_what_is_not_stored_is_refused(result):
     with pytest.raises(ValueError, match="names: expected some of long, short, many, got none"):
         scaling(result, ["none"], "steps")

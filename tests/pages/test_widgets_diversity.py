@@ -1,6 +1,7 @@
 """The diversity dial: its statistics and verdicts against PyTorch, its controls by pointer and keyboard."""
 
 import copy
+import itertools
 import math
 import re
 
@@ -19,8 +20,8 @@ from shown import Shown, payload
 def diverged(name: str = "reptile", position: int = 3, lost=("1", "4"), start: int = 6) -> dict:
     """The same where some runs of one algorithm are no number any more from some step on."""
     result = measured()
-    for seed in lost:
-        curve = result["runs"][name][position]["error"][seed]["new"]
+    for kind, seed in itertools.product(("runs", "tuned"), lost):
+        curve = result[kind][name][position]["error"][seed]["new"]
         curve[start:] = [None] * len(curve[start:])
     return result
 
@@ -107,7 +108,9 @@ def hide(shown: Shown, *labels: str):
 def test_the_first_picture():
     one = diversity_dial(measured())
     assert one.html != diversity_dial(measured(), steps=2).html
-    assert payload(one.html)["first"] == {"position": 2, "steps": 1, "relative": False, "tuned": False}
+    assert payload(one.html)["first"] == {"position": 2, "steps": 1, "relative": False, "tuned": True}
+    common = {name: part for name, part in measured().items() if name != "tuned"}
+    assert payload(diversity_dial(common).html)["first"]["tuned"] is False
 
 
 def test_it_carries_what_was_measured():
@@ -167,7 +170,8 @@ def test_nothing_but_nan_is_still_a_figure():
 def test_the_still_picture_and_its_words():
     html = diversity_dial(measured(), steps=3).html
     alt = re.search(r'class="mb-fallback" alt="([^"]*)"', html)[1]
-    assert "after 3 test steps over a dial of 6 positions, from “one wave” to “three families”" in alt
+    where = "over a dial of 6 positions, from “one wave” to “three families”, "
+    assert f"{where}after 3 test steps, each at its own best rate; one curve each" in alt
     assert "At “one wave” joint training has the lowest mean" in alt
     assert "At “three families” MAML has the lowest mean" in alt
 
@@ -219,18 +223,19 @@ def test_means_intervals_and_verdicts_are_those_of_the_package(show):
             shown.slide("steps", steps)
             assert_shown(shown, result, position=position, steps=steps)
         shown.click("relative")
-        assert_shown(shown, result, position=5, steps=20, relative=True, tuned=False)
-        shown.click("tuned")
         assert_shown(shown, result, position=5, steps=20, relative=True, tuned=True)
         assert ", each at its own best rate, " in said(shown)
+        shown.click("tuned")
+        assert_shown(shown, result, position=5, steps=20, relative=True, tuned=False)
+        assert "own best rate" not in said(shown)
         assert "the lowest relative error" in said(shown)
         shown.click("relative")
-        assert_shown(shown, result, position=5, steps=20, relative=False, tuned=True)
+        assert_shown(shown, result, position=5, steps=20, relative=False, tuned=False)
         hide(shown, "MAML", "Random start")
         values = assert_shown(shown, result)
         assert set(values["found"]) == {"joint", "fomaml", "reptile"}
         shown.click("reset")
-        assert_shown(shown, result, position=2, steps=1, relative=False, tuned=False)
+        assert_shown(shown, result, position=2, steps=1, relative=False, tuned=True)
 
 
 def test_the_stored_result_is_shown(show):

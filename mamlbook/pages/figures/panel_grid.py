@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mamlbook.evaluation import confidence
-from mamlbook.pages.figures.styling import COLOURS, NAMES, drawing, line, plain
+from mamlbook.pages.figures.styling import COLOURS, NAMES, NEUTRAL, drawing, line
 
 
 def panels(
@@ -42,12 +42,13 @@ def panels(
         raise ValueError(
             f"values: expected {len(x)} numbers along the last axis, as many as x has, got shape {wrong[0]}"
         )
-    place = torch.as_tensor(x)
+    place, neutral = torch.as_tensor(x), list(NEUTRAL)
     with drawing(6.6, 3.4, columns=len(values), squeeze=False) as (fig, axes):
         for axis, (title, table), scale in zip(axes[0], values.items(), scales, strict=True):
             for number, (name, numbers) in enumerate(table.items()):
                 mean, half = confidence(numbers) if numbers.ndim == 2 else (numbers, torch.zeros_like(numbers))
-                look = line(name, markers=markers) if name in COLOURS else plain(number, markers=markers)
+                role = name if name in COLOURS else neutral[number % len(neutral)]
+                look = line(role, markers=markers)
                 axis.plot(place, mean, label=labels.get(name, name), **look)
                 axis.fill_between(place, mean - half, mean + half, color=look["color"], alpha=0.18, linewidth=0)
             axis.set(title=title, xlabel=xlabel, yscale=scale)

@@ -68,7 +68,7 @@ def _panel(ax: Axes, workload: Mapping[str, Any], gflops: float) -> None:
     timed = sorted((row for row in workload["rows"] if "milliseconds" in row), key=lambda row: row["milliseconds"])
     limit = _limit(workload, gflops)
     for place, row in enumerate(timed):
-        look = line("maml" if row["contender"].startswith(OURS) else "joint", markers=True)
+        look = line("maml" if row["contender"].startswith(OURS) else "second", markers=True)
         ax.plot(row["quartiles"], [place] * 2, color=look["color"], linewidth=2)
         ax.plot(row["milliseconds"], place, look["marker"], color=look["color"], ms=6)
         if row["ratio"] is not None:

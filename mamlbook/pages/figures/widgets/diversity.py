@@ -50,7 +50,7 @@ def diversity_dial(
     ``runs[name][i]["error"][seed]["new"]`` after 0, 1, ... test steps, and if there the same under ``tuned``, with a
     rate of its own for each run. Means over seeds have the 95 % intervals of ``confidence``; algorithms whose intervals
     overlap tie; where a seed is not finite there is no mean. ``position`` (its number, by default the middle one)
-    and ``steps`` are the first picture.
+    and ``steps`` are the first picture, which shows ``tuned`` if it is there.
 
     Raises:
         ValueError: a result that does not fit together, or a first picture that was not measured.
@@ -62,11 +62,11 @@ def diversity_dial(
     for name, value, high in [("position", position, last), ("steps", steps, data["steps"])]:
         if value not in range(high + 1):
             raise ValueError(f"{name}: expected a whole number from 0 to {high}, got {value}")
-    data["first"] = {"position": position, "steps": steps, "relative": False, "tuned": False}
+    data["first"] = {"position": position, "steps": steps, "relative": False, "tuned": bool(data["tuned"])}
     labels, words = data["labels"], ", ".join(data["names"].values())
     alt = (
-        f"Mean squared error {_after(steps)} over a dial of {last + 1} positions, from “{labels[0]}” to "
-        f"“{labels[-1]}”, one curve each for {words}. {_lowest(data)}"
+        f"Mean squared error over a dial of {last + 1} positions, from “{labels[0]}” to “{labels[-1]}”, "
+        f"{_after(data)}; one curve each for {words}. {_lowest(data)}"
     )
     if caption is None:
         seeds = next(iter(data["errors"].values()))[0]["runs"]
@@ -164,14 +164,16 @@ def _axis(tables: Sequence[dict[str, list]], sizes: Sequence[float]) -> dict[str
     return {"domain": [low, high], "ticks": [tick for tick in ticks if low <= tick <= high]}
 
 
-def _after(steps: int) -> str:
-    return f"after {steps} test step{'' if steps == 1 else 's'}"
+def _after(data: dict[str, Any]) -> str:
+    steps = data["first"]["steps"]
+    own = ", each at its own best rate" if data["first"]["tuned"] else ""
+    return f"after {steps} test step{'' if steps == 1 else 's'}{own}"
 
 
 def _means(data: dict[str, Any], role: str) -> list[tuple[int, float, float]]:
     """Number of the position, mean and half-width in the first picture, where every seed is finite."""
     step = data["first"]["steps"]
-    places = enumerate(data["errors"][role])
+    places = enumerate(data["tuned" if data["first"]["tuned"] else "errors"][role])
     return [(index, place["mean"][step], place["half"][step]) for index, place in places if not place["lost"][step]]
 
 
@@ -191,7 +193,7 @@ def _still(data: dict[str, Any]) -> str:
     """The first picture: errors over the dial, with a gap where there is no mean."""
     positions, axis = data["positions"], data["axes"][0]
     room = 0.04 * (positions[-1] - positions[0])
-    label = f"mean squared error {_after(data['first']['steps'])}"
+    label = f"mean squared error {_after(data)}"
     ends = (positions[0] - room, positions[-1] + room)
     panel = Panel(ends, tuple(axis["domain"]), positions, axis["ticks"], label, 320, log=True)
     names = dict(data["names"])
