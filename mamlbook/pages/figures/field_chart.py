@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,21 +11,6 @@ from torch import Tensor
 
 from mamlbook.evaluation import confidence
 from mamlbook.pages.figures.styling import COLOURS, INK, MUTED, drawing, line
-from mamlbook.pages.results import RESULTS, recall, recall_sweep
-
-
-def recall_field(kind: str = "new", *, folder: Path = RESULTS) -> dict[str, Tensor]:
-    """The stored errors of every algorithm of the comparison table: name to (seeds, S + 1).
-
-    ``kind`` names which error, as in ``recall_sweep``.
-
-    Raises:
-        FileNotFoundError: no part of the table is stored.
-    """
-    parts = sorted(path.stem.removeprefix("sweep-") for path in folder.glob("sweep-field-*.json"))
-    if not parts:
-        recall("sweep-field-first-order", folder=folder)  # says what is missing
-    return {name: error for part in parts for name, error in recall_sweep(part, kind, folder=folder).items()}
 
 
 def field(
