@@ -2,8 +2,7 @@
 
     python -m experiments.sweeps --knobs alpha steps
 
-writes runs/sweep-<knob>.json for every knob named (all of them by default). The knobs ``field-<part>`` are the rows
-of the comparison table, all under one budget, each with its own defaults. A sweep that is interrupted keeps the
+writes runs/sweep-<knob>.json for every knob named (all of them by default). A sweep that is interrupted keeps the
 runs it has finished in sweep-<knob>.partial.json, and the same command goes on from there.
 """
 
@@ -30,18 +29,15 @@ from mamlbook import (
     Sinusoids,
     confidence,
     evaluate,
-    fomaml,
     maml,
     mlp,
-    reptile,
 )
 from mamlbook.algorithms import PARTS
 from mamlbook.analysis.diagnostics import largest_curvature
 from mamlbook.pages import environment, record
-from mamlbook.tasks import WaveCollection
 from mamlbook.training import pick_device
 
-ITERATIONS, FIELD_ITERATIONS, SEEDS = 5_000, 1_000, 5
+ITERATIONS, SEEDS = 5_000, 5
 TEST_STEPS, TEST_TASKS, TEST_POINTS = 20, 600, 100
 CURVATURE_TASKS = 50
 
@@ -58,13 +54,11 @@ class Setting(NamedTuple):
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
     start: Callable[[torch.Tensor], object] | None = None
     shots: int = 10
-    network: Callable[..., nn.Module] = mlp
-    collection: bool = False  # train on the 25 waves that come back, for what remembers its tasks
 
     def learner(self, seed: int) -> MetaLearner:
         """The untrained learner of one seed; a rate or number of steps that is None is the algorithm's own default."""
         options = {"seed": seed} if self.start is None else {"seed": seed, "start": self.start}
-        model = Model(self.network(1, 40, 40, 1, **options), mse_loss)
+        model = Model(mlp(1, 40, 40, 1, **options), mse_loss)
         given = {"alpha": self.alpha, "steps": self.steps}
         learner = self.build(model, **{name: value for name, value in given.items() if value is not None})
         if self.rule is not torch.optim.SGD:
@@ -114,32 +108,7 @@ KNOBS: dict[str, dict[str, Setting]] = {
     },
     # The algorithms of the first pages, each with its own defaults.
     "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in PARTS["first-order"].items()},
-    # The same with five inner steps for every algorithm that has inner steps.
-    "algorithm-five-steps": {
-        name: Setting(build=build, steps=5)
-        for name, build in (("maml", maml), ("fomaml", fomaml), ("reptile", reptile))
-    },
-    # The rows of the comparison table, each with its own defaults; a new algorithm appears by itself.
-    **{
-        f"field-{part}": {
-            name: Setting(
-                build=row.build,
-                alpha=None,
-                steps=None,
-                network=row.network,
-                collection=row.needs == "collection",
-            )
-            for name, row in rows.items()
-            if row.needs != "classes"
-        }
-        for part, rows in PARTS.items()
-    },
 }
-
-
-def budget(knob: str) -> int:
-    """How many meta-steps every setting of a knob gets."""
-    return FIELD_ITERATIONS if knob.startswith("field-") else ITERATIONS
 
 
 def numbers(values: torch.Tensor) -> list[float | None]:
@@ -164,8 +133,7 @@ def measure(setting: Setting, learner: MetaLearner) -> dict[str, Any]:
 
 def train(setting: Setting, seeds: list[int], iterations: int, device: torch.device) -> list[dict[str, Any]]:
     """Meta-train one setting from every seed at once, and measure each; one that diverges says after how many steps."""
-    family = WaveCollection if setting.collection else Sinusoids
-    learners, waves = [setting.learner(seed) for seed in seeds], family(shots=setting.shots, queries=10)
+    learners, waves = [setting.learner(seed) for seed in seeds], Sinusoids(shots=setting.shots, queries=10)
     options = {"tasks": setting.tasks, "beta": setting.beta, "optimizer": setting.optimizer}
     # The noise is what is random in training, such as dropped gradients.
     options |= {"seeds": seeds, "noise": seeds, "device": device, "progress": False}
@@ -212,14 +180,13 @@ def sweep(knob: str, seeds: int, iterations: int, device: torch.device, known: d
 
 def main(words: list[str] | None = None) -> None:
     parser = arguments("sweeps", __doc__, seeds=SEEDS)
-    parser.add_argument("--iterations", type=int, help=f"default: {ITERATIONS}, and {FIELD_ITERATIONS} for the field")
+    parser.add_argument("--iterations", type=int, default=ITERATIONS)
     parser.add_argument("--knobs", nargs="+", choices=list(KNOBS), default=list(KNOBS))
     options = parser.parse_args(words)
     device, known = pick_device(options.device), {}
     for knob in options.knobs:
-        iterations = options.iterations or budget(knob)
         partial = options.results / f"sweep-{knob}.partial.json"
-        result = sweep(knob, options.seeds, iterations, device, known, partial)
+        result = sweep(knob, options.seeds, options.iterations, device, known, partial)
         print(record(f"sweep-{knob}", result, folder=options.results))
         partial.unlink()
 

@@ -1,7 +1,10 @@
 """Figures to look at, of numbers that cost nothing: networks, benchmarks, errors and curves made up for the tests."""
 
+import json
 import math
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -10,6 +13,7 @@ from mamlbook.pages import figures
 from mamlbook.pages.figures.widgets.base import Widget
 from mamlbook.pages.figures.widgets.cost import NAMES
 from mamlbook.pages.figures.widgets.diagnosis import HEALTHY, TEXTS
+from mamlbook.pages.quiz import QUESTION, STATEMENTS
 
 STEPS, WIDTHS = [1, 2, 5, 16, 64], [10, 40]
 POSITIONS = [0.0, 0.1, 0.3, 0.6, 1.0, 1.5]
@@ -112,15 +116,44 @@ def measured(seed: int = 0, seeds: int = 5, steps: int = 20, noise: float = 0.06
     return {"dial": dial, "runs": runs, "tuned": tuned}
 
 
+def field_of(errors: list[float | None], beta: float = 1e-3) -> dict:
+    """An entry of the field, with the same errors for both budgets."""
+    one = {"meta_steps": 10, "beta": beta, "inner_steps": 1, "errors": errors, "curves": []}
+    return {"budgets": {"meta-steps": one, "arithmetic": one}}
+
+
+FIELD = {
+    "maml, S = 1": field_of([0.30, 0.32, 0.31, 0.29, 0.33]),
+    "fomaml, S = 1": field_of([0.41, 0.43, 0.42, 0.39, 0.45]),
+    "joint": field_of([1.5, 1.6, None, 1.4, 1.5]),
+    "maml, S = 5": field_of([0.15, 0.17, 0.16, 0.14, 0.18]),
+    "fomaml, S = 5": field_of([0.10, 0.22, 0.12, 0.20, 0.16]),
+}
+
+
+def field_results(folder: Path, entries: dict | None = None) -> Path:
+    """The folder, with a field of waves in it."""
+    (folder / "field-waves.json").write_text(json.dumps({"entries": FIELD if entries is None else entries}))
+    return folder
+
+
+def comparison() -> Widget:
+    with TemporaryDirectory() as folder:
+        return figures.field_comparison(results=field_results(Path(folder)))
+
+
 MAKERS = {
     "arrows": figures.gradient_arrows,
+    "comparison": comparison,
     "cost": lambda: figures.cost_explorer(counted(), timed()),
     "crossover": lambda: figures.crossover_explorer(crossing("a processor"), crossing("a GPU", 0.1)),
     "diagnosis": lambda: figures.failure_diagnosis(failures()),
     "diversity": lambda: figures.diversity_dial(measured()),
+    "guide": figures.algorithm_guide,
     "kink": figures.kink_figure,
     "pattern": lambda: figures.adaptation_pattern(starts()["maml"]),
     "pull": figures.proximal_pull,
+    "quiz": lambda: figures.select_all(QUESTION, STATEMENTS, "practice"),
     "sine": lambda: figures.sine_adaptation(starts()),
     "two_tasks": figures.two_tasks_figure,
     "weights": figures.weights_figure,

@@ -75,7 +75,7 @@ ROWS: dict[str, Algorithm] = {
         gradients=lambda steps: steps + 1,
         products=lambda steps: 0,
         memory="flat",
-        assumes="the same, curvatures that differ little between tasks, and steps that hardly overshoot",
+        assumes="one start for all tasks, curvatures that differ little between them, and steps that hardly overshoot",
     ),
     "reptile": Algorithm(
         reptile,
@@ -84,6 +84,6 @@ ROWS: dict[str, Algorithm] = {
         gradients=lambda steps: steps,
         products=lambda steps: 0,
         memory="flat",
-        assumes="the same, and more than one inner step; no query set",
+        assumes="one start for all tasks, and more than one inner step; no query set",
     ),
 }

@@ -145,11 +145,11 @@ ROWS: dict[str, Algorithm] = {
     "imaml-neumann": Algorithm(
         imaml_neumann,
         factor="meta-gradient",
-        replaces="the same, without damping, by a Neumann series",
+        replaces="the Jacobian of the way, by that of the pulled minimum: (I + H/λ)⁻¹, by a Neumann series",
         gradients=lambda steps: steps + 2,
         products=lambda steps: ITERATIONS,
         memory="flat",
-        assumes="the same, and a rate of the series below 2 over the largest curvature",
+        assumes="a pull λ that makes the inner objective convex, and a series rate below 2 over the largest curvature",
     ),
     "imaml-nystrom": Algorithm(
         imaml_nystrom,

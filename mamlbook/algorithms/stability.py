@@ -65,7 +65,7 @@ ROWS: dict[str, Algorithm] = {
         gradients=lambda steps: 2 * steps,
         products=lambda steps: steps,
         memory="grows with S",
-        assumes="the same; in training it judges every step, so that none of them is wild",
+        assumes="one start for all tasks, and steps on the way that should be good too",
     ),
     "annealed": Algorithm(
         annealed,
@@ -74,12 +74,12 @@ ROWS: dict[str, Algorithm] = {
         gradients=lambda steps: steps + 1,
         products=lambda steps: steps,
         memory="grows with S",
-        assumes="the same; a first-order start that leads where MAML goes on",
+        assumes="one start for all tasks, and a first-order training that leads where MAML goes on",
     ),
     "maml++": Algorithm(
         maml_plus_plus,
         factor="meta-gradient",
-        replaces="the query loss and the Jacobian as these two do, and the rate, by a learned one per tensor and step",
+        replaces="the query loss, by a mean over steps; the Jacobian, at first by the identity; α, by learned rates",
         gradients=lambda steps: 2 * steps,
         products=lambda steps: steps,
         memory="grows with S",

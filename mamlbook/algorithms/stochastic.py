@@ -91,7 +91,7 @@ ROWS: dict[str, Algorithm] = {
     "sgld-score": Algorithm(
         sgld_score,
         factor="meta-gradient",
-        replaces="the solution, as sgld, and the Jacobian, by a covariance (a reconstruction)",
+        replaces="the solution, by a random one near it, and the Jacobian, by a covariance (a reconstruction)",
         gradients=lambda steps: PATHS * (steps + LOSS),
         products=lambda steps: 0,
         memory="flat",

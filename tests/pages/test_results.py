@@ -7,7 +7,7 @@ import torch
 
 from mamlbook import mlp
 from mamlbook.pages import environment, load_theta, recall, recall_chosen, recall_sweep, recall_weights, record
-from mamlbook.pages.figures import recall_field, recall_times
+from mamlbook.pages.figures import recall_times
 
 
 def test_what_is_recorded_is_recalled(tmp_path):
@@ -40,16 +40,12 @@ def test_a_missing_result_names_those_that_exist(tmp_path):
         recall("gone", folder=tmp_path)
 
 
-def test_a_sweep_has_nan_where_a_run_became_infinite_and_the_field_is_all_its_parts(tmp_path):
-    for part, error in (("field-one", [1.0, 0.5]), ("field-two", [2.0, None])):
-        runs = {part: {"error": {"0": {"new": error}, "1": {"new": [3.0, 1.0]}}}}
-        record(f"sweep-{part}", {"runs": runs}, folder=tmp_path)
-    field = recall_field(folder=tmp_path)
-    assert list(field) == ["field-one", "field-two"]
-    assert torch.equal(field["field-one"], recall_sweep("field-one", folder=tmp_path)["field-one"])
-    assert torch.equal(field["field-two"].isnan(), torch.tensor([[False, True], [False, False]]))
-    with pytest.raises(FileNotFoundError, match=r"no stored result sweep-field"):
-        recall_field(folder=tmp_path / "empty")
+def test_a_sweep_has_nan_where_a_run_became_infinite(tmp_path):
+    runs = {"wild": {"error": {"0": {"new": [2.0, None]}, "1": {"new": [3.0, 1.0]}}}}
+    record("sweep-knob", {"runs": runs}, folder=tmp_path)
+    wild = recall_sweep("knob", folder=tmp_path)["wild"]
+    assert torch.equal(wild.isnan(), torch.tensor([[False, True], [False, False]]))
+    assert wild[1].tolist() == [3.0, 1.0]
 
 
 def test_times_are_recalled_with_their_limit(tmp_path):

@@ -3,9 +3,8 @@
 Beside them are the readers of the stored results that a single picture is made for.
 """
 
-from mamlbook.pages.figures.curves import bars, curve, steps, trade_off
+from mamlbook.pages.figures.curves import bars, curve, steps
 from mamlbook.pages.figures.diagrams import episode, two_loops, unrolled
-from mamlbook.pages.figures.field_chart import field, recall_field
 from mamlbook.pages.figures.fitted_waves import fits
 from mamlbook.pages.figures.gradient_conflict import conflict
 from mamlbook.pages.figures.limits import sensitivity, tracking
@@ -16,13 +15,16 @@ from mamlbook.pages.figures.row_table import rows
 from mamlbook.pages.figures.scaling_charts import scaling, widths
 from mamlbook.pages.figures.settings import dots
 from mamlbook.pages.figures.widgets.arrows import gradient_arrows
+from mamlbook.pages.figures.widgets.comparison import field_comparison
 from mamlbook.pages.figures.widgets.cost import cost_explorer
 from mamlbook.pages.figures.widgets.crossover import crossover_explorer, crossover_table, recall_crossover
 from mamlbook.pages.figures.widgets.diagnosis import failure_diagnosis
 from mamlbook.pages.figures.widgets.diversity import diversity_dial, recall_dial
+from mamlbook.pages.figures.widgets.guide import algorithm_guide
 from mamlbook.pages.figures.widgets.kink import kink_figure
 from mamlbook.pages.figures.widgets.pattern import adaptation_pattern
 from mamlbook.pages.figures.widgets.pull import proximal_pull
+from mamlbook.pages.figures.widgets.quiz import select_all
 from mamlbook.pages.figures.widgets.sine import sine_adaptation
 from mamlbook.pages.figures.widgets.two_tasks import two_tasks_figure
 from mamlbook.pages.figures.widgets.weights import weights_figure
@@ -30,6 +32,7 @@ from mamlbook.pages.figures.widgets.weights import weights_figure
 __all__ = [
     "adaptation",
     "adaptation_pattern",
+    "algorithm_guide",
     "bars",
     "conflict",
     "cost_explorer",
@@ -40,7 +43,7 @@ __all__ = [
     "dots",
     "episode",
     "failure_diagnosis",
-    "field",
+    "field_comparison",
     "fits",
     "gradient_arrows",
     "kink_figure",
@@ -49,15 +52,14 @@ __all__ = [
     "race",
     "recall_crossover",
     "recall_dial",
-    "recall_field",
     "recall_times",
     "rows",
     "scaling",
+    "select_all",
     "sensitivity",
     "sine_adaptation",
     "steps",
     "tracking",
-    "trade_off",
     "two_loops",
     "two_tasks_figure",
     "unrolled",

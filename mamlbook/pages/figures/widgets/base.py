@@ -60,10 +60,11 @@ class Widget:
         return f"Interactive figure: {self.title}"
 
 
-def widget(kind: str, data: dict[str, Any], *, title: str, alt: str, fallback: str, caption: str = "") -> Widget:
-    """An interactive figure of a kind, from JSON data, with a still SVG for readers without scripts and for print.
+def widget(kind: str, data: dict[str, Any], *, title: str, alt: str | None, fallback: str, caption: str = "") -> Widget:
+    """An interactive figure of a kind, from JSON data, with a still form for readers without scripts and for print.
 
-    ``data`` is handed over with as many digits as a float64 needs; ``alt`` describes the still picture in words.
+    ``data`` is handed over with as many digits as a float64 needs. ``fallback`` is an SVG that ``alt`` describes in
+    words; without ``alt`` it is HTML, for a figure that is made of words.
 
     Raises:
         ValueError: there is no figure of this kind, or ``data`` holds a number that JSON has no word for.
@@ -75,14 +76,15 @@ def widget(kind: str, data: dict[str, Any], *, title: str, alt: str, fallback: s
         payload = json.dumps({**data, "looks": looks}, separators=(",", ":"), allow_nan=False)
     except ValueError as error:
         raise ValueError(f"data: expected finite numbers, got nan or infinity in a figure of kind {kind}") from error
-    name = hashlib.sha256("\0".join([kind, payload, title, alt, caption]).encode()).hexdigest()[:10]
+    name = hashlib.sha256("\0".join([kind, payload, title, alt or fallback, caption]).encode()).hexdigest()[:10]
     picture = f"data:image/svg+xml,{quote(fallback, safe=_PLAIN)}"
+    drawn = f'<img class="mb-fallback" alt="{escape(alt or "")}" src="{picture}">'
     parts = [
         f'<figure class="mamlbook-figure" id="mamlbook-{kind}-{name}" data-kind="{kind}">',
         f"<style>{css(kind)}</style>",
         f'<p class="mb-title">{escape(title)}</p>',
         '<div class="mb-live"></div>',
-        f'<img class="mb-fallback" alt="{escape(alt)}" src="{picture}">',
+        f'<div class="mb-fallback mb-words">{fallback}</div>' if alt is None else drawn,
         f'<figcaption><p>{escape(caption)}</p><p class="mb-note">{NOTE}</p></figcaption>'
         if caption
         else f'<figcaption class="mb-only-note"><p class="mb-note">{NOTE}</p></figcaption>',

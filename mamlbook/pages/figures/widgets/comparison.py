@@ -1,0 +1,111 @@
+"""The field as one table to sort and to filter: what a row changes, what it costs, what it was measured to reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mamlbook.algorithms import ALGORITHMS, Algorithm
+from mamlbook.evaluation import confidence
+from mamlbook.pages.field import BUDGETS, Measured, recall_field
+from mamlbook.pages.figures.widgets.base import Widget, widget
+from mamlbook.pages.guide import SECTIONS
+from mamlbook.pages.results import RESULTS
+
+STEPS = 5  # for which the arithmetic is told
+COLUMNS = {"name": "algorithm", "changes": "changes", "work": "arithmetic", "error": "error", "apart": "minus MAML's"}
+NOTHING = "–"
+
+
+def field_comparison(
+    world: str = "waves",
+    folder: str = "practice",
+    title: str = "The field",
+    caption: str | None = None,
+    *,
+    results: Path = RESULTS,
+) -> Widget:
+    """Every row of ``ALGORITHMS`` once, its name a link to its section, for a page in this folder of the book.
+
+    The errors are those that ``recall_field`` has for the world, with one of the stored numbers of inner steps and one
+    budget at a time; a row that is not stored has a dash. A difference is that of pairs of runs from the same seed.
+
+    Raises:
+        FileNotFoundError: the world was not measured.
+    """
+    views = _views(world, results)
+    first = next(iter(views.values()))
+    rows = [
+        {"factor": row.factor, "words": " ".join([name, row.factor, row.replaces, row.assumes, row.memory, row.work])}
+        | {"name": name, "work": _gradients(row)}
+        for name, row in ALGORITHMS.items()
+    ]
+    if caption is None:
+        caption = (
+            f"Arithmetic: gradients for each task and meta-step, with {STEPS} inner steps; a Hessian-vector product "
+            "counts as two. Error: the mean over fresh seeds with its 95 % interval; where a run came to no end, how "
+            "many did. Minus MAML's: the mean difference from MAML with as many inner steps (one where there are "
+            "none), seed by seed, with its interval; it is grey where zero lies inside. A dash: not measured."
+        )
+    data = {"rows": rows, "views": [{"label": label, "cells": cells} for label, cells in views.items()]}
+    return widget("comparison", data, title=title, alt=None, fallback=_table(first, folder), caption=caption)
+
+
+def _views(world: str, results: Path) -> dict[str, dict[str, list[Any]]]:
+    """What can be chosen to be shown: the cells of every row that is stored, by its name."""
+    found: dict[str, dict[str, list[Any]]] = {}
+    for budget in BUDGETS:
+        stored = recall_field(world, budget, folder=results).values()
+        for steps in sorted({entry.steps for entry in stored if entry.steps is not None} or {1}):
+            entries = [e for e in stored if e.steps in (None, steps) and e.row in ALGORITHMS]
+            label = f"{'one inner step' if steps == 1 else f'{steps} inner steps'}, equal {budget}"
+            found[label] = {entry.row: _cells(entry) for entry in entries}
+    return dict(sorted(found.items(), key=lambda view: view[0].split(",")[0] != "one inner step"))
+
+
+def _cells(entry: Measured) -> list[Any]:
+    """The error and the difference: words and number of each, and on which side of MAML the difference lies."""
+    ended = entry.errors[entry.errors.isfinite()]
+    counted = "" if len(ended) == len(entry.errors) else f" ({len(ended)} of {len(entry.errors)} runs)"
+    words, mean, _ = _interval(ended)
+    apart, difference, side = _interval(entry.differences if entry.row != "maml" else entry.differences[:0])
+    return [words + counted, mean, apart, difference, side]
+
+
+def _interval(values: torch.Tensor) -> tuple[str, float | None, str]:
+    if len(values) < 2:
+        return NOTHING, None, "open"
+    mean, half = (value.item() for value in confidence(values))
+    side = "open" if abs(mean) <= half else "less" if mean < 0 else "more"
+    return f"{mean:.3f} ± {half:.3f}".replace("-", "−"), mean, side
+
+
+def _gradients(row: Algorithm) -> float | None:
+    if row.gradients is None or row.products is None:
+        return None
+    return round(row.gradients(STEPS) + 2 * row.products(STEPS), 1)
+
+
+def _table(cells: Mapping[str, list[Any]], folder: str) -> str:
+    head = "".join(f'<th scope="col" data-column="{key}">{words}</th>' for key, words in COLUMNS.items())
+    body = "\n".join(_row(name, row, cells.get(name), folder) for name, row in ALGORITHMS.items())
+    return f'<table class="mb-table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
+
+
+def _row(name: str, row: Algorithm, cells: list[Any] | None, folder: str) -> str:
+    error, _, apart, _, side = cells or [NOTHING, None, NOTHING, None, "open"]
+    gradients = _gradients(row)
+    work = row.work if gradients is None else f"{gradients:g} gradient{'' if gradients == 1 else 's'}"
+    link = f'<a href="{escape(SECTIONS[name].address(folder))}">{name}</a>'
+    parts = {
+        "name": f'<th scope="row">{link}<span class="mb-aside">{row.factor}</span></th>',
+        "changes": f'<td>{escape(row.replaces)}<span class="mb-aside">assumes {escape(row.assumes)}</span></td>',
+        "work": f'<td>{escape(work)}<span class="mb-aside">memory: {escape(row.memory)}</span></td>',
+        "error": f'<td data-cell="error">{error}</td>',
+        "apart": f'<td data-cell="apart" data-side="{side}">{apart}</td>',
+    }
+    return "<tr>" + "".join(parts[column] for column in COLUMNS) + "</tr>"

@@ -1,0 +1,343 @@
+"""Which algorithm for which problem: questions, where their answers lead, and the section that explains each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from posixpath import relpath
+from typing import NamedTuple
+
+
+class Section(NamedTuple):
+    """A section of the book: the page without its suffix, from the folder of the pages, and the heading."""
+
+    page: str
+    heading: str
+
+    def address(self, folder: str) -> str:
+        """The link from a page in this folder, as a notebook has it."""
+        return f"{relpath(self.page, folder)}.ipynb#{self.heading.replace(' ', '-')}"
+
+
+SECTIONS: dict[str, Section] = {
+    "joint": Section("objective/objective", "On a network"),
+    "maml": Section("objective/objective", "By hand"),
+    "fomaml": Section("variants/first-order", "Two ways to leave out a factor"),
+    "reptile": Section("variants/first-order", "Two ways to leave out a factor"),
+    "imaml": Section("variants/implicit", "The minimum instead of the way"),
+    "imaml-neumann": Section("variants/implicit", "How many steps, how many products?"),
+    "truncated": Section("variants/unrolling", "What truncation loses"),
+    "forward-mode": Section("variants/unrolling", "In the package"),
+    "finite-difference": Section("variants/unrolling", "In the package"),
+    "kernel-ridge": Section("variants/closed-form", "Solve for the last layer"),
+    "ntk-ridge": Section("variants/closed-form", "Solve for all layers: the tangent"),
+    "meta-rkhs-2": Section("variants/closed-form", "Solve for all layers: the tangent"),
+    "meta-rkhs-1": Section("variants/closed-form", "Meta-RKHS-I: reward a gradient instead of following it"),
+    "line-search": Section("variants/closed-form", "Steps of exactly the right length"),
+    "fiml": Section("variants/closed-form", "Steps of exactly the right length"),
+    "protomaml": Section("variants/closed-form", "Steps of exactly the right length"),
+    "anil": Section("variants/what-adapts", "Tasks that share features, and tasks that do not"),
+    "boil": Section("variants/what-adapts", "Tasks that share features, and tasks that do not"),
+    "lambda-pattern": Section("variants/what-adapts", "One line between gradient and step"),
+    "meta-sgd": Section("variants/what-adapts", "How fast: learned rates"),
+    "lslr": Section("variants/what-adapts", "How fast: learned rates"),
+    "cavia": Section("variants/what-adapts", "One line between gradient and step"),
+    "dropgrad": Section("variants/what-adapts", "Does noise help?"),
+    "multi-step-loss": Section("variants/stability", "Three of the parts, in one formula"),
+    "annealed": Section("variants/stability", "Three of the parts, in one formula"),
+    "maml++": Section("variants/stability", "Three of the parts, in one formula"),
+    "softmax-weights": Section("variants/outer-loops", "Which tasks count"),
+    "robust": Section("variants/outer-loops", "Which tasks count"),
+    "learned-weights": Section("variants/outer-loops", "Which tasks count"),
+    "amfs-weights": Section("variants/outer-loops", "Which tasks count"),
+    "conflict-averse": Section("variants/outer-loops", "Which tasks count"),
+    "moml": Section("variants/outer-loops", "A memory"),
+    "moml-v2": Section("variants/outer-loops", "A memory"),
+    "local-moml": Section("variants/outer-loops", "Clients and a server"),
+    "sgld": Section("variants/outer-loops", "Random solutions"),
+    "sgld-score": Section("variants/outer-loops", "Random solutions"),
+    "evograd": Section("variants/outer-loops", "Random solutions"),
+    "es-maml": Section("variants/outer-loops", "Random solutions"),
+}
+"""The section that explains a row of ``ALGORITHMS``."""
+
+PLACES: dict[str, Section] = {
+    "How to choose α, β and S": Section("objective/complete", "Choosing the rates and the number of steps"),
+    "Why the query set is new data": Section("objective/objective", "Why the query set is new data"),
+    "Which gradient does this code compute?": Section(
+        "objective/gradients-of-gradients", "Which gradient does this code compute?"
+    ),
+    "Three ways to the same numbers": Section("objective/gradients-of-gradients", "Three ways to the same numbers"),
+    "A kink in the loss": Section("objective/gradients-of-gradients", "A kink in the loss, a jump in the objective"),
+    "Too few steps and too many": Section("dynamics/initialisation", "How often: too few steps and too many"),
+    "What exactly is held constant?": Section("variants/first-order", "What exactly is held constant?"),
+    "First order, exactly, on bowls": Section("variants/first-order", "Exactly, on bowls"),
+    "What the graph keeps": Section("variants/cost", "What the graph keeps"),
+    "Checkpoints and chunks": Section("variants/cost", "Less memory, same gradient"),
+    "A compiled meta-step": Section("variants/cost", "Compiled: what a trace is"),
+    "What a meta-step costs": Section("variants/cost", "Three gradients a step"),
+    "Batch norm: whose statistics?": Section("variants/stability", "Batch norm: whose statistics?"),
+    "A gallery of failures": Section("variants/stability", "A gallery of failures"),
+    "What unlike tasks cost": Section("practice/limits", "Unlike tasks, exactly"),
+    "The same on networks": Section("practice/limits", "Unlike tasks, measured"),
+    "A start that follows": Section("practice/drift", "A start that follows"),
+    "A decaying outer rate": Section("practice/drift", "A decaying outer rate"),
+    "Fewer launches": Section("practice/on-a-gpu", "Fewer launches"),
+    "Fewer bits": Section("practice/on-a-gpu", "Fewer bits"),
+    "The memory of a GPU": Section("practice/on-a-gpu", "Memory"),
+}
+"""Other sections that the guide and the quiz of the map point to, by the words of their links."""
+
+
+class Question(NamedTuple):
+    """``answers`` maps the words of an answer to the name of the question or end that it leads to."""
+
+    words: str
+    answers: Mapping[str, str]
+    hint: str = ""
+
+
+class End(NamedTuple):
+    """What to try, the first first: ``rows`` and ``places`` map their names to the reason in a sentence."""
+
+    words: str
+    rows: Mapping[str, str] = {}
+    places: Mapping[str, str] = {}
+
+
+FIRST = "begin"
+GUIDE: dict[str, Question | End] = {
+    FIRST: Question(
+        "What do you begin with?",
+        {
+            "A network with random weights": "tasks",
+            "A network that was trained on much other data": "pretrained",
+        },
+    ),
+    "pretrained": Question(
+        "What does a task ask for?",
+        {"Telling classes apart": "classes", "Predicting values": "values"},
+    ),
+    "tasks": Question(
+        "How different are the tasks?",
+        {
+            "Nearly the same: one network without adaptation is almost good enough": "alike",
+            "Different, but what helps one helps the others": "part",
+            "Of several kinds that have little in common": "kinds",
+            "They change while the training goes on": "moving",
+        },
+        "Train one network on all tasks together and look at its error on each: that shows it.",
+    ),
+    "part": Question(
+        "What has to change from one task to the next?",
+        {
+            "A few numbers, such as an amplitude or a user's habits": "context",
+            "The last layer: the same features serve all tasks": "head",
+            "The features: the last layer can stay": "body",
+            "All weights, or I do not know": "solved",
+        },
+    ),
+    "head": Question(
+        "What does a task ask for?",
+        {"Telling classes apart": "classes", "Predicting values": "values"},
+    ),
+    "solved": Question(
+        "How is a task solved?",
+        {
+            "By one to ten gradient steps": "trouble",
+            "By more than ten steps": "long",
+            "By a formula, without steps": "formula",
+            "By code that I cannot differentiate, but the loss has a gradient": "gradients",
+            "By code that only tells me losses": "losses",
+        },
+    ),
+    "trouble": Question(
+        "What troubles the training?",
+        {
+            "Nothing yet": "plain",
+            "It does not fit into memory": "memory",
+            "It takes too long": "slow",
+            "The loss jumps, or becomes nan": "wild",
+            "The inner rate is hard to choose": "rate",
+            "It is good on the training tasks and poor on new ones": "memorised",
+            "With batch norm the predictions hang on the other examples": "norm",
+            "Some tasks are left behind": "behind",
+            "The same few tasks come back, or their data may not be moved": "again",
+        },
+    ),
+    "slow": Question(
+        "Where does it run?",
+        {"On a CPU": "processor", "On a GPU": "gpu"},
+    ),
+    "alike": End(
+        "Train jointly, and take gradient steps on the support set in the test.",
+        {"joint": "One gradient a task, and no inner loop; it is also what every other row has to beat."},
+        {"The same on networks": "How unlike tasks have to be before meta-training pays."},
+    ),
+    "kinds": End(
+        "One start has to serve all kinds, and more steps do not change that.",
+        {
+            "robust": "It minimises the worst task of a collection.",
+            "conflict-averse": "It takes the step near the mean that helps the least helped task most.",
+            "softmax-weights": "It gives more weight to the tasks with a large loss.",
+        },
+        {"What unlike tasks cost": "A start for each kind is the remedy where the kind is known."},
+    ),
+    "moving": End(
+        "The start has to follow, so the outer rate must not decay.",
+        {"maml": "Few inner steps: each further step makes the start follow more slowly."},
+        {
+            "A start that follows": "How far behind the tasks the start stays.",
+            "A decaying outer rate": "Why a rate that falls to zero loses the tasks.",
+        },
+    ),
+    "context": End(
+        "Keep the network, and adapt a few inputs that stand for the task.",
+        {"cavia": "The inputs begin at zero and are all that the inner loop moves."},
+    ),
+    "classes": End(
+        "Keep the features, and compute or adapt the last layer.",
+        {
+            "protomaml": "The last layer begins at the means of the classes; gradient steps go on from there.",
+            "anil": "Gradient steps on the last layer alone.",
+            "kernel-ridge": "The last layer is solved for, with one-hot targets.",
+        },
+        {"The same on networks": "Measure first what the features reach without meta-training."},
+    ),
+    "values": End(
+        "Keep the features, and solve for the last layer.",
+        {
+            "kernel-ridge": "Ridge regression on the features, in one formula.",
+            "fiml": "A few line searches on the last layer, with a learned loss.",
+            "anil": "Gradient steps on the last layer alone, for any loss.",
+        },
+    ),
+    "body": End(
+        "Hold the last layer, or choose the layers step by step.",
+        {
+            "boil": "Everything adapts but the last layer.",
+            "lambda-pattern": "Which layers adapt at which step; a search finds a cheap pattern.",
+        },
+    ),
+    "formula": End(
+        "Solve the task exactly, in a space where it is linear.",
+        {
+            "kernel-ridge": "Linear in the last layer: ridge regression on the features.",
+            "ntk-ridge": "Linear in all weights near θ: ridge regression with the tangent kernel.",
+            "meta-rkhs-2": "The same kernel, and gradient descent of a given length in place of the ridge.",
+        },
+    ),
+    "long": End(
+        "Do not keep every step.",
+        {
+            "imaml": "The gradient of the minimum, whatever led there; it needs a pull to θ and steps that arrive.",
+            "imaml-neumann": "The same by a series in place of conjugate gradients.",
+            "truncated": "The gradient through the last steps only.",
+            "reptile": "No derivative of the steps at all: it moves θ towards each solution.",
+        },
+        {"Checkpoints and chunks": "MAML's own gradient, with some steps computed twice."},
+    ),
+    "gradients": End(
+        "First-order methods need the gradients of the losses, and nothing of the inner loop.",
+        {
+            "fomaml": "The query gradient at the solution is applied to the start.",
+            "reptile": "The same without a query set; it needs more than one inner step.",
+            "finite-difference": "MAML's gradient from differences of gradients; the network has to be smooth.",
+        },
+        {"A kink in the loss": "Why differences fail with ReLU."},
+    ),
+    "losses": End(
+        "Only differences of losses are left, and they need many evaluations.",
+        {"es-maml": "The loss after adaptation, at random points around θ."},
+    ),
+    "plain": End(
+        "MAML. Search the outer rate before anything else, and keep joint training beside it.",
+        {"maml": "The exact gradient of the loss after adaptation."},
+        {
+            "How to choose α, β and S": "On validation tasks, with the code.",
+            "Which gradient does this code compute?": "A check that second derivatives are there.",
+        },
+    ),
+    "memory": End(
+        "Memory grows with the number of steps and of tasks; both can be cut.",
+        {
+            "truncated": "Keeps the last steps only.",
+            "fomaml": "Keeps no step.",
+            "forward-mode": "Keeps no step and is exact; for networks of a few hundred weights.",
+        },
+        {
+            "Checkpoints and chunks": "The same gradient: checkpoints keep fewer steps, chunks fewer tasks at once.",
+            "The memory of a GPU": "What fits on yours.",
+        },
+    ),
+    "processor": End(
+        "Count the arithmetic first, then compile.",
+        {"fomaml": "S + 1 gradients a task, and MAML takes about 3 S + 1."},
+        {
+            "What a meta-step costs": "Where the 3 S + 1 come from.",
+            "A compiled meta-step": "The same numbers without Python between them.",
+        },
+    ),
+    "gpu": End(
+        "A small network waits for launches and a large one for arithmetic: find out which yours is.",
+        {"fomaml": "Helps where the arithmetic is what takes the time."},
+        {
+            "Fewer launches": "For small networks: more tasks at once, and compiled steps.",
+            "Fewer bits": "For large ones: TF32 and bfloat16, and what they do to a meta-gradient.",
+        },
+    ),
+    "wild": End(
+        "Judge the steps on the way, or leave the second derivatives out at first.",
+        {
+            "multi-step-loss": "The query loss after every step counts, at first equally.",
+            "annealed": "First order for the first meta-steps, MAML from then on.",
+            "maml++": "Both, and learned rates.",
+        },
+        {"A gallery of failures": "Eight mistakes, and what each looks like in the curves."},
+    ),
+    "rate": End(
+        "Let the rates be learned, or computed.",
+        {
+            "lslr": "A learned rate for each tensor and step.",
+            "meta-sgd": "A learned rate for each weight.",
+            "line-search": "The rate is computed at each step, with a damping to choose instead.",
+        },
+        {"How to choose α, β and S": "What a search costs."},
+    ),
+    "memorised": End(
+        "More tasks help; what cannot have more tasks can have noise.",
+        {"dropgrad": "Noise on the inner gradients, in training only."},
+        {"Why the query set is new data": "Four tasks with fresh points, and four fixed episodes."},
+    ),
+    "norm": End(
+        "Decide whose mean and variance the layer uses, and test with one query example at a time.",
+        {},
+        {"Batch norm: whose statistics?": "The choices, measured."},
+    ),
+    "behind": End(
+        "Give the tasks other weights than 1/B.",
+        {
+            "softmax-weights": "More weight to a large loss, within each meta-batch.",
+            "robust": "The worst task of a collection.",
+            "conflict-averse": "The step that helps the least helped task most.",
+            "learned-weights": "Less weight to noisy tasks, learned.",
+            "amfs-weights": "More weight to tasks whose gradients agree.",
+        },
+    ),
+    "again": End(
+        "Remember the tasks, or let each take outer steps where its data lie.",
+        {
+            "moml": "A mean of each task's solutions is kept.",
+            "moml-v2": "The same, and the memories of absent tasks follow θ.",
+            "local-moml": "Each client takes outer steps, and a server averages the copies.",
+        },
+    ),
+}
+"""The questions and ends by name."""
+
+APART: dict[str, str] = {
+    "meta-rkhs-1": "it rewards the gradient at θ, and with a squared loss that reward has no bound",
+    "sgld": "it says what the solution of a noisy inner loop is, which no trouble asks for",
+    "sgld-score": "its gradient takes many noisy paths where first order takes one",
+    "evograd": "it was made for other meta-parameters than a start",
+}
+"""Rows that no answer leads to, with the reason."""
