@@ -97,8 +97,8 @@ def test_what_anil_leaves_alone_is_alike_before_and_after(small):
     assert found["cka"][2] < 1
 
 
-def test_every_part_is_stored():
-    assert list(experiment.PARTS) == STORED
+def test_what_the_pages_read_is_stored():
+    assert {"letters", "few-waves"} <= set(STORED)
 
 
 @pytest.mark.parametrize("name", STORED)
@@ -120,8 +120,8 @@ def test_what_is_stored_belongs_to_the_experiment(name):
 
 
 def test_one_training_measured_again():
-    """The same seed gives the same network, up to the rounding of another machine that 300 steps enlarge."""
-    run, part = recall("adaptation-own")["methods"]["anil"], experiment.PARTS["own"]()
+    """The same seed gives the same network, up to the rounding of another machine that 100 steps enlarge."""
+    run, part = recall("adaptation-letters")["methods"]["anil"], experiment.PARTS["letters"]()
     chosen = dict(run["chosen"])
     beta, steps = chosen.pop("beta"), chosen.pop("inner_steps")
     method = experiment.Method(part, "anil", CPU)
