@@ -4,12 +4,14 @@ import importlib
 from typing import Any
 
 from mamlbook.pages.claims import CheckFailed, attempt, check
+from mamlbook.pages.comparisons import paired, recall_errors
 from mamlbook.pages.display import intervals, show, source, table
 from mamlbook.pages.field import field_table, recall_field
 from mamlbook.pages.live import Live
 from mamlbook.pages.results import (
     RESULTS,
     RUNS,
+    curves_of,
     environment,
     is_stored,
     load_theta,
@@ -30,15 +32,18 @@ __all__ = [
     "Live",
     "attempt",
     "check",
+    "curves_of",
     "environment",
     "field_table",
     "figures",
     "intervals",
     "is_stored",
     "load_theta",
+    "paired",
     "recall",
     "recall_chosen",
     "recall_curves",
+    "recall_errors",
     "recall_field",
     "recall_seeds",
     "recall_sweep",
