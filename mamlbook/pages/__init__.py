@@ -6,6 +6,7 @@ from typing import Any
 from mamlbook.pages.claims import CheckFailed, attempt, check
 from mamlbook.pages.display import intervals, show, source, table
 from mamlbook.pages.field import field_table, recall_field
+from mamlbook.pages.first_order import first_order_table, recall_first_order
 from mamlbook.pages.live import Live
 from mamlbook.pages.results import (
     RESULTS,
@@ -32,12 +33,14 @@ __all__ = [
     "environment",
     "field_table",
     "figures",
+    "first_order_table",
     "intervals",
     "is_stored",
     "load_theta",
     "recall",
     "recall_curves",
     "recall_field",
+    "recall_first_order",
     "recall_seeds",
     "recall_sweep",
     "recall_weights",
