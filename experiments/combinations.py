@@ -1,48 +1,57 @@
-"""Which of the inner gradients should move the start? Their sums compared, on fresh mini-batches and on repeated ones.
+"""Which of the inner gradients should move the start? Their sums compared, each with a searched outer rate.
 
     python -m experiments.combinations
 
-writes runs/sweep-combinations.json.
+writes runs/combinations.json, one combination at a time, and goes on where it stopped.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
 from experiments import arguments
+from experiments.side_by_side import OwnRates, draw
+from experiments.sweeps import numbers
 from mamlbook import Model, Params, Sinusoids, evaluate, maml, mlp
-from mamlbook.pages import environment, load_theta, record
+from mamlbook.pages import environment, recall, record
 from mamlbook.tasks.base import Data
 from mamlbook.training import pick_device
 
-ALPHA, POINTS, TASKS, BETA, ITERATIONS, SEEDS = 0.01, 10, 25, 1e-3, 2_000, 5
-TEST_TASKS, TEST_STEPS = 600, 10
+ALPHA, POINTS, TASKS, META_STEPS, SEEDS, SEARCH_SEED = 0.01, 10, 25, 300, 5, 100
+BETAS = (3e-3, 1e-2, 3e-2)
+TEST_STEPS = 10
+VALIDATION, TEST = (11, 200), (12, 400)  # the seed of the waves, and how many
+
+PROTOCOL = (
+    f"curves: squared error after 0..{TEST_STEPS} steps with rate {ALPHA} on {POINTS} points, at 20 new points of "
+    f"{TEST[1]} waves; a row for each seed, after {META_STEPS} meta-steps of {TASKS} waves. search: for each outer "
+    f"rate (Adam) the error after {TEST_STEPS} steps on {VALIDATION[1]} other waves, from one seed; beta: the best. "
+    "None: nan"
+)
 
 
 class Combination(NamedTuple):
-    """The numbers of the inner gradients whose mean moves theta, and whether every mini-batch is new."""
+    """The numbers, from 0, of the inner gradients whose mean moves theta, and whether every mini-batch is new."""
 
     gradients: tuple[int, ...]
     fresh: bool = True
 
 
 COMBINATIONS = {
-    "g1": Combination((1,)),  # joint training
-    "g2": Combination((2,)),  # FOMAML with one step
-    "g1+g2": Combination((1, 2)),  # Reptile with two
-    "g3": Combination((3,)),
-    "g1+g2+g3": Combination((1, 2, 3)),
-    "g4": Combination((4,)),
-    "g1+g2+g3+g4": Combination((1, 2, 3, 4)),
-    "g2, same points": Combination((2,), fresh=False),
-    "g4, same points": Combination((4,), fresh=False),
-    "g1+g2+g3+g4, same points": Combination((1, 2, 3, 4), fresh=False),
+    "g0": Combination((0,)),  # joint training
+    "g1": Combination((1,)),  # FOMAML with one step
+    "g0+g1": Combination((0, 1)),  # Reptile with two
+    "g3": Combination((3,)),  # FOMAML with three
+    "g0+g1+g2+g3": Combination((0, 1, 2, 3)),  # Reptile with four
+    "g1, same points": Combination((1,), fresh=False),
+    "g0+g1+g2+g3, same points": Combination((0, 1, 2, 3), fresh=False),
 }
 
 
@@ -60,65 +69,58 @@ def inner_gradients(model: Model, phi: Params, batches: list[Data], alpha: float
     return gradients
 
 
-def mini_batches(combination: Combination, generators: list[torch.Generator]) -> list[Data]:
+def mini_batches(combination: Combination, generators: Sequence[torch.Generator]) -> list[Data]:
     """As many mini-batches of ``POINTS`` points as the combination needs, of ``TASKS`` waves for each generator."""
-    number = max(combination.gradients)
-    drawn = [Sinusoids(shots=POINTS * number, queries=1).draw(TASKS, g).support for g in generators]
-    x, y = (torch.cat(parts).unflatten(1, (number, POINTS)) for parts in zip(*drawn, strict=True))
+    number = max(combination.gradients) + 1
+    x, y = draw(Sinusoids(shots=POINTS * number, queries=1), TASKS, generators).support
+    x, y = (part.unflatten(1, (number, POINTS)) for part in (x, y))
     return [Data(x[:, i], y[:, i]) for i in (range(number) if combination.fresh else [0] * number)]
 
 
-def train(combination: Combination, seeds: int, iterations: int, device: torch.device) -> list[Model]:
-    """theta <- theta - beta (Adam) mean over tasks and over the chosen i of g_i, from all seeds side by side."""
-    models = [Model(mlp(1, 40, 40, 1, seed=seed), mse_loss).to(device) for seed in range(seeds)]
-    # One weight of all seeds is one tensor: Adam works entry by entry, so that no seed feels another.
-    stacked = [torch.stack(weights).detach() for weights in zip(*(model.theta for model in models), strict=True)]
-    optimizer = torch.optim.Adam(stacked, lr=BETA)
-    generators = [torch.Generator().manual_seed(seed) for seed in range(seeds)]
-    for _ in range(iterations):
+def train(
+    combination: Combination, betas: Sequence[float], seeds: Sequence[int], meta_steps: int, device: torch.device
+) -> list[Model]:
+    """theta <- theta - beta Adam(mean over tasks and over the chosen i of g_i), for each rate and seed side by side."""
+    models = [Model(mlp(1, 40, 40, 1, seed=seed), mse_loss).to(device) for seed in seeds]
+    outer, generators = OwnRates(models, betas, TASKS), [torch.Generator().manual_seed(seed) for seed in seeds]
+    for _ in range(meta_steps):
         batches = [batch.to(device) for batch in mini_batches(combination, generators)]
-        phi = tuple(weight.repeat_interleave(TASKS, 0) for weight in stacked)
-        gradients = inner_gradients(models[0], phi, batches, ALPHA)
-        chosen = [gradients[i - 1] for i in combination.gradients]
-        for weight, parts in zip(stacked, zip(*chosen, strict=True), strict=True):
-            weight.grad = torch.stack(parts).mean(0).unflatten(0, (seeds, TASKS)).mean(1)
-        optimizer.step()
-    return [
-        Model(load_theta(model.net, theta), mse_loss)
-        for model, theta in zip(models, zip(*stacked, strict=True), strict=True)
-    ]
+        gradients = inner_gradients(models[0], outer.start(), batches, ALPHA)
+        chosen = [gradients[i] for i in combination.gradients]
+        outer.step(tuple(torch.stack(parts).mean(0) for parts in zip(*chosen, strict=True)))
+    return models
 
 
-def errors(model: Model) -> Tensor:
-    """Mean squared error after 0..10 steps on ten points of a wave, at 100 new points: (11,)."""
-    learner, waves = maml(model, ALPHA), Sinusoids(shots=POINTS, queries=100)
-    return evaluate(learner, waves, tasks=TEST_TASKS, steps=TEST_STEPS, seed=1).mean(0)
+def errors(model: Model, waves: tuple[int, int]) -> list[float | None]:
+    """Mean squared error after 0..10 steps on ten points of a wave, at 20 new points."""
+    seed, tasks = waves
+    options = {"tasks": tasks, "chunk": tasks, "steps": TEST_STEPS, "seed": seed, "progress": False}
+    return numbers(evaluate(maml(model, ALPHA), Sinusoids(shots=POINTS, queries=20), **options).mean(0))
+
+
+def compete(combination: Combination, seeds: int, meta_steps: int, device: torch.device) -> dict:
+    """Search the outer rate, then train from fresh seeds."""
+    tried = train(combination, BETAS, [SEARCH_SEED] * len(BETAS), meta_steps, device)
+    found = [errors(model, VALIDATION)[TEST_STEPS] for model in tried]
+    known = [math.inf if value is None else value for value in found]
+    beta = BETAS[known.index(min(known))]
+    models = train(combination, [beta] * seeds, range(seeds), meta_steps, device)
+    search = {f"{rate:g}": value for rate, value in zip(BETAS, found, strict=True)}
+    return {"beta": beta, "search": search, "curves": [errors(model, TEST) for model in models]}
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = arguments("combinations", __doc__, seeds=SEEDS, iterations=ITERATIONS)
+    parser = arguments("combinations", __doc__, seeds=SEEDS, meta_steps=META_STEPS)
     options = parser.parse_args(words)
-    device, started = pick_device(options.device), time.perf_counter()
-    runs: dict[str, dict[str, Any]] = {}
+    device, path, begun = pick_device(options.device), options.results / "combinations.json", time.perf_counter()
+    stored = recall("combinations", folder=options.results) if path.is_file() else {"combinations": {}, "seconds": 0}
+    spent = stored["seconds"]
     for name, combination in tqdm(COMBINATIONS.items(), unit="combination"):
-        models = train(combination, options.seeds, options.iterations, device)
-        curves = [[float(f"{error:.6g}") for error in errors(model).tolist()] for model in models]
-        runs[name] = {"error": {str(seed): {"new": curve} for seed, curve in enumerate(curves)}}
-    result = {
-        "runs": runs,
-        "protocol": f"squared error after 0..{TEST_STEPS} steps with rate {ALPHA} on {POINTS} points, at 100 new "
-        f"points of {TEST_TASKS} waves; per combination of inner gradients and seed",
-        "training": {
-            "iterations": options.iterations,
-            "tasks": TASKS,
-            "beta": BETA,
-            "alpha": ALPHA,
-            "points": POINTS,
-        },
-        "seconds": round(time.perf_counter() - started),
-        **environment(device),
-    }
-    print(record("sweep-combinations", result, folder=options.results))
+        if name not in stored["combinations"]:
+            stored["combinations"][name] = compete(combination, options.seeds, options.meta_steps, device)
+            stored |= {"protocol": PROTOCOL, "seconds": round(spent + time.perf_counter() - begun)}
+            record("combinations", stored | environment(device), folder=options.results)
+    print(path)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Meta-training from several seeds at once: for small networks it costs little more than from one."""
+"""Several meta-trainings at once, from other seeds or at other rates: small networks cost little more than one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from mamlbook import Data, Model, Tasks
+from mamlbook import Data, Model, Params, Tasks
 from mamlbook.inner.base import Solver
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import MetaGradient
@@ -55,3 +55,28 @@ def meta_train(
             part.advance()
         losses.append(surrogates.detach().view(len(models), tasks).mean(1))
     return torch.stack(losses, 1)
+
+
+class OwnRates:
+    """Meta-trainings with Adam, each of a network of its own at an outer rate of its own, whose tasks adapt together.
+
+    theta_r <- theta_r - beta_r Adam(mean over its tasks of their gradients).
+    """
+
+    def __init__(self, models: Sequence[Model], betas: Sequence[float], tasks: int):
+        self.weights, self.tasks = [list(model.parameters()) for model in models], tasks
+        groups = [{"params": weights, "lr": beta} for weights, beta in zip(self.weights, betas, strict=True)]
+        self.optimizer = torch.optim.Adam(groups)
+
+    def start(self) -> Params:
+        """The weights of each training, once for each of its tasks: a tuple of (trainings * tasks, \\*shape)."""
+        of_all = zip(*self.weights, strict=True)
+        return tuple(torch.stack(same).detach().repeat_interleave(self.tasks, 0) for same in of_all)
+
+    def step(self, gradients: Params) -> None:
+        """Take the outer step of every training; ``gradients`` are shaped as the start is."""
+        means = [gradient.unflatten(0, (-1, self.tasks)).mean(1) for gradient in gradients]
+        for place, weights in enumerate(self.weights):
+            for weight, mean in zip(weights, means, strict=True):
+                weight.grad = mean[place]
+        self.optimizer.step()

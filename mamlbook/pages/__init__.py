@@ -7,6 +7,7 @@ from mamlbook.pages.claims import CheckFailed, attempt, check
 from mamlbook.pages.comparisons import paired, recall_errors
 from mamlbook.pages.display import intervals, show, source, table
 from mamlbook.pages.field import field_table, recall_field
+from mamlbook.pages.first_order import first_order_table, recall_first_order
 from mamlbook.pages.live import Live
 from mamlbook.pages.results import (
     RESULTS,
@@ -36,6 +37,7 @@ __all__ = [
     "environment",
     "field_table",
     "figures",
+    "first_order_table",
     "intervals",
     "is_stored",
     "load_theta",
@@ -45,6 +47,7 @@ __all__ = [
     "recall_curves",
     "recall_errors",
     "recall_field",
+    "recall_first_order",
     "recall_seeds",
     "recall_sweep",
     "recall_weights",

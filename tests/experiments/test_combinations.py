@@ -1,5 +1,7 @@
 """The combinations of inner gradients: their command, their gradients against the package's, and what is stored."""
 
+import json
+
 import pytest
 import torch
 from torch.nn.functional import mse_loss
@@ -8,7 +10,7 @@ from experiments import combinations as experiment
 from experiments.combinations import Combination, inner_gradients, mini_batches
 from mamlbook import Model, Tasks, distance, fomaml, joint, mlp, reptile
 from mamlbook.numerics import expand_over_tasks
-from mamlbook.pages import recall, recall_sweep
+from mamlbook.pages import recall
 
 CPU = torch.device("cpu")
 
@@ -18,7 +20,7 @@ def small():
 
 
 def batches(number, fresh=True):
-    drawn = mini_batches(Combination((number,), fresh), [torch.Generator().manual_seed(0)])
+    drawn = mini_batches(Combination((number - 1,), fresh), [torch.Generator().manual_seed(0)])
     return [batch.to(torch.float64) for batch in drawn]
 
 
@@ -45,31 +47,36 @@ def test_mini_batches_are_new_points_of_the_same_waves_or_the_same_points():
     assert torch.equal(one.x, two.x)
 
 
-def test_seeds_side_by_side_are_seeds_alone():
-    together = experiment.train(Combination((1, 2)), seeds=2, iterations=3, device=CPU)
-    alone = experiment.train(Combination((1, 2)), seeds=1, iterations=3, device=CPU)
-    assert distance(together[0].theta, alone[0].theta) < 1e-6
-    assert distance(together[1].theta, alone[0].theta) > 1e-2
-
-
-def test_the_command_records_every_combination_and_seed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(experiment, "TEST_TASKS", 10)
-    experiment.main(["--seeds", "2", "--iterations", "2", "--results", str(tmp_path)])
-    assert str(tmp_path / "sweep-combinations.json") in capsys.readouterr().out
-    stored = recall_sweep("combinations", folder=tmp_path)
-    assert list(stored) == list(experiment.COMBINATIONS)
-    assert all(curves.shape == (2, 11) and curves.isfinite().all() for curves in stored.values())
+def test_the_command_searches_then_trains_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    compete, done = experiment.compete, []
+    monkeypatch.setattr(experiment, "VALIDATION", (11, 3))
+    monkeypatch.setattr(experiment, "TEST", (12, 4))
+    monkeypatch.setattr(experiment, "compete", lambda c, *rest: done.append(c) or compete(c, *rest))
+    some = ["g1", "g0+g1, same"]
+    for count in (1, 2):
+        table = dict(zip(some[:count], (Combination((1,)), Combination((0, 1), False)), strict=False))
+        monkeypatch.setattr(experiment, "COMBINATIONS", table)
+        experiment.main(["--seeds", "2", "--meta_steps", "2", "--results", str(tmp_path)])
+    assert done == [Combination((1,)), Combination((0, 1), False)]
+    assert str(tmp_path / "combinations.json") in capsys.readouterr().out
+    stored = json.loads((tmp_path / "combinations.json").read_text())["combinations"]
+    for found in stored.values():
+        assert found["search"][f"{found['beta']:g}"] == min(found["search"].values())
+        assert torch.tensor(found["curves"]).shape == (2, 11)
 
 
 def test_what_is_stored_belongs_to_the_table():
-    assert recall("sweep-combinations")["training"]["iterations"] == experiment.ITERATIONS
-    stored = recall_sweep("combinations")
-    assert list(stored) == list(experiment.COMBINATIONS)
-    assert all(len(curves) == experiment.SEEDS for curves in stored.values())
+    stored = recall("combinations")
+    assert stored["protocol"] == experiment.PROTOCOL
+    assert list(stored["combinations"]) == list(experiment.COMBINATIONS)
+    for found in stored["combinations"].values():
+        assert list(found["search"]) == [f"{beta:g}" for beta in experiment.BETAS]
+        assert len(found["curves"]) == experiment.SEEDS
 
 
-@pytest.mark.parametrize("name", ["g1", "g2"])
-def test_half_a_training_already_ranks_them(name):
-    (model,) = experiment.train(experiment.COMBINATIONS[name], seeds=1, iterations=1000, device=CPU)
-    found, stored = experiment.errors(model)[10], recall_sweep("combinations")[name][:, 10]
-    assert stored.min() / 1.5 < found < 2.5 * stored.max()
+@pytest.mark.parametrize("name", ["g0", "g1"])
+def test_a_stored_number_is_measured_again(name):
+    stored = recall("combinations")["combinations"][name]
+    combination, steps = experiment.COMBINATIONS[name], experiment.META_STEPS
+    (model,) = experiment.train(combination, [stored["beta"]], [0], steps, CPU)
+    assert experiment.errors(model, experiment.TEST)[10] == pytest.approx(stored["curves"][0][10], rel=0.3)

@@ -3,9 +3,10 @@
 import torch
 from torch.nn.functional import mse_loss
 
-from experiments.side_by_side import draw, meta_train
+from experiments.side_by_side import OwnRates, draw, meta_train
 from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, distance, fit, mlp
-from mamlbook.metagradient import MultiStepLoss
+from mamlbook.metagradient import Exact, MultiStepLoss
+from mamlbook.tasks.distribution import FixedTasks
 
 WAVES = Sinusoids(shots=5)
 
@@ -33,3 +34,18 @@ def test_two_seeds_end_where_fit_takes_each_of_them():
         history = fit(learner, WAVES, steps=6, seed=seed, **options)
         assert distance(trained.theta, learner.model.theta) < 1e-12
         assert distance([losses[seed]], [torch.tensor(history.losses, dtype=torch.float64)]) < 1e-12
+
+
+def test_each_training_has_its_own_outer_rate():
+    betas, tasks = (0.01, 0.1), WAVES.draw(3, torch.Generator().manual_seed(0)).to(torch.float64)
+    outer = OwnRates([model(0), model(1)], betas, tasks=3)
+    assert [len(weight) for weight in outer.start()] == [6] * 4
+    for _ in range(3):
+        theta = tuple(weight.requires_grad_() for weight in outer.start())
+        x, y = (torch.cat([part, part]) for part in tasks.query)
+        outer.step(torch.autograd.grad(model(0).losses(model(0)(theta, x), y).sum(), theta))
+    for seed, beta in enumerate(betas):
+        learner = MetaLearner(model(seed), GradientDescent(0.05, 0), Exact())
+        fit(learner, FixedTasks(tasks), steps=3, tasks=3, beta=beta)
+        found = [weight[3 * seed] for weight in outer.start()]
+        assert distance(found, learner.model.theta) < 1e-12
