@@ -324,3 +324,19 @@ def test_every_plain_form_becomes_what_the_site_has_for_it(tmp_path):
     assert html.count("<blockquote>") == 1
     assert '<a class="reference internal" href="#a-page-with-signs">up</a>' in html
     assert "@title" not in html
+
+
+def test_a_link_in_an_output_leads_to_the_built_page(tmp_path):
+    link = (
+        '<a href="../variants/page.ipynb#Exactly,-on-two-bowls?">a</a> <a href="other.ipynb">b</a> <i>"x.ipynb y"</i>'
+    )
+    output = nbformat.v4.new_output("display_data", data={"text/html": link, "text/plain": "links"})
+    cells = [
+        nbformat.v4.new_markdown_cell("# A page\n\n`page.ipynb`"),
+        nbformat.v4.new_code_cell("1", outputs=[output]),
+    ]
+    html, warnings = build(tmp_path, *cells)
+    assert not warnings
+    assert '<a href="../variants/page.html#exactly-on-two-bowls">a</a> <a href="other.html">b</a>' in html
+    assert '"x.ipynb y"' in html
+    assert "page.ipynb</span>" in html

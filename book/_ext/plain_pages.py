@@ -6,6 +6,7 @@ recognises one plain form in the parsed page and makes of it what the site has f
 
 import re
 from dataclasses import dataclass, field
+from html import unescape
 
 from docutils import nodes
 from pybtex.database import BibliographyData, Entry
@@ -189,9 +190,41 @@ class Titles(SphinxTransform):
                 block += nodes.Text(block.rawsource)
 
 
+# ---------------------------------------------------------------- links inside the output of a cell
+
+ADDRESS = re.compile(r'"((?:[\w-]+/|\.\./)*[\w-]+)\.ipynb(?:#([^"]*))?"')
+
+
+def on_the_site(found) -> str:
+    """Give the address that a page and its section have in the built book."""
+    page, heading = found[1], found[2]
+    section = f"#{nodes.make_id(unescape(heading).replace('-', ' '))}" if heading else ""
+    return f'"{page}.html{section}"'
+
+
+class Addresses(SphinxTransform):
+    """An output in HTML links to pages of the book, as a notebook links to notebooks."""
+
+    default_priority = 200
+
+    def apply(self, **kwargs):
+        """Replace each address by that of the built page."""
+        for output in self.document.findall(nodes.raw):
+            if output.get("format") == "html" and enclosing(output) is not None:
+                text = ADDRESS.sub(on_the_site, output.astext())
+                output.rawsource, output.children = text, [nodes.Text(text)]
+
+
+def enclosing(node):
+    """Give the cell that a node is part of, or None."""
+    while node is not None and not is_cell(node):
+        node = node.parent
+    return node
+
+
 def setup(app):
     """Add the transforms, and the style in which they cite."""
     register_plugin("sphinxcontrib.bibtex.style.referencing", "author_year_round", Round)
-    for transform in (Citations, Boxes, Verdicts, Captions, Titles):
+    for transform in (Citations, Boxes, Verdicts, Captions, Titles, Addresses):
         app.add_transform(transform)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

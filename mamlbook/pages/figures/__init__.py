@@ -3,9 +3,8 @@
 Beside them are the readers of the stored results that a single picture is made for.
 """
 
-from mamlbook.pages.figures.curves import bars, curve, steps, trade_off
+from mamlbook.pages.figures.curves import bars, curve, steps
 from mamlbook.pages.figures.diagrams import episode, two_loops, unrolled
-from mamlbook.pages.figures.field_chart import field
 from mamlbook.pages.figures.fitted_waves import fits
 from mamlbook.pages.figures.gradient_conflict import conflict
 from mamlbook.pages.figures.limits import sensitivity, tracking
@@ -44,7 +43,6 @@ __all__ = [
     "dots",
     "episode",
     "failure_diagnosis",
-    "field",
     "field_comparison",
     "fits",
     "gradient_arrows",
@@ -63,7 +61,6 @@ __all__ = [
     "sine_adaptation",
     "steps",
     "tracking",
-    "trade_off",
     "two_loops",
     "two_tasks_figure",
     "unrolled",

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor
 
 from mamlbook.evaluation import confidence
@@ -69,36 +68,5 @@ def bars(values: Mapping[str, Tensor], labels: Mapping[str, str], groups: Sequen
         ax.set_xticks(range(len(groups)), groups)
         ax.set_ylabel(ylabel)
         ax.grid(axis="x", visible=False)
-        ax.legend()
-    return fig
-
-
-def trade_off(
-    points: Mapping[str, Mapping[str, tuple[float, Tensor]]], xlabel: str, ylabel: str, limits: tuple[float, float]
-) -> Figure:
-    """An error against its price, both on logarithmic axes: the points of each role, with 95 % intervals of the means.
-
-    ``points[role][remark]`` is (price, (n,) errors), and the remark stands beside the point; ``limits`` are those of
-    the prices.
-    """
-    with drawing(6.6, 3.8) as (fig, ax):
-        for number, (role, table) in enumerate(points.items()):
-            # An algorithm that has no colour yet is drawn in ink.
-            look = line(role if role in COLOURS else "support", markers=True) | {"linestyle": "none"}
-            for remark, (price, errors) in table.items():
-                mean, half = confidence(errors)
-                label = NAMES.get(role, role) if remark == next(iter(table)) else None
-                ax.errorbar(price, mean, half, capsize=3, ms=8, label=label, **look)
-                # Neighbouring roles take turns above and below, so that their remarks do not meet.
-                place, away = (mean - half, -6) if number % 2 else (mean + half, 6)
-                va = "top" if number % 2 else "bottom"
-                text = {"ha": "center", "va": va, "fontsize": 10.5, "color": look["color"]}
-                ax.annotate(remark, (price, place), (0, away), textcoords="offset points", **text)
-        ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log", yscale="log", xlim=limits)
-        ax.margins(y=0.2)
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_locator(NullLocator())
         ax.legend()
     return fig

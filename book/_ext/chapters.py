@@ -1,0 +1,111 @@
+"""Say on the first page how long each chapter is, as measured when the book is built.
+
+A table whose first column is called ``Chapter`` becomes a card for each row, with the time to read the page that the
+row links to and the number of its code cells. A point of a list that begins with bold words and links to several pages
+is a path, and ends with the time that they take together.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+
+WORDS_A_MINUTE = 200
+COLUMN = "Chapter"
+NO_WORDS = re.compile(r"\$\$.*?\$\$|\$[^$]*\$|<[^>]+>", re.DOTALL)
+
+
+class Length(NamedTuple):
+    """The words of the prose and the code cells of a page, or of several."""
+
+    words: int = 0
+    cells: int = 0
+
+    def __add__(self, other):
+        """Give the length of both together."""
+        return Length(self.words + other.words, self.cells + other.cells)
+
+    @property
+    def minutes(self) -> int:
+        """How long the prose takes to read."""
+        return max(1, round(self.words / WORDS_A_MINUTE))
+
+    def __str__(self) -> str:
+        """Say both."""
+        hours, minutes = divmod(self.minutes, 60)
+        time = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+        return f"{time} to read, {self.cells} code cells"
+
+
+def length(path: Path) -> Length:
+    """Measure a notebook; formulas and tags are no words."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    prose = " ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return Length(len(NO_WORDS.sub(" ", prose).split()), sum(cell["cell_type"] == "code" for cell in cells))
+
+
+class Chapters(SphinxTransform):
+    """A table of chapters becomes cards, and a path says how long it is."""
+
+    default_priority = 210  # after plain_pages
+
+    def apply(self, **kwargs):
+        """Replace the tables, say the length of all of them under the last, and complete the paths."""
+        tables = [table for table in self.document.findall(nodes.table) if self.heads(table)[:1] == [COLUMN]]
+        everything, card = Length(), None
+        for table in tables:
+            cards = nodes.container("", classes=["chapters"])
+            for row in next(table.findall(nodes.tbody)).children:
+                own = self.lengths(row)
+                everything += own
+                cards += self.card(row, own)
+            table.replace_self(cards)
+            card = cards
+        if card is not None:
+            total = nodes.paragraph("", f"All chapters: {everything}.", classes=["chapters-total"])
+            card.parent.insert(card.parent.index(card) + 1, total)
+        for item in list(self.document.findall(nodes.list_item)) if tables else []:
+            if (
+                isinstance(item[0], nodes.paragraph)
+                and isinstance(item[0][0], nodes.strong)
+                and len(self.pages(item)) > 1
+            ):
+                item[0] += nodes.inline("", f" {self.lengths(item)}.", classes=["path-time"])
+
+    @staticmethod
+    def heads(table) -> list[str]:
+        """List the words at the head of a table."""
+        return [entry.astext() for head in table.findall(nodes.thead) for entry in head.findall(nodes.entry)]
+
+    @staticmethod
+    def pages(node) -> list[str]:
+        """List the pages that a node links to, without their suffix."""
+        links = node.findall(addnodes.pending_xref)
+        return [link["reftarget"] for link in links if link.get("refdomain") == "doc"]
+
+    def lengths(self, node) -> Length:
+        """Add up the pages that a node links to; the page is built again when one of them changes."""
+        found = Length()
+        for name in self.pages(node):
+            path = Path(self.env.doc2path(name))
+            self.env.note_dependency(str(path))
+            if path.suffix == ".ipynb":
+                found += length(path)
+        return found
+
+    @staticmethod
+    def card(row, own):
+        """Make the card of one row: the link, what the chapter answers, how long it is."""
+        lines = [nodes.paragraph("", "", *entry[0].children) for entry in row.children]
+        lines[0]["classes"].append("chapter-name")
+        return nodes.container("", *lines, nodes.paragraph("", f"{own}", classes=["chapter-time"]), classes=["chapter"])
+
+
+def setup(app):
+    """Add the transform."""
+    app.add_transform(Chapters)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
