@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mamlbook.evaluation import confidence
-from mamlbook.pages.figures.styling import COLOURS, NAMES, drawing, line, plain
+from mamlbook.pages.figures.styling import COLOURS, NAMES, NEUTRAL, drawing, line
 
 
 def panels(
@@ -25,9 +25,9 @@ def panels(
 ) -> Figure:
     """A panel for each title, a line in it for each name, with the 95 % interval over seeds as a band.
 
-    A name that is a role, a key of ``figures.styling.COLOURS``, has its colour and is called as ``labels`` says; any
-    other is drawn in ink and stands for itself. The scales are those of matplotlib, and ``yscale`` is one for all
-    panels or one for each. ``markers=False`` is for smooth curves.
+    A name that is a role, a key of ``figures.styling.COLOURS``, has its colour; any other takes the next of the
+    neutral looks. A name that is not in ``labels`` stands for itself. The scales are those of matplotlib, and
+    ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves.
 
     Shapes: ``x`` is (n,), every value (seeds, n), or (n,) for a line without a band.
 
@@ -47,7 +47,8 @@ def panels(
         for axis, (title, table), scale in zip(axes[0], values.items(), scales, strict=True):
             for number, (name, numbers) in enumerate(table.items()):
                 mean, half = confidence(numbers) if numbers.ndim == 2 else (numbers, torch.zeros_like(numbers))
-                look = line(name, markers=markers) if name in COLOURS else plain(number, markers=markers)
+                known = name in COLOURS or name in NEUTRAL
+                look = line(name if known else list(NEUTRAL)[number % len(NEUTRAL)], markers=markers)
                 axis.plot(place, mean, label=labels.get(name, name), **look)
                 axis.fill_between(place, mean - half, mean + half, color=look["color"], alpha=0.18, linewidth=0)
             axis.set(title=title, xlabel=xlabel, yscale=scale)

@@ -88,12 +88,16 @@ MARKERS = {
     "imaml": "triangle",
 }
 
+# For curves that are no role: settings of one method, or what only one page has.
+NEUTRAL: dict[str, tuple[str, tuple[int, ...], str]] = {
+    "first": ("#1F2328", (), "circle"),
+    "second": ("#59616B", (6, 3), "square"),
+    "third": ("#8B949E", (2, 3), "triangle"),
+}
+
 MATPLOTLIB_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "X", "none": ""}
 
 INK, MUTED, GRID = "#1F2328", "#59616B", "#E4E7EB"
-
-# For lines that are no role, told apart by dashes and markers: colour, dashes in line widths, marker.
-PLAIN = ((INK, "solid", "o"), (MUTED, (0, (4, 2)), "s"), (INK, (0, (1, 2)), "^"))
 
 SETTINGS: dict[RcKeyType, Any] = {
     "figure.dpi": 96,
@@ -160,27 +164,17 @@ def drawing(
 
 
 def line(role: str, *, markers: bool = False) -> dict[str, Any]:
-    """The colour, dash pattern and (if wanted) marker of a role, as arguments of ``ax.plot``.
+    """The colour, dash pattern and (if wanted) marker of a role or a neutral curve, as arguments of ``ax.plot``.
 
     Raises:
-        ValueError: the role is unknown.
+        ValueError: it is neither.
 
     >>> line("joint")["color"]
     '#DD6500'
     """
-    if role not in COLOURS:
-        raise ValueError(f"role: expected one of {', '.join(COLOURS)}, got {role}")
+    if role not in COLOURS and role not in NEUTRAL:
+        raise ValueError(f"role: expected one of {', '.join([*COLOURS, *NEUTRAL])}, got {role}")
+    colour, strokes, shape = NEUTRAL.get(role) or (COLOURS[role], DASHES[role], MARKERS[role])
     # matplotlib counts dashes in line widths, this table in pixels of a line two wide.
-    dashes = (0, tuple(length / 2 for length in DASHES[role])) if DASHES[role] else "solid"
-    marker = MATPLOTLIB_MARKERS[MARKERS[role]] if markers else ""
-    return {"color": COLOURS[role], "linestyle": dashes, "marker": marker}
-
-
-def plain(number: int, *, markers: bool = False) -> dict[str, Any]:
-    """The look of the line of that number among lines that are no roles, as arguments of ``ax.plot``.
-
-    >>> plain(1)["linestyle"]
-    (0, (4, 2))
-    """
-    color, linestyle, marker = PLAIN[number % len(PLAIN)]
-    return {"color": color, "linestyle": linestyle, "marker": marker if markers else ""}
+    dashes = (0, tuple(length / 2 for length in strokes)) if strokes else "solid"
+    return {"color": colour, "linestyle": dashes, "marker": MATPLOTLIB_MARKERS[shape] if markers else ""}
