@@ -25,9 +25,9 @@ def panels(
 ) -> Figure:
     """A panel for each title, a line in it for each name, with the 95 % interval over seeds as a band.
 
-    A name that is a role, a key of ``figures.styling.COLOURS``, has its colour and is called as ``labels`` says; any
-    other is drawn in ink and stands for itself. The scales are those of matplotlib, and ``yscale`` is one for all
-    panels or one for each. ``markers=False`` is for smooth curves.
+    A name that is a role, a key of ``figures.styling.COLOURS``, has its colour; any other takes the next of the
+    neutral looks. A name that is not in ``labels`` stands for itself. The scales are those of matplotlib, and
+    ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves.
 
     Shapes: ``x`` is (n,), every value (seeds, n), or (n,) for a line without a band.
 
@@ -42,13 +42,13 @@ def panels(
         raise ValueError(
             f"values: expected {len(x)} numbers along the last axis, as many as x has, got shape {wrong[0]}"
         )
-    place, neutral = torch.as_tensor(x), list(NEUTRAL)
+    place = torch.as_tensor(x)
     with drawing(6.6, 3.4, columns=len(values), squeeze=False) as (fig, axes):
         for axis, (title, table), scale in zip(axes[0], values.items(), scales, strict=True):
             for number, (name, numbers) in enumerate(table.items()):
                 mean, half = confidence(numbers) if numbers.ndim == 2 else (numbers, torch.zeros_like(numbers))
-                role = name if name in COLOURS else neutral[number % len(neutral)]
-                look = line(role, markers=markers)
+                known = name in COLOURS or name in NEUTRAL
+                look = line(name if known else list(NEUTRAL)[number % len(NEUTRAL)], markers=markers)
                 axis.plot(place, mean, label=labels.get(name, name), **look)
                 axis.fill_between(place, mean - half, mean + half, color=look["color"], alpha=0.18, linewidth=0)
             axis.set(title=title, xlabel=xlabel, yscale=scale)
