@@ -43,7 +43,8 @@ def test_a_few_waves_come_back_at_fresh_points_and_others_for_another_seed():
 
 
 def test_the_command_keeps_what_an_interrupted_part_has_finished(tmp_path, monkeypatch, small):
-    monkeypatch.setattr(experiment, "PARTS", {"waves": lambda: shrunk("waves", "maml", "lslr")})
+    part = shrunk("waves", "maml", "lslr")
+    monkeypatch.setattr(experiment, "PARTS", {"waves": lambda: part})
     run, ran = experiment.Method.run, []
 
     def interrupted(method):
