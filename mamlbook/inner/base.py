@@ -67,6 +67,11 @@ class Solver(Part, nn.Module, ABC):
         """lam of the proximal term lam / 2 ||phi - theta||^2 that the solver's objective has; 0 without one."""
         return 0.0
 
+    @property
+    def remedy(self) -> str:
+        """What is probably wrong when the query loss is no longer finite, and what to try."""
+        return "the outer rate beta is probably too large: try a smaller one"
+
 
 def step_count(steps: int) -> int:
     """The number of inner steps, if it is one.

@@ -100,6 +100,13 @@ class GradientDescent(Solver):
     def proximal(self) -> float | Tensor:
         return self.lam() if callable(self.lam) else self.lam
 
+    @property
+    def remedy(self) -> str:
+        return (
+            "the inner rate alpha or the outer rate beta is probably too large for the curvature the network has "
+            "reached: try a smaller one"
+        )
+
     def adapts(self, model: Model, step: int) -> list[bool]:
         """Which tensors of theta this step moves: those that every transform lets adapt."""
         return [all(votes) for votes in zip(*(change.adapts(model, step) for change in self._all()), strict=True)]

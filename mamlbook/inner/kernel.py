@@ -168,6 +168,13 @@ class KernelRidge(_InClosedForm):
     names neither kernel nor regulariser.
     """
 
+    @property
+    def remedy(self) -> str:
+        return (
+            "k(X, X) + lam K I is probably not positive definite any more: try a larger lam, or a smaller outer rate "
+            "beta"
+        )
+
     def __init__(self, kernel: Kernel, lam: float):
         super().__init__(kernel)
         self.lam = positive("lam", "ridge", lam)

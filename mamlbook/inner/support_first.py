@@ -31,6 +31,10 @@ class SupportFirst(Solver):
     def proximal(self) -> float | Tensor:
         return self.solver.proximal
 
+    @property
+    def remedy(self) -> str:
+        return self.solver.remedy
+
     def require(self, model: Model, solver: Solver) -> None:
         self.solver.require(model, self.solver)
 

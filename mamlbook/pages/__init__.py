@@ -5,6 +5,7 @@ from typing import Any
 
 from mamlbook.pages.claims import CheckFailed, attempt, check
 from mamlbook.pages.display import intervals, show, source, table
+from mamlbook.pages.field import field_table, recall_field
 from mamlbook.pages.live import Live
 from mamlbook.pages.results import (
     RESULTS,
@@ -29,12 +30,14 @@ __all__ = [
     "attempt",
     "check",
     "environment",
+    "field_table",
     "figures",
     "intervals",
     "is_stored",
     "load_theta",
     "recall",
     "recall_curves",
+    "recall_field",
     "recall_seeds",
     "recall_sweep",
     "recall_weights",

@@ -42,17 +42,14 @@ def tensors_of(learner: nn.Module) -> dict[str, Tensor]:
 
 
 def require_finite_losses(losses: Sequence[float], done: int, advice: str) -> None:
-    """Refuse losses of the meta-steps after ``done`` that are not finite.
+    """Refuse losses of the meta-steps after ``done`` that are not finite; ``advice`` says what to try.
 
     Raises:
         NonFiniteLoss: names the first meta-step.
     """
     for step, value in enumerate(losses, done + 1):
         if not math.isfinite(value):
-            raise NonFiniteLoss(
-                f"the query loss became {value} at meta-step {step}; the inner rate alpha or the outer rate beta "
-                f"is probably too large for the curvature the network has reached: try a smaller one{advice}"
-            )
+            raise NonFiniteLoss(f"the query loss became {value} at meta-step {step}; {advice}")
 
 
 def require_finite_state(tensors: Mapping[str, Tensor], step: int, advice: str) -> None:

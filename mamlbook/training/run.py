@@ -127,7 +127,7 @@ class Run:
         # Reading once per block spares a GPU the wait at every step.
         values = torch.stack(self.unread).tolist()
         self.unread = []
-        require_finite_losses(values, self.done, self.advice())
+        require_finite_losses(values, self.done, self.learner.solver.remedy + self.advice())
         self.history.losses += values
         self.history.seconds += time.perf_counter() - self.started
         self.history.compiling = self.compiled_before + self.executor.compiling

@@ -1,0 +1,110 @@
+"""The whole field as ``experiments.field`` measured it: every row with settings of its own, on the same fresh tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mamlbook.algorithms import ALGORITHMS
+from mamlbook.evaluation import confidence
+from mamlbook.pages.display import table
+from mamlbook.pages.results import RESULTS, recall
+
+BUDGETS = ("meta-steps", "arithmetic")
+MAML_ON_THE_SAME_TASKS = "maml, tasks that come back"
+
+
+class Measured(NamedTuple):
+    """A row with a number of inner steps, or None, after its own search.
+
+    ``errors`` are those of fresh seeds on fresh tasks, nan for a run that came to no end, and ``against`` those of MAML
+    with as many inner steps, or one, on the same training tasks; None where it is not stored. ``settings`` are what the
+    search chose, ``beta`` among them, and ``inner_steps`` the number of steps that a new task is given.
+
+    Shapes: ``errors`` and ``against`` are (seeds,).
+    """
+
+    row: str
+    steps: int | None
+    meta_steps: int
+    settings: dict[str, float]
+    inner_steps: int
+    errors: Tensor
+    against: Tensor | None
+
+    @property
+    def differences(self) -> Tensor:
+        """The errors minus MAML's from the same seeds, where both runs came to an end: (pairs,)."""
+        if self.against is None:
+            return self.errors.new_empty(0)
+        apart = self.errors - self.against
+        return apart[apart.isfinite()]
+
+
+def recall_field(world: str = "waves", budget: str = "meta-steps", *, folder: Path = RESULTS) -> dict[str, Measured]:
+    """What is stored of the field: the name of an entry, such as "reptile, S = 5", to its measurement.
+
+    Raises:
+        FileNotFoundError: this world was not measured.
+        ValueError: ``budget`` is none of "meta-steps" and "arithmetic".
+    """
+    if budget not in BUDGETS:
+        raise ValueError(f"budget: expected one of {list(BUDGETS)}, got {budget!r}")
+    stored = recall(f"field-{world}", folder=folder)["entries"]
+    found = {name: _measured(name, entry["budgets"][budget]) for name, entry in stored.items()}
+    return {name: entry._replace(against=_maml(entry, found)) for name, entry in found.items()}
+
+
+def _measured(name: str, kept: dict[str, Any]) -> Measured:
+    row, _, steps = name.partition(", S = ")
+    settings = {k: v for k, v in kept.items() if k not in ("meta_steps", "inner_steps", "errors", "curves")}
+    errors = torch.tensor([torch.nan if error is None else error for error in kept["errors"]])
+    return Measured(row, int(steps) if steps else None, kept["meta_steps"], settings, kept["inner_steps"], errors, None)
+
+
+def _maml(entry: Measured, found: dict[str, Measured]) -> Tensor | None:
+    known = ALGORITHMS.get(entry.row)
+    name = MAML_ON_THE_SAME_TASKS if known and known.needs == "collection" else "maml"
+    same = found.get(f"{name}, S = {entry.steps or 1}")
+    return None if same is None else same.errors
+
+
+def field_table(*rows: str, world: str = "waves", budget: str = "meta-steps", folder: Path = RESULTS) -> Any:
+    """What is stored of these rows, or of all, as a table for Jupyter to display: the least mean error first.
+
+    Each line has the settings that the search chose, the mean error with its 95 % interval over seeds, the mean paired
+    difference from MAML with as many inner steps with its own, and how many of the runs came to an end.
+
+    Raises:
+        FileNotFoundError: this world was not measured.
+        ValueError: a row is not stored, or ``budget`` is none.
+    """
+    found = recall_field(world, budget, folder=folder)
+    known = {entry.row for entry in found.values()}
+    if missing := [row for row in rows if row not in known]:
+        raise ValueError(f"rows: expected some of {sorted(known)}, got {missing}")
+    shown = [entry for entry in found.values() if not rows or entry.row in rows]
+    header = ["row", "S", "settings", "error", "minus MAML's", "runs"]
+    return table(header, [_line(entry) for entry in sorted(shown, key=_least)])
+
+
+def _least(entry: Measured) -> float:
+    mean = entry.errors[entry.errors.isfinite()].mean().item()
+    return mean if mean == mean else float("inf")
+
+
+def _line(entry: Measured) -> list[str]:
+    ended = entry.errors[entry.errors.isfinite()]
+    settings = ", ".join(f"{name} {value:g}" for name, value in entry.settings.items())
+    counted = f"{len(ended)} of {len(entry.errors)}"
+    return [entry.row, str(entry.steps or "–"), settings, _interval(ended), _interval(entry.differences), counted]
+
+
+def _interval(values: Tensor) -> str:
+    if len(values) < 2:
+        return "–"
+    mean, half = confidence(values)
+    return f"{mean:.3f} ± {half:.3f}"
