@@ -1,8 +1,8 @@
-"""Whose statistics? Batch norm in few-shot classification, judged on query batches of different composition.
+"""Whose statistics? Norms in few-shot classification, judged on query batches of different composition.
 
     python -m experiments.batch_norm
 
-writes runs/batch-norm.json.
+writes runs/batch-norm.json, one kind of norm at a time, and goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -18,56 +19,67 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from experiments import arguments
-from experiments.side_by_side import meta_train
-from mamlbook import BatchNorm, Exact, GradientDescent, Model, Params, Tasks, mlp
-from mamlbook.inner import Adapted, Solver, SupportFirst
+from experiments import arguments, fit_replicas
+from experiments.field import pictures
+from mamlbook import BatchNorm, GradientDescent, MetaLearner, Model, Params, TaskNorm, Tasks, keep, mlp, without_norms
+from mamlbook.inner import Adapted, PerStepNorms, SupportFirst
 from mamlbook.layers import FixedNorm
-from mamlbook.pages import environment, load_theta, record
+from mamlbook.pages import environment, load_theta, recall, record
 from mamlbook.tasks.distribution import TaskDistribution
-from mamlbook.tasks.glyph_pool import glyph_split, glyphs
-from mamlbook.tasks.images import Episodes
 from mamlbook.training import pick_device
 
-WAYS, SHOTS, QUERIES = 5, 1, 5
-ALPHA, STEPS, TASKS, BETA, ITERATIONS, SEEDS = 0.4, 2, 8, 2e-3, 500, 5
-TEST_TASKS, GATHERED_TASKS = 300, 100
+WAYS, SHOTS, QUERIES, WIDTH = 5, 1, 5, 48
+STEPS, TASKS, ITERATIONS, SEEDS = 3, 4, 200, 5
+ALPHAS, BETAS = (0.3, 1.0), (3e-3, 1e-2, 3e-2)
+VALIDATION_TASKS, TEST_TASKS, GATHERED_TASKS = 100, 300, 100
 
 
 class Mode(NamedTuple):
-    """The norm of each hidden layer, and whether the support set stands in front of the query examples."""
+    """The norm of each hidden layer, and how it is used."""
 
     norm: Callable[[int], nn.Module] | None
-    beside: bool = False
+    beside: bool = False  # whether the support set stands in front of the query examples
+    per_step: bool = False  # whether each inner step has gains and offsets of its own
+
+    def learner(self, seed: int, alpha: float) -> MetaLearner:
+        """No task adapts a gain or an offset; a rate that is a tensor may differ between learners side by side."""
+        model, rate = Model(network(self.norm, seed), cross_entropy), nn.Parameter(torch.tensor(alpha), False)
+        changes = [PerStepNorms(model, STEPS)] if self.per_step else [keep(without_norms)] if self.norm else []
+        solver = GradientDescent(rate, STEPS, *changes)
+        return MetaLearner(model, SupportFirst(solver) if self.beside else solver)
 
 
 MODES = {
     "the batch's": Mode(BatchNorm),
+    "the batch's, gains by step": Mode(BatchNorm, per_step=True),
     "the support set's": Mode(lambda width: BatchNorm(width, first=WAYS * SHOTS), beside=True),
+    "TaskNorm": Mode(lambda width: TaskNorm(width, first=WAYS * SHOTS), beside=True),
     "layer norm": Mode(nn.LayerNorm),
     "no norm": Mode(None),
 }
-KEPT = {"kept, of all steps": False, "kept, step by step": True}
-"""Trained like the first mode; tested with statistics kept from training, of all steps in one or of each by itself."""
+KEPT = "kept from training"
+"""Trained like the first mode; tested with the statistics that training tasks have had."""
 
 
 def network(norm: Callable[[int], nn.Module] | None, seed: int = 0) -> nn.Sequential:
     """Pictures of 28 x 28, halved, through two hidden layers: (K, 1, 28, 28) to (K, ways)."""
-    layers = mlp(14 * 14, 64, 64, WAYS, norm=norm, seed=seed).named_children()
+    layers = mlp(14 * 14, WIDTH, WIDTH, WAYS, norm=norm, seed=seed).named_children()
     return nn.Sequential(OrderedDict([("pool", nn.AvgPool2d(2)), ("flatten", nn.Flatten()), *layers]))
 
 
-def solver_of(mode: Mode) -> Solver:
-    solver = GradientDescent(ALPHA, STEPS)
-    return SupportFirst(solver) if mode.beside else solver
+def together(adapted: Adapted, tasks: Tasks) -> float:
+    """Accuracy on all query examples at once, the mean over the tasks."""
+    return by_composition(adapted, tasks, (WAYS * QUERIES,))[0]
 
 
-def by_composition(adapted: Adapted, tasks: Tasks) -> list[float]:
+def by_composition(
+    adapted: Adapted, tasks: Tasks, sizes: tuple[int, ...] = (WAYS * QUERIES, 1, QUERIES)
+) -> list[float]:
     """Accuracy on the same query examples: all together, one at a time, one class at a time; means over the tasks."""
     x, y = tasks.query
     found = []
     with torch.no_grad():
-        for size in (WAYS * QUERIES, 1, QUERIES):  # examples come class after class
+        for size in sizes:  # examples come class after class
             y_hat = torch.cat([adapted.predict(adapted.phi, part) for part in x.split(size, 1)], 1)
             found.append((y_hat.argmax(-1) == y).float().mean().item())
     return found
@@ -77,11 +89,11 @@ def statistics(model: Model, phi: Params, x: Tensor) -> list[tuple[Tensor, Tenso
     """Mean and variance that each batch norm meets, their means over the tasks: (width,) each."""
     met: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {}
 
-    def keep(norm, inputs):
+    def remember(norm, inputs):
         met.setdefault(norm, []).append((inputs[0].mean(0), inputs[0].var(0)))
 
     norms = [module for module in model.net.modules() if isinstance(module, BatchNorm)]
-    hooks = [norm.register_forward_pre_hook(keep) for norm in norms]
+    hooks = [norm.register_forward_pre_hook(remember) for norm in norms]
     with torch.no_grad():
         for b in range(len(x)):  # one task at a time: a hook cannot look out of vmap
             functional_call(model.net, dict(zip(model.names, (p[b] for p in phi), strict=True)), x[b])
@@ -100,63 +112,85 @@ def with_statistics(theta: Params, kept: list[tuple[Tensor, Tensor]]) -> Model:
     return Model(net, cross_entropy)
 
 
-def adapted_with_kept(model: Model, train: TaskDistribution, tasks: Tasks, by_step: bool) -> Adapted:
-    """Adapt new tasks with the statistics that training tasks have had at phi_0, ..., phi_S, in one or by step."""
+def adapted_with_kept(learner: MetaLearner, train: TaskDistribution, tasks: Tasks) -> Adapted:
+    """Adapt new tasks with the statistics that training tasks have had at phi_0, ..., phi_S, as ``eval()`` does."""
     known = train.draw(GATHERED_TASKS, torch.Generator().manual_seed(3))
-    path = GradientDescent(ALPHA, STEPS).path(model, known.support, unroll=0)
-    steps = [statistics(model, at.phi, known.support.x) for at in path]
-    if not by_step:
-        of_norms = zip(*steps, strict=True)
-        steps = [[tuple(map(mean, zip(*of_steps, strict=True))) for of_steps in of_norms]] * len(steps)
-    one_step, phi = GradientDescent(ALPHA, 1), None
-    for kept in steps[:-1]:
-        phi = one_step(with_statistics(model.theta, kept), tasks.support, unroll=0, theta=phi).phi
-    last = with_statistics(model.theta, steps[-1])
-    return Adapted(phi, phi, last, None)
+    path = learner.solver.path(learner.model, known.support, unroll=0)
+    of_norms = zip(*(statistics(learner.model, at.phi, known.support.x) for at in path), strict=True)
+    kept = [tuple(torch.stack(t).mean(0) for t in zip(*of_steps, strict=True)) for of_steps in of_norms]
+    return learner.solver(with_statistics(learner.model.theta, kept), tasks.support, unroll=0)
 
 
-def mean(tensors) -> Tensor:
-    return torch.stack(tensors).mean(0)
+def measure(name: str, seeds: int, iterations: int, device: torch.device) -> dict[str, Any]:
+    """Every pair of rates from every seed; the pair that other scripts choose is judged on the test scripts."""
+    mode, begun, world = MODES[name], time.process_time(), pictures()
+    validation, test = (
+        replace(distribution, queries=QUERIES).draw(count, torch.Generator().manual_seed(1)).to(device)
+        for distribution, count in zip(world.judged, (VALIDATION_TASKS, TEST_TASKS), strict=True)
+    )
+    pairs = [(alpha, beta) for alpha in ALPHAS for beta in BETAS]
+    runs = [(*pair, seed) for pair in pairs for seed in range(seeds)]
+    learners = [mode.learner(seed, alpha).to(device) for alpha, _, seed in runs]
+    histories = fit_replicas(
+        learners,
+        world.training,
+        steps=iterations,
+        tasks=TASKS,
+        beta=[beta for _, beta, _ in runs],
+        seeds=[seed for *_, seed in runs],
+        progress=False,
+    )
+    # A run that came to no end knows nothing.
+    scores = [
+        0.0 if run.error else together(learner.adapt(validation.support), validation)
+        for learner, run in zip(learners, histories, strict=True)
+    ]
+    search = {pair: scores[place * seeds : (place + 1) * seeds] for place, pair in enumerate(pairs)}
+    best = max(pairs, key=lambda pair: sum(search[pair]))
+    chosen = learners[pairs.index(best) * seeds :][:seeds]
+    result: dict[str, Any] = {
+        "alpha": best[0],
+        "beta": best[1],
+        "search": [{"alpha": alpha, "beta": beta, "accuracy": rounded(search[alpha, beta])} for alpha, beta in pairs],
+        "accuracy": [rounded(by_composition(learner.adapt(test.support), test)) for learner in chosen],
+    }
+    if name == next(iter(MODES)):
+        kept = (adapted_with_kept(learner.to("cpu"), world.training, test.to("cpu")) for learner in chosen)
+        result[KEPT] = [rounded(by_composition(adapted, test.to("cpu"))) for adapted in kept]
+    return result | {"seconds": round(time.process_time() - begun)}
 
 
-def measure(iterations: int, seeds: int) -> dict[str, list[list[float]]]:
-    """Train every mode from every seed, and judge it on new scripts: mode to a row of three accuracies per seed."""
-    train, held_out = (Episodes(pool, WAYS, SHOTS, QUERIES) for pool in glyph_split(glyphs()))
-    tasks, found = held_out.draw(TEST_TASKS, torch.Generator().manual_seed(1)), {}
-    for name, mode in tqdm(MODES.items(), unit="mode"):
-        models = [Model(network(mode.norm, seed), cross_entropy) for seed in range(seeds)]
-        options = {"iterations": iterations, "tasks": TASKS, "beta": lambda step: BETA}
-        meta_train(models, solver_of(mode), Exact(), train, **options)
-        found[name] = [by_composition(solver_of(mode)(m, tasks.support, unroll=0), tasks) for m in models]
-        if name == "the batch's":
-            for kept, by_step in KEPT.items():
-                found[kept] = [by_composition(adapted_with_kept(m, train, tasks, by_step), tasks) for m in models]
-    return {name: [[round(v, 5) for v in row] for row in rows] for name, rows in found.items()}
+def rounded(values: list[float]) -> list[float]:
+    return [round(value, 5) for value in values]
 
 
 def main(words: list[str] | None = None) -> None:
     parser = arguments("batch_norm", __doc__, seeds=SEEDS, iterations=ITERATIONS)
+    parser.add_argument("--modes", nargs="+", choices=list(MODES), default=list(MODES))
     options = parser.parse_args(words)
-    device, started = pick_device(options.device), time.perf_counter()
-    accuracy = measure(options.iterations, options.seeds)
-    result: dict[str, Any] = {
-        "accuracy": accuracy,
-        "protocol": f"{WAYS} ways, {SHOTS} shot, glyphs of other scripts; accuracy after {STEPS} steps of {TEST_TASKS} "
-        f"tasks on the same {QUERIES} query drawings of each class: all in one batch, each alone, each class alone; "
-        "per statistics and seed",
-        "training": {
-            "iterations": options.iterations,
-            "tasks": TASKS,
-            "queries": WAYS * QUERIES,
-            "beta": BETA,
-            "alpha": ALPHA,
-            "steps": STEPS,
-            "network": "14 * 14, 64, 64, ways",
-        },
-        "seconds": round(time.perf_counter() - started),
-        **environment(device),
-    }
-    print(record("batch-norm", result, folder=options.results))
+    device, path = pick_device(options.device), options.results / "batch-norm.json"
+    runs = recall("batch-norm", folder=options.results)["runs"] if path.is_file() else {}
+    for name in tqdm(options.modes, unit="mode"):
+        if name in runs:
+            continue
+        runs[name] = measure(name, options.seeds, options.iterations, device)
+        result: dict[str, Any] = {
+            "runs": {mode: runs[mode] for mode in MODES if mode in runs},
+            "protocol": f"{WAYS} ways, {SHOTS} shot, glyphs; accuracy after {STEPS} steps of {TEST_TASKS} tasks of "
+            f"other scripts, on the same {QUERIES} query drawings of each class: all in one batch, each alone, each "
+            "class alone; per seed. Each kind has the rates, inner and outer, with the greatest mean accuracy on "
+            f"{VALIDATION_TASKS} tasks of a third set of scripts. search: all pairs of rates; seconds: of one core",
+            "training": {
+                "iterations": options.iterations,
+                "tasks": TASKS,
+                "queries": WAYS * QUERIES,
+                "steps": STEPS,
+                "network": f"14 * 14, {WIDTH}, {WIDTH}, ways",
+            },
+            **environment(device),
+        }
+        record("batch-norm", result, folder=options.results)
+    print(path)
 
 
 if __name__ == "__main__":

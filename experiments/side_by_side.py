@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mamlbook import Data, Model, Params, Tasks
 from mamlbook.inner.base import Solver
@@ -30,17 +30,14 @@ def meta_train(
     iterations: int,
     tasks: int,
     beta: Callable[[int], float],
-    learned: Sequence[nn.Module] = (),
 ) -> Tensor:
     """theta_i <- theta_i - beta (Adam) mean over its own tasks, for seed i = 0, 1, ...: query losses, (seeds, n).
 
-    ``learned`` are other modules to be learned, and every module that has ``advance()`` moves on after each step. Adam
-    works entry by entry, so that no seed feels another.
+    Adam works entry by entry, so that no seed feels another.
     """
     seeds = range(len(models))
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    optimizer = torch.optim.Adam([p for part in (*models, *learned) for p in part.parameters()])
-    parts = [part for whole in (solver, metagradient) for part in whole.modules() if hasattr(part, "advance")]
+    optimizer = torch.optim.Adam([p for model in models for p in model.parameters()])
     losses = []
     for step in range(iterations):
         weights = zip(*(model.theta for model in models), strict=True)
@@ -51,8 +48,6 @@ def meta_train(
         optimizer.zero_grad()
         (surrogates.sum() / tasks).backward()
         optimizer.step()
-        for part in parts:
-            part.advance()
         losses.append(surrogates.detach().view(len(models), tasks).mean(1))
     return torch.stack(losses, 1)
 

@@ -21,7 +21,7 @@ from mamlbook.analysis import GradientCheck, cost, gradient_check
 from mamlbook.evaluation import accuracy, confidence, evaluate
 from mamlbook.execution import Compiled, Execution, NotTraceable, processes
 from mamlbook.inner import *  # noqa: F403
-from mamlbook.layers import BatchNorm, FixedNorm
+from mamlbook.layers import BatchNorm, FixedNorm, TaskNorm
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import *  # noqa: F403
@@ -49,6 +49,7 @@ __all__ = [
     "Params",
     "Part",
     "Recurrent",
+    "TaskNorm",
     "accuracy",
     "confidence",
     "contextual",

@@ -36,9 +36,7 @@ class BatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         axes = [axis for axis in range(x.ndim) if axis != 1]
         seen = x if self.first is None else x[: self.first]  # a slice of all would cost a copy on the way back
-        mean = seen.mean(axes, keepdim=True)
-        variance = (seen - mean).square().mean(axes, keepdim=True)
-        return _normalised(x, mean, variance, self)
+        return _normalised(x, *_moments(seen, axes), self)
 
     def extra_repr(self) -> str:
         return f"{len(self.gain)}, eps={self.eps:g}" + ("" if self.first is None else f", first={self.first}")
@@ -70,7 +68,50 @@ class FixedNorm(nn.Module):
         return f"{len(self.gain)}, eps={self.eps:g}"
 
 
-def _normalised(x: Tensor, mean: Tensor, variance: Tensor, norm: BatchNorm | FixedNorm) -> Tensor:
+class TaskNorm(nn.Module):
+    """Normalisation by the support set's statistics, blended with those of each example over its own channels.
+
+    mean = a mean_S + (1 - a) mean_x,
+    var = a (var_S + (mean_S - mean)^2) + (1 - a) (var_x + (mean_x - mean)^2),  a = sigmoid(scale K + shift).
+
+    S are the K = ``first`` examples that stand in front, per channel; x is the example itself, over all channels (and
+    pixels). ``scale`` and ``shift`` are learned, and begin at 0.
+
+    Shapes: (K, C) or (K, C, H, W) to the same.
+
+    Raises:
+        ValueError: ``first`` is no whole number of at least 1.
+
+    References: [Bronskill et al., 2020](https://arxiv.org/abs/2003.03284), where it is TaskNorm-L.
+    """
+
+    def __init__(self, channels: int, first: int, eps: float = 1e-5):
+        super().__init__()
+        self.first = whole_number("first", first, 1, "a number of examples")
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.offset = nn.Parameter(torch.zeros(channels))
+        self.scale = nn.Parameter(torch.zeros(1))
+        self.shift = nn.Parameter(torch.zeros(1))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        support = _moments(x[: self.first], [axis for axis in range(x.ndim) if axis != 1])
+        own = _moments(x, list(range(1, x.ndim)))
+        a = torch.sigmoid(self.scale * self.first + self.shift)
+        mean = a * support[0] + (1 - a) * own[0]
+        of_both = [(variance + (centre - mean).square()) for centre, variance in (support, own)]
+        return _normalised(x, mean, a * of_both[0] + (1 - a) * of_both[1], self)
+
+    def extra_repr(self) -> str:
+        return f"{len(self.gain)}, first={self.first}, eps={self.eps:g}"
+
+
+def _moments(x: Tensor, axes: list[int]) -> tuple[Tensor, Tensor]:
+    mean = x.mean(axes, keepdim=True)
+    return mean, (x - mean).square().mean(axes, keepdim=True)
+
+
+def _normalised(x: Tensor, mean: Tensor, variance: Tensor, norm: BatchNorm | FixedNorm | TaskNorm) -> Tensor:
     scaled = (x - mean) * torch.rsqrt(variance + norm.eps)
     return scaled * _per_channel(norm.gain, x) + _per_channel(norm.offset, x)
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch.func import grad, vmap
 
 from mamlbook import BatchNorm, Data, Model, Tasks, conv4, maml, mlp
-from mamlbook.layers import FixedNorm
+from mamlbook.layers import FixedNorm, TaskNorm
 from mamlbook.networks import Recurrent, contextual
 
 
@@ -133,8 +133,9 @@ def test_statistics_of_the_first_examples_are_those_torch_would_have_kept():
 
 @pytest.mark.parametrize("first", [0, 2.0, True])
 def test_a_number_of_first_examples_that_is_none_is_refused(first):
-    with pytest.raises(ValueError, match="first: expected a number of examples of at least 1"):
-        BatchNorm(4, first=first)
+    for norm in (BatchNorm, TaskNorm):
+        with pytest.raises(ValueError, match="first: expected a number of examples of at least 1"):
+            norm(4, first=first)
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (6, 4, 5, 5)])
@@ -148,6 +149,32 @@ def test_fixed_norm_is_torchs_batch_norm_in_evaluation(shape):
     torch.testing.assert_close(norm(x), theirs, rtol=0, atol=1e-12)
     assert torch.allclose(norm(x)[2], norm(x[2:3])[0])  # no other example matters
     assert [name for name, _ in norm.named_parameters()] == [name for name, _ in BatchNorm(4).named_parameters()]
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6, 4, 5, 5)])
+def test_task_norm_blends_the_support_set_and_the_example(shape):
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    norm, ends = TaskNorm(4, first=3).double(), {}
+    for name, scale in (("support", 20.0), ("own", -20.0), ("both", 0.0)):
+        with torch.no_grad():
+            norm.scale.fill_(scale)
+        ends[name] = norm(x)
+    torch.testing.assert_close(ends["support"], BatchNorm(4, first=3).double()(x), rtol=0, atol=1e-10)
+    torch.testing.assert_close(ends["own"], F.layer_norm(x, shape[1:]), rtol=0, atol=1e-10)
+    # Half and half are the moments of a mixture of the two distributions.
+    flat = x.unsqueeze(-1).flatten(2)
+    support, own = flat[:3].transpose(0, 1).flatten(1), flat.flatten(1)
+    for example, channel in ((0, 0), (5, 2)):
+        one, other = support[channel], own[example]
+        mean = (one.mean() + other.mean()) / 2
+        variance = ((one - mean).square().mean() + (other - mean).square().mean()) / 2
+        expected = (flat[example, channel] - mean) / (variance + 1e-5).sqrt()
+        torch.testing.assert_close(
+            ends["both"].unsqueeze(-1).flatten(2)[example, channel], expected, rtol=0, atol=1e-12
+        )
+    # The rest do not see one another.
+    torch.testing.assert_close(norm(x)[:5], norm(x[:5]), rtol=0, atol=1e-14)
+    assert "first=3" in str(norm)
 
 
 @pytest.mark.parametrize("norm", [BatchNorm, FixedNorm, torch.nn.LayerNorm])

@@ -2,6 +2,7 @@
 
 from mamlbook.inner.annealing import DerivativeAnnealing
 from mamlbook.inner.base import ALL, Adapted, Solver
+from mamlbook.inner.clipping import Clipped
 from mamlbook.inner.context_vector import context, reset_context
 from mamlbook.inner.curvature import MetaCurvature
 from mamlbook.inner.descent import GradientDescent
@@ -12,6 +13,7 @@ from mamlbook.inner.langevin import LangevinNoise
 from mamlbook.inner.line_search import LineSearch
 from mamlbook.inner.noise import DropGrad
 from mamlbook.inner.pattern import LambdaPattern, layers
+from mamlbook.inner.per_step_norms import PerStepNorms
 from mamlbook.inner.rates import LearnedRates
 from mamlbook.inner.selection import Selector, body, head, keep, task_layers, without_norms
 from mamlbook.inner.support_first import SupportFirst
@@ -20,6 +22,7 @@ from mamlbook.inner.transforms import Place, Transform
 __all__ = [
     "ALL",
     "Adapted",
+    "Clipped",
     "DerivativeAnnealing",
     "DropGrad",
     "FeatureKernel",
@@ -33,6 +36,7 @@ __all__ = [
     "LineSearch",
     "MetaCurvature",
     "MinimumNormHead",
+    "PerStepNorms",
     "Place",
     "PrototypeHead",
     "ResidualLoss",

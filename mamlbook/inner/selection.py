@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from mamlbook.inner.transforms import Gradients, Place, Transform
-from mamlbook.layers import BatchNorm, FixedNorm
+from mamlbook.layers import BatchNorm, FixedNorm, TaskNorm
 from mamlbook.model import Model
 from mamlbook.torch_internals import BATCH_NORMS
 
 if TYPE_CHECKING:
     from mamlbook.inner.base import Solver
 
-NORMS = (BatchNorm, FixedNorm, *BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+NORMS = (BatchNorm, FixedNorm, TaskNorm, *BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 class Selector:

@@ -5,8 +5,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from experiments import batch_norm as experiment
-from experiments.batch_norm import MODES, network, statistics, with_statistics
-from mamlbook import BatchNorm, Data, GradientDescent, Model, Tasks, distance
+from experiments.batch_norm import KEPT, MODES, network, statistics, with_statistics
+from mamlbook import BatchNorm, Data, MetaLearner, Model, Tasks, distance
+from mamlbook.inner import PerStepNorms
 from mamlbook.numerics import expand_over_tasks
 from mamlbook.pages import recall
 
@@ -34,58 +35,82 @@ def test_statistics_are_those_of_the_first_layer_by_hand():
 
 def test_a_network_with_kept_statistics_has_the_weights_and_the_statistics():
     model = Model(network(BatchNorm, seed=3), cross_entropy)
-    kept = [(torch.full((64,), 0.5), torch.full((64,), 2.0))] * 2
+    kept = [(torch.full((experiment.WIDTH,), 0.5), torch.full((experiment.WIDTH,), 2.0))] * 2
     fixed = with_statistics(model.theta, kept)
     assert distance(fixed.theta, model.theta) == 0
     assert distance([fixed.net.norm1.mean, fixed.net.norm2.variance], [kept[0][0], kept[0][1]]) == 0
 
 
-@pytest.mark.parametrize(("name", "alike"), [(name, name != "the batch's") for name in MODES])
-def test_only_the_batchs_own_statistics_depend_on_its_composition(name, alike):
-    model, tasks = Model(network(MODES[name].norm), cross_entropy), pictures()
-    adapted = experiment.solver_of(MODES[name])(model, tasks.support, unroll=0)
+@pytest.mark.parametrize("name", MODES)
+def test_only_the_batchs_own_statistics_depend_on_its_composition(name):
+    learner, tasks = MODES[name].learner(0, 0.1), pictures()
+    adapted = learner.adapt(tasks.support)
     together = adapted.predict(adapted.phi, tasks.query.x)
     alone = torch.cat([adapted.predict(adapted.phi, x) for x in tasks.query.x.split(1, 1)], 1)
-    assert (distance([together], [alone]) < 1e-4) == alike
+    assert (distance([together], [alone]) < 1e-4) == (not name.startswith("the batch's"))
 
 
-def test_kept_statistics_of_the_support_set_itself_adapt_as_that_set_does_for_the_first_prediction():
-    model, tasks = Model(network(BatchNorm), cross_entropy), pictures(1)
-    adapted = experiment.adapted_with_kept(model, Known(tasks), tasks, by_step=True)
-    assert [p.shape for p in adapted.phi] == [(1, *t.shape) for t in model.theta]
-    assert (
-        distance(adapted.phi, GradientDescent(experiment.ALPHA, experiment.STEPS)(model, tasks.support, unroll=0).phi)
-        > 0
-    )
+@pytest.mark.parametrize("name", MODES)
+def test_no_task_adapts_a_gain_or_an_offset(name):
+    learner, tasks = MODES[name].learner(0, 0.1), pictures()
+    adapted = learner.adapt(tasks.support)
+    still = {n for n, p, t in zip(learner.model.names, adapted.phi, learner.model.theta, strict=True) if (p == t).all()}
+    assert still == {n for n in learner.model.names if n.startswith("norm")}
+    assert any(isinstance(part, PerStepNorms) for part in learner.modules()) == MODES[name].per_step
+
+
+def test_kept_statistics_are_the_means_over_training_tasks_and_steps(monkeypatch):
+    monkeypatch.setattr(experiment, "GATHERED_TASKS", 2)
+    learner, tasks = MODES["the batch's"].learner(0, 0.1), pictures()
+    adapted = experiment.adapted_with_kept(learner, Known(tasks), tasks)
+    path = list(learner.solver.path(learner.model, tasks.support, unroll=0))
+    found = [statistics(learner.model, at.phi, tasks.support.x) for at in path]
+    assert len(found) == experiment.STEPS + 1
+    fixed = adapted.predict  # the network that the statistics were put into
+    assert isinstance(fixed, Model)
+    expected = [torch.stack([step[norm][kind] for step in found]).mean(0) for norm in (0, 1) for kind in (0, 1)]
+    layers = (fixed.net.norm1, fixed.net.norm2)
+    assert distance([t for norm in layers for t in (norm.mean, norm.variance)], expected) < 1e-5
+    same = MetaLearner(fixed, learner.solver).adapt(tasks.support)
+    assert distance(adapted.phi, same.phi) < 1e-6
 
 
 class Known:
-    """The same task, as often as it is asked for."""
+    """The same tasks, as often as they are asked for."""
 
     def __init__(self, tasks):
         self.tasks = tasks
 
     def draw(self, tasks, generator):
-        return self.tasks.pick([0] * tasks)
+        return self.tasks.pick(list(range(tasks)))
 
 
-def test_the_command_records_every_kind_and_seed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(experiment, "TEST_TASKS", 4)
-    monkeypatch.setattr(experiment, "GATHERED_TASKS", 3)
-    experiment.main(["--seeds", "2", "--iterations", "1", "--results", str(tmp_path)])
+def test_the_command_records_every_kind_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    for name, count in {"TEST_TASKS": 4, "VALIDATION_TASKS": 4, "GATHERED_TASKS": 3, "BETAS": (1e-3,)}.items():
+        monkeypatch.setattr(experiment, name, count)
+    words = ["--seeds", "2", "--iterations", "1", "--results", str(tmp_path)]
+    experiment.main([*words, "--modes", "no norm"])
     assert str(tmp_path / "batch-norm.json") in capsys.readouterr().out
-    accuracy = recall("batch-norm", folder=tmp_path)["accuracy"]
-    assert set(accuracy) == {*MODES, *experiment.KEPT}
-    assert all(torch.tensor(rows).shape == (2, 3) for rows in accuracy.values())
+    first = recall("batch-norm", folder=tmp_path)["runs"]
+    assert list(first) == ["no norm"]
+    experiment.main([*words, "--modes", "the batch's", "no norm"])
+    both = recall("batch-norm", folder=tmp_path)["runs"]
+    assert list(both) == ["the batch's", "no norm"]
+    assert both["no norm"] == first["no norm"]
+    rows = [run["accuracy"] for run in both.values()] + [both["the batch's"][KEPT]]
+    assert all(torch.tensor(found).shape == (2, 3) for found in rows)
+    assert [(one["alpha"], one["beta"]) for one in first["no norm"]["search"]] == [(0.3, 1e-3), (1.0, 1e-3)]
 
 
 def test_what_is_stored_belongs_to_the_table():
     stored = recall("batch-norm")
     assert stored["training"]["iterations"] == experiment.ITERATIONS
-    assert set(stored["accuracy"]) == {*MODES, *experiment.KEPT}
-    assert all(torch.tensor(rows).shape == (experiment.SEEDS, 3) for rows in stored["accuracy"].values())
-    for name, rows in stored["accuracy"].items():
-        together, alone, by_class = torch.tensor(rows).T
-        assert (max((together - alone).abs().max(), (together - by_class).abs().max()) < 0.01) == (
-            name != "the batch's"
-        )
+    assert list(stored["runs"]) == list(MODES)
+    for name, run in stored["runs"].items():
+        rows = torch.tensor(run["accuracy"])
+        assert rows.shape == (experiment.SEEDS, 3)
+        assert ((rows - rows[:, :1]).abs().max() < 0.01) == (not name.startswith("the batch's"))
+        chosen = max(run["search"], key=lambda one: sum(one["accuracy"]))
+        assert (run["alpha"], run["beta"]) == (chosen["alpha"], chosen["beta"])
+        assert len(run["search"]) == len(experiment.ALPHAS) * len(experiment.BETAS)
+    assert torch.tensor(stored["runs"]["the batch's"][KEPT]).shape == (experiment.SEEDS, 3)
