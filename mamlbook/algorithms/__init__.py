@@ -46,22 +46,19 @@ from mamlbook.algorithms.outer_loops import (
 from mamlbook.algorithms.stability import annealed, maml_plus_plus, multi_step_loss
 from mamlbook.algorithms.stochastic import es_maml, evograd, sgld, sgld_score
 
-PARTS: dict[str, dict[str, Algorithm]] = {
-    "first-order": gradient.ROWS,
-    "implicit": implicit.ROWS,
-    "closed-form": closed_form.ROWS,
-    "what-adapts": adaptation.ROWS,
-    "stability": stability.ROWS,
-    "outer-loops": {**outer_loops.ROWS, **stochastic.ROWS},
+ALGORITHMS: dict[str, Algorithm] = {
+    **gradient.ROWS,
+    **implicit.ROWS,
+    **closed_form.ROWS,
+    **adaptation.ROWS,
+    **stability.ROWS,
+    **outer_loops.ROWS,
+    **stochastic.ROWS,
 }
-"""The rows by the page that explains them."""
-
-ALGORITHMS: dict[str, Algorithm] = {name: row for rows in PARTS.values() for name, row in rows.items()}
 """Every algorithm by name; tests and comparison tables run over it, so a new row appears in both by itself."""
 
 __all__ = [
     "ALGORITHMS",
-    "PARTS",
     "Algorithm",
     "ClosedForm",
     "amfs_weights",

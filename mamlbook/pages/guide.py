@@ -1,91 +1,9 @@
-"""Which algorithm for which problem: questions, where their answers lead, and the section that explains each row."""
+"""Which algorithm for which problem: questions, and where their answers lead."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from posixpath import relpath
 from typing import NamedTuple
-
-
-class Section(NamedTuple):
-    """A section of the book: the page without its suffix, from the folder of the pages, and the heading."""
-
-    page: str
-    heading: str
-
-    def address(self, folder: str) -> str:
-        """The link from a page in this folder, as a notebook has it."""
-        return f"{relpath(self.page, folder)}.ipynb#{self.heading.replace(' ', '-')}"
-
-
-SECTIONS: dict[str, Section] = {
-    "joint": Section("objective/objective", "On a network"),
-    "maml": Section("objective/objective", "By hand"),
-    "fomaml": Section("variants/first-order", "Two ways to leave out a factor"),
-    "reptile": Section("variants/first-order", "Two ways to leave out a factor"),
-    "imaml": Section("variants/implicit", "The minimum instead of the way"),
-    "imaml-neumann": Section("variants/implicit", "How many steps, how many products?"),
-    "truncated": Section("variants/unrolling", "What truncation loses"),
-    "forward-mode": Section("variants/unrolling", "In the package"),
-    "finite-difference": Section("variants/unrolling", "In the package"),
-    "kernel-ridge": Section("variants/closed-form", "Solve for the last layer"),
-    "ntk-ridge": Section("variants/closed-form", "Solve for all layers: the tangent"),
-    "meta-rkhs-2": Section("variants/closed-form", "Solve for all layers: the tangent"),
-    "meta-rkhs-1": Section("variants/closed-form", "Meta-RKHS-I: reward a gradient instead of following it"),
-    "line-search": Section("variants/closed-form", "Steps of exactly the right length"),
-    "fiml": Section("variants/closed-form", "Steps of exactly the right length"),
-    "protomaml": Section("variants/closed-form", "Steps of exactly the right length"),
-    "anil": Section("variants/what-adapts", "Tasks that share features, and tasks that do not"),
-    "boil": Section("variants/what-adapts", "Tasks that share features, and tasks that do not"),
-    "lambda-pattern": Section("variants/what-adapts", "One line between gradient and step"),
-    "meta-sgd": Section("variants/what-adapts", "How fast: learned rates"),
-    "lslr": Section("variants/what-adapts", "How fast: learned rates"),
-    "cavia": Section("variants/what-adapts", "One line between gradient and step"),
-    "dropgrad": Section("variants/what-adapts", "Does noise help?"),
-    "multi-step-loss": Section("variants/stability", "Three of the parts, in one formula"),
-    "annealed": Section("variants/stability", "Three of the parts, in one formula"),
-    "maml++": Section("variants/stability", "Three of the parts, in one formula"),
-    "softmax-weights": Section("variants/outer-loops", "Which tasks count"),
-    "robust": Section("variants/outer-loops", "Which tasks count"),
-    "learned-weights": Section("variants/outer-loops", "Which tasks count"),
-    "amfs-weights": Section("variants/outer-loops", "Which tasks count"),
-    "conflict-averse": Section("variants/outer-loops", "Which tasks count"),
-    "moml": Section("variants/outer-loops", "A memory"),
-    "moml-v2": Section("variants/outer-loops", "A memory"),
-    "local-moml": Section("variants/outer-loops", "Clients and a server"),
-    "sgld": Section("variants/outer-loops", "Random solutions"),
-    "sgld-score": Section("variants/outer-loops", "Random solutions"),
-    "evograd": Section("variants/outer-loops", "Random solutions"),
-    "es-maml": Section("variants/outer-loops", "Random solutions"),
-}
-"""The section that explains a row of ``ALGORITHMS``."""
-
-PLACES: dict[str, Section] = {
-    "How to choose α, β and S": Section("objective/complete", "Choosing the rates and the number of steps"),
-    "Why the query set is new data": Section("objective/objective", "Why the query set is new data"),
-    "Which gradient does this code compute?": Section(
-        "objective/gradients-of-gradients", "Which gradient does this code compute?"
-    ),
-    "Three ways to the same numbers": Section("objective/gradients-of-gradients", "Three ways to the same numbers"),
-    "A kink in the loss": Section("objective/gradients-of-gradients", "A kink in the loss, a jump in the objective"),
-    "Too few steps and too many": Section("dynamics/initialisation", "How often: too few steps and too many"),
-    "What exactly is held constant?": Section("variants/first-order", "What exactly is held constant?"),
-    "First order, exactly, on bowls": Section("variants/first-order", "Exactly, on bowls"),
-    "What the graph keeps": Section("variants/cost", "What the graph keeps"),
-    "Checkpoints and chunks": Section("variants/cost", "Less memory, same gradient"),
-    "A compiled meta-step": Section("variants/cost", "Compiled: what a trace is"),
-    "What a meta-step costs": Section("variants/cost", "Three gradients a step"),
-    "Batch norm: whose statistics?": Section("variants/stability", "Batch norm: whose statistics?"),
-    "A gallery of failures": Section("variants/stability", "A gallery of failures"),
-    "What unlike tasks cost": Section("practice/limits", "Unlike tasks, exactly"),
-    "The same on networks": Section("practice/limits", "Unlike tasks, measured"),
-    "A start that follows": Section("practice/drift", "A start that follows"),
-    "A decaying outer rate": Section("practice/drift", "A decaying outer rate"),
-    "Fewer launches": Section("practice/on-a-gpu", "Fewer launches"),
-    "Fewer bits": Section("practice/on-a-gpu", "Fewer bits"),
-    "The memory of a GPU": Section("practice/on-a-gpu", "Memory"),
-}
-"""Other sections that the guide and the quiz of the map point to, by the words of their links."""
 
 
 class Question(NamedTuple):
@@ -131,14 +49,10 @@ GUIDE: dict[str, Question | End] = {
         "What has to change from one task to the next?",
         {
             "A few numbers, such as an amplitude or a user's habits": "context",
-            "The last layer: the same features serve all tasks": "head",
+            "The last layer: the same features serve all tasks": "pretrained",
             "The features: the last layer can stay": "body",
             "All weights, or I do not know": "solved",
         },
-    ),
-    "head": Question(
-        "What does a task ask for?",
-        {"Telling classes apart": "classes", "Predicting values": "values"},
     ),
     "solved": Question(
         "How is a task solved?",
@@ -164,10 +78,7 @@ GUIDE: dict[str, Question | End] = {
             "The same few tasks come back, or their data may not be moved": "again",
         },
     ),
-    "slow": Question(
-        "Where does it run?",
-        {"On a CPU": "processor", "On a GPU": "gpu"},
-    ),
+    "slow": Question("Where does it run?", {"On a CPU": "processor", "On a GPU": "gpu"}),
     "alike": End(
         "Train jointly, and take gradient steps on the support set in the test.",
         {"joint": "One gradient a task, and no inner loop; it is also what every other row has to beat."},
@@ -201,7 +112,7 @@ GUIDE: dict[str, Question | End] = {
             "anil": "Gradient steps on the last layer alone.",
             "kernel-ridge": "The last layer is solved for, with one-hot targets.",
         },
-        {"The same on networks": "Measure first what the features reach without meta-training."},
+        {"Beside a pretrained backbone": "Measure first what the features reach without meta-training."},
     ),
     "values": End(
         "Keep the features, and solve for the last layer.",
@@ -231,6 +142,7 @@ GUIDE: dict[str, Question | End] = {
         {
             "imaml": "The gradient of the minimum, whatever led there; it needs a pull to θ and steps that arrive.",
             "imaml-neumann": "The same by a series in place of conjugate gradients.",
+            "imaml-nystrom": "The same from a few columns of the Hessian; nothing is iterated, and nothing can diverge.",
             "truncated": "The gradient through the last steps only.",
             "reptile": "No derivative of the steps at all: it moves θ towards each solution.",
         },
@@ -263,6 +175,7 @@ GUIDE: dict[str, Question | End] = {
             "truncated": "Keeps the last steps only.",
             "fomaml": "Keeps no step.",
             "forward-mode": "Keeps no step and is exact; for networks of a few hundred weights.",
+            "random-forward": "The same along a few random directions: for any network, right on average and noisy.",
         },
         {
             "Checkpoints and chunks": "The same gradient: checkpoints keep fewer steps, chunks fewer tasks at once.",
@@ -299,6 +212,8 @@ GUIDE: dict[str, Question | End] = {
         {
             "lslr": "A learned rate for each tensor and step.",
             "meta-sgd": "A learned rate for each weight.",
+            "meta-curvature": "A learned matrix for each axis of a weight, in place of rates.",
+            "t-net": "Learned layers between those that adapt, which turn their gradients.",
             "line-search": "The rate is computed at each step, with a damping to choose instead.",
         },
         {"How to choose α, β and S": "What a search costs."},
@@ -333,11 +248,3 @@ GUIDE: dict[str, Question | End] = {
     ),
 }
 """The questions and ends by name."""
-
-APART: dict[str, str] = {
-    "meta-rkhs-1": "it rewards the gradient at θ, and with a squared loss that reward has no bound",
-    "sgld": "it says what the solution of a noisy inner loop is, which no trouble asks for",
-    "sgld-score": "its gradient takes many noisy paths where first order takes one",
-    "evograd": "it was made for other meta-parameters than a start",
-}
-"""Rows that no answer leads to, with the reason."""

@@ -6,8 +6,9 @@ import nbformat
 import pytest
 
 from mamlbook.algorithms import ALGORITHMS
-from mamlbook.pages.guide import APART, FIRST, GUIDE, PLACES, SECTIONS, End, Question, Section
+from mamlbook.pages.guide import FIRST, GUIDE, End, Question
 from mamlbook.pages.quiz import STATEMENTS
+from mamlbook.pages.sections import APART, PLACES, SECTIONS, Section
 from tools.book import ROOT, pages
 
 QUESTIONS_ON_THE_WAY, SUGGESTIONS = 6, 6

@@ -3,8 +3,8 @@
 import pytest
 
 from mamlbook.pages.figures import select_all
-from mamlbook.pages.guide import PLACES
 from mamlbook.pages.quiz import QUESTION, STATEMENTS
+from mamlbook.pages.sections import PLACES
 from shown import Shown
 
 

@@ -7,7 +7,8 @@ from html import escape
 from typing import Any
 
 from mamlbook.pages.figures.widgets.base import Widget, widget
-from mamlbook.pages.guide import FIRST, GUIDE, PLACES, SECTIONS, End, Question
+from mamlbook.pages.guide import FIRST, GUIDE, End, Question
+from mamlbook.pages.sections import PLACES, SECTIONS
 
 
 def algorithm_guide(folder: str = "practice", title: str = "Which algorithm for your problem?") -> Widget:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 from mamlbook.pages.figures.widgets.base import Widget, widget
-from mamlbook.pages.guide import PLACES
 from mamlbook.pages.quiz import Statement
+from mamlbook.pages.sections import PLACES
 
 
 def select_all(question: str, statements: Sequence[Statement], folder: str, title: str = "Quiz") -> Widget:

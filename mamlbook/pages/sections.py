@@ -1,0 +1,100 @@
+"""Where the book explains what: the section of each row, and of what else the guide points to."""
+
+from __future__ import annotations
+
+from posixpath import relpath
+from typing import NamedTuple
+
+
+class Section(NamedTuple):
+    """A section of the book: the page without its suffix, from the folder of the pages, and the heading."""
+
+    page: str
+    heading: str
+
+    def address(self, folder: str) -> str:
+        """The link from a page in this folder, as a notebook has it."""
+        return f"{relpath(self.page, folder)}.ipynb#{self.heading.replace(' ', '-')}"
+
+
+SECTIONS: dict[str, Section] = {
+    "joint": Section("objective/objective", "On a network"),
+    "maml": Section("objective/objective", "By hand"),
+    "fomaml": Section("variants/first-order", "The factor that is left out"),
+    "reptile": Section("variants/reptile", "Move towards the solutions"),
+    "imaml": Section("variants/implicit", "The minimum instead of the way"),
+    "imaml-neumann": Section("variants/implicit", "How many steps, how many products?"),
+    "imaml-nystrom": Section("variants/implicit", "How many steps, how many products?"),
+    "truncated": Section("variants/unrolling", "What truncation loses"),
+    "forward-mode": Section("variants/unrolling", "In the package"),
+    "random-forward": Section("variants/unrolling", "In the package"),
+    "finite-difference": Section("variants/unrolling", "In the package"),
+    "kernel-ridge": Section("variants/closed-form", "Solve for the last layer"),
+    "ntk-ridge": Section("variants/tangent-kernel", "Solve for all layers"),
+    "meta-rkhs-2": Section("variants/tangent-kernel", "Solve for all layers"),
+    "meta-rkhs-1": Section("variants/tangent-kernel", "Meta-RKHS-I: reward a gradient instead of following it"),
+    "line-search": Section("variants/closed-form", "Steps of exactly the right length"),
+    "fiml": Section("variants/closed-form", "Steps of exactly the right length"),
+    "protomaml": Section("variants/closed-form", "Heads that are computed"),
+    "anil": Section("variants/what-adapts", "Tasks that share features, and tasks that do not"),
+    "boil": Section("variants/what-adapts", "Tasks that share features, and tasks that do not"),
+    "lambda-pattern": Section("variants/what-adapts", "One line between gradient and step"),
+    "meta-sgd": Section("variants/inner-rates", "One multiplier between gradient and step"),
+    "meta-curvature": Section("variants/inner-rates", "One multiplier between gradient and step"),
+    "t-net": Section("variants/inner-rates", "One multiplier between gradient and step"),
+    "lslr": Section("variants/inner-rates", "One multiplier between gradient and step"),
+    "cavia": Section("variants/what-adapts", "One line between gradient and step"),
+    "dropgrad": Section("variants/inner-rates", "Does noise help?"),
+    "multi-step-loss": Section("variants/stability", "Three of the parts, in one formula"),
+    "annealed": Section("variants/stability", "Three of the parts, in one formula"),
+    "maml++": Section("variants/stability", "Three of the parts, in one formula"),
+    "softmax-weights": Section("variants/task-weights", "Six ways to weight"),
+    "robust": Section("variants/task-weights", "Six ways to weight"),
+    "learned-weights": Section("variants/task-weights", "Six ways to weight"),
+    "amfs-weights": Section("variants/task-weights", "Six ways to weight"),
+    "conflict-averse": Section("variants/task-weights", "The conflict-averse step, derived"),
+    "moml": Section("variants/outer-loops", "A memory"),
+    "moml-v2": Section("variants/outer-loops", "A memory"),
+    "local-moml": Section("variants/outer-loops", "Clients and a server"),
+    "sgld": Section("variants/outer-loops", "Random solutions"),
+    "sgld-score": Section("variants/outer-loops", "Random solutions"),
+    "evograd": Section("variants/outer-loops", "Candidates and evolution"),
+    "es-maml": Section("variants/outer-loops", "Candidates and evolution"),
+}
+"""The section that explains a row of ``ALGORITHMS``."""
+
+PLACES: dict[str, Section] = {
+    "How to choose α, β and S": Section("objective/complete", "Choosing the rates and the number of steps"),
+    "Why the query set is new data": Section("objective/objective", "Why the query set is new data"),
+    "Which gradient does this code compute?": Section(
+        "objective/gradients-of-gradients", "Which gradient does this code compute?"
+    ),
+    "Three ways to the same numbers": Section("objective/gradients-of-gradients", "Three ways to the same numbers"),
+    "A kink in the loss": Section("objective/gradients-of-gradients", "A kink in the loss, a jump in the objective"),
+    "Too few steps and too many": Section("dynamics/steps", "How often: too few steps and too many"),
+    "What exactly is held constant?": Section("variants/first-order", "What exactly is held constant?"),
+    "First order, exactly, on bowls": Section("variants/first-order", "Exactly, on bowls"),
+    "What the graph keeps": Section("variants/cost", "What the graph keeps"),
+    "Checkpoints and chunks": Section("variants/cost", "Less memory, same gradient"),
+    "A compiled meta-step": Section("variants/speed", "Compiled: what a trace is"),
+    "What a meta-step costs": Section("variants/cost", "Three gradients a step"),
+    "Batch norm: whose statistics?": Section("variants/batch-norm", "The choices"),
+    "A gallery of failures": Section("variants/stability", "A gallery of failures"),
+    "What unlike tasks cost": Section("practice/limits", "Unlike tasks, exactly"),
+    "The same on networks": Section("practice/limits", "Unlike tasks, measured"),
+    "Beside a pretrained backbone": Section("practice/baselines", "The comparison"),
+    "A start that follows": Section("practice/drift", "A start that follows"),
+    "A decaying outer rate": Section("practice/drift", "A decaying outer rate"),
+    "Fewer launches": Section("practice/on-a-gpu", "Fewer launches"),
+    "Fewer bits": Section("practice/precision", "The formats"),
+    "The memory of a GPU": Section("practice/on-a-gpu", "Memory"),
+}
+"""Other sections that the guide and the quiz of the map point to, by the words of their links."""
+
+APART: dict[str, str] = {
+    "meta-rkhs-1": "it rewards the gradient at θ, and with a squared loss that reward has no bound",
+    "sgld": "it says what the solution of a noisy inner loop is, which no trouble asks for",
+    "sgld-score": "its gradient takes many noisy paths where first order takes one",
+    "evograd": "it was made for other meta-parameters than a start",
+}
+"""Rows that no answer leads to, with the reason."""
