@@ -32,7 +32,7 @@ from mamlbook import (
     maml,
     mlp,
 )
-from mamlbook.algorithms import PARTS
+from mamlbook.algorithms import gradient
 from mamlbook.analysis.diagnostics import largest_curvature
 from mamlbook.pages import environment, record
 from mamlbook.training import pick_device
@@ -107,7 +107,7 @@ KNOBS: dict[str, dict[str, Setting]] = {
         "Adam 0.001": Setting(steps=3, rule=ADAM, alpha=0.001),
     },
     # The algorithms of the first pages, each with its own defaults.
-    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in PARTS["first-order"].items()},
+    "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in gradient.ROWS.items()},
 }
 
 
