@@ -56,7 +56,7 @@ def test_an_hour_is_an_hour_and_paths_lead_to_chapters(extension):
 def test_the_words_for_a_task_stand_before_they_are_used():
     text = prose()
     told = text.index("## The words for a task")
-    for word in ("support", "query", "episode", "shot", " ways "):
+    for word in ("support", "query", "episode", "shot", "ways"):
         assert text.index(word) > told, word
 
 

@@ -69,12 +69,9 @@ class Chapters(SphinxTransform):
             total = nodes.paragraph("", f"All chapters: {everything}.", classes=["chapters-total"])
             card.parent.insert(card.parent.index(card) + 1, total)
         for item in list(self.document.findall(nodes.list_item)) if tables else []:
-            if (
-                isinstance(item[0], nodes.paragraph)
-                and isinstance(item[0][0], nodes.strong)
-                and len(self.pages(item)) > 1
-            ):
-                item[0] += nodes.inline("", f" {self.lengths(item)}.", classes=["path-time"])
+            lead = next((node for node in item[0].children if node.astext()), None)
+            if isinstance(lead, nodes.strong) and len(self.pages(item[0])) > 1:
+                item[0] += nodes.inline("", f" {self.lengths(item[0])}.", classes=["path-time"])
 
     @staticmethod
     def heads(table) -> list[str]:
