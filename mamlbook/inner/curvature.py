@@ -38,15 +38,18 @@ class MetaCurvature(nn.Module, Transform):
             nn.ParameterList(torch.eye(d, dtype=w.dtype, device=w.device) for d in _axes(w.shape)) for w in model.theta
         )
 
+    def _of_each(self) -> list[list[Tensor]]:
+        return [list(own.parameters()) for own in self.matrices]
+
     def require(self, model: Model, solver: Solver) -> None:
-        if [_axes(w.shape) for w in model.theta] != [[len(m) for m in own] for own in self.matrices]:
+        if [_axes(w.shape) for w in model.theta] != [[len(m) for m in own] for own in self._of_each()]:
             raise ValueError(
                 "MetaCurvature: expected the matrices of this network, whose weights that learn are "
                 f"{', '.join(model.names)}, got those of another; make them anew after freezing or replacing layers"
             )
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
-        return [g if g is None else _turned(g, own) for g, own in zip(gradients, self.matrices, strict=True)]
+        return [g if g is None else _turned(g, own) for g, own in zip(gradients, self._of_each(), strict=True)]
 
 
 def _axes(shape: torch.Size) -> list[int]:
@@ -54,7 +57,7 @@ def _axes(shape: torch.Size) -> list[int]:
     return [*shape[:2], math.prod(shape[2:])] if len(shape) > 2 else [*shape]
 
 
-def _turned(g: Tensor, matrices: nn.ParameterList) -> Tensor:
+def _turned(g: Tensor, matrices: list[Tensor]) -> Tensor:
     turned = g.reshape(len(g), *map(len, matrices))
     for axis, m in enumerate(matrices, 1):
         turned = (turned.movedim(axis, -1) @ m.mT).movedim(-1, axis)

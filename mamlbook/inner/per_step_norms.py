@@ -49,7 +49,7 @@ class PerStepNorms(nn.Module, Transform):
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
         shifts = dict(zip(self.names, self.shifts, strict=True))
         return [
-            g if name not in shifts else self._towards(shifts[name], g, place)
+            g if g is None or name not in shifts else self._towards(shifts[name], g, place)
             for name, g in zip(place.names, gradients, strict=True)
         ]
 

@@ -90,7 +90,8 @@ def _carried(batch: MetaBatch, start: Params) -> tuple[Tensor, Tensor, Params]:
         turned = torch.autograd.grad(gradient, adapted.phi, columns, is_grads_batched=True, materialize_grads=True)
         columns, adapted = add_scaled(add_scaled(columns, -alpha, turned), alpha * lam, start), following
     losses, q = query_gradient(batch, adapted)
-    slopes = sum((z * part).reshape(*z.shape[:2], -1).sum(2) for z, part in zip(columns, q, strict=True))
+    parts = [(z * part).reshape(*z.shape[:2], -1).sum(2) for z, part in zip(columns, q, strict=True)]
+    slopes = torch.stack(parts).sum(0)
     return losses, slopes, q
 
 

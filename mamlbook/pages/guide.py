@@ -142,7 +142,7 @@ GUIDE: dict[str, Question | End] = {
         {
             "imaml": "The gradient of the minimum, whatever led there; it needs a pull to θ and steps that arrive.",
             "imaml-neumann": "The same by a series in place of conjugate gradients.",
-            "imaml-nystrom": "The same from a few columns of the Hessian; nothing is iterated, and nothing can diverge.",
+            "imaml-nystrom": "The same from a few columns of the Hessian; no iteration that can diverge.",
             "truncated": "The gradient through the last steps only.",
             "reptile": "No derivative of the steps at all: it moves θ towards each solution.",
         },

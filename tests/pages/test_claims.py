@@ -86,7 +86,7 @@ def test_a_table_of_intervals_has_means_and_half_widths():
 def test_a_table_has_its_cells_and_refuses_a_row_that_does_not_fit():
     text = table(["name", "x < 1"], [["a", 1], ["b", 2.5]]).data
     assert '<tr><th style="text-align: left">name</th><th>x &lt; 1</th></tr>' in text
-    rows = ('<tr><td style="text-align: left">%s</td><td>%s</td></tr>' % cells for cells in (("a", 1), ("b", 2.5)))
+    rows = (f'<tr><td style="text-align: left">{name}</td><td>{x}</td></tr>' for name, x in (("a", 1), ("b", 2.5)))
     assert "\n".join(rows) in text
     with pytest.raises(ValueError, match=r"rows: expected 2 cells in each"):
         table(["one", "two"], [["alone"]])

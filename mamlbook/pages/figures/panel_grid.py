@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -46,11 +48,9 @@ def panels(
     with drawing(6.6, 3.4, columns=len(values), squeeze=False) as (fig, axes):
         for axis, (title, table), scale in zip(axes[0], values.items(), scales, strict=True):
             for number, (name, numbers) in enumerate(table.items()):
-                mean, half = confidence(numbers) if numbers.ndim == 2 else (numbers, torch.zeros_like(numbers))
                 known = name in COLOURS or name in NEUTRAL
                 look = line(name if known else list(NEUTRAL)[number % len(NEUTRAL)], markers=markers)
-                axis.plot(place, mean, label=labels.get(name, name), **look)
-                axis.fill_between(place, mean - half, mean + half, color=look["color"], alpha=0.18, linewidth=0)
+                _banded(axis, place, numbers, look | {"label": labels.get(name, name)})
             axis.set(title=title, xlabel=xlabel, yscale=scale)
             # Where zero has a place on a logarithmic axis, it is one step before the smallest number.
             axis.set_xscale(xscale, **({"linthresh": place[place > 0].min().item()} if xscale == "symlog" else {}))
@@ -58,3 +58,10 @@ def panels(
         if max(map(len, values.values())) > 1:
             axes[0, 0].legend()
     return fig
+
+
+def _banded(axis: Axes, place: Tensor, numbers: Tensor, look: dict[str, Any]) -> None:
+    """The mean over seeds as a line, and its interval as a band."""
+    mean, half = confidence(numbers) if numbers.ndim == 2 else (numbers, torch.zeros_like(numbers))
+    axis.plot(place, mean, **look)
+    axis.fill_between(place, mean - half, mean + half, color=look["color"], alpha=0.18, linewidth=0)

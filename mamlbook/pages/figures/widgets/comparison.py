@@ -39,7 +39,7 @@ def field_comparison(
     """
     views = _views(world, results)
     first = next(iter(views.values()))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"factor": row.factor, "words": " ".join([name, row.factor, row.replaces, row.assumes, row.memory, row.work])}
         | {"name": name, "work": _gradients(row)}
         for name, row in ALGORITHMS.items()
