@@ -26,7 +26,7 @@ from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import *  # noqa: F403
 from mamlbook.model import Model
-from mamlbook.networks import Recurrent, contextual, conv4, linear, mlp, warped
+from mamlbook.networks import Recurrent, contextual, conv4, linear, mlp
 from mamlbook.numerics import Params, distance
 from mamlbook.parts import Part
 from mamlbook.tasks import *  # noqa: F403
@@ -63,7 +63,6 @@ __all__ = [
     "linear",
     "mlp",
     "processes",
-    "warped",
 ]
 for _factor in (tasks, inner, metagradient, weighting, algorithms):
     __all__ += _factor.__all__

@@ -66,35 +66,6 @@ def contextual(*sizes: int, context: int = 5, **options: Any) -> nn.Sequential:
     return nn.Sequential(OrderedDict([("context", Context(context)), *net.named_children()]))
 
 
-def warped(*sizes: int, **options: Any) -> nn.Sequential:
-    """``mlp(*sizes)`` with a matrix of its own behind each layer, started at the identity: (K, sizes[0]) to the last.
-
-    h <- T_l (W_l h + b_l)  before each activation;  the layers ``warp1``, ``warp2``, ... hold T_1, T_2, ... When W_l
-    alone takes a gradient step, the layer T_l W_l moves by T_l T_l^T times its own gradient.
-
-    The options are those of ``mlp``.
-
-    Raises:
-        ValueError: sizes that ``mlp`` refuses.
-
-    References: [Lee and Choi, 2018](https://arxiv.org/abs/1801.05558).
-
-    >>> [name for name, _ in warped(1, 8, 1).named_parameters()]
-    ['linear1.weight', 'linear1.bias', 'warp1.weight', 'linear2.weight', 'linear2.bias', 'warp2.weight']
-    """
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for name, layer in mlp(*sizes, **options).named_children():
-        if isinstance(layer, nn.Linear):
-            number = sum(isinstance(other, nn.Linear) for other in layers.values()) // 2 + 1
-            with drawn_on_cpu(0):
-                matrix = nn.Linear(layer.out_features, layer.out_features, bias=False)
-            nn.init.eye_(matrix.weight)
-            layers |= {f"linear{number}": layer, f"warp{number}": matrix}
-        else:
-            layers[name] = layer
-    return nn.Sequential(layers)
-
-
 class Recurrent(nn.Module):
     """A gated recurrent unit, written out, with a linear head on its last state.
 

@@ -1,17 +1,7 @@
 """The field as one table: each algorithm is one composition of the four factors."""
 
 from mamlbook.algorithms import adaptation, closed_form, gradient, implicit, outer_loops, stability, stochastic
-from mamlbook.algorithms.adaptation import (
-    anil,
-    boil,
-    cavia,
-    dropgrad,
-    lambda_pattern,
-    lslr,
-    meta_curvature,
-    meta_sgd,
-    t_net,
-)
+from mamlbook.algorithms.adaptation import anil, boil, cavia, dropgrad, lambda_pattern, lslr, meta_sgd
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.algorithms.closed_form import (
     fiml,
@@ -23,15 +13,7 @@ from mamlbook.algorithms.closed_form import (
     protomaml,
 )
 from mamlbook.algorithms.gradient import fomaml, joint, maml, reptile
-from mamlbook.algorithms.implicit import (
-    finite_difference,
-    forward_mode,
-    imaml,
-    imaml_neumann,
-    imaml_nystrom,
-    random_forward,
-    truncated,
-)
+from mamlbook.algorithms.implicit import finite_difference, forward_mode, imaml, imaml_neumann, truncated
 from mamlbook.algorithms.linear_model import ClosedForm
 from mamlbook.algorithms.outer_loops import (
     amfs_weights,
@@ -76,7 +58,6 @@ __all__ = [
     "forward_mode",
     "imaml",
     "imaml_neumann",
-    "imaml_nystrom",
     "joint",
     "kernel_ridge",
     "lambda_pattern",
@@ -86,7 +67,6 @@ __all__ = [
     "lslr",
     "maml",
     "maml_plus_plus",
-    "meta_curvature",
     "meta_rkhs_1",
     "meta_rkhs_2",
     "meta_sgd",
@@ -95,12 +75,10 @@ __all__ = [
     "multi_step_loss",
     "ntk_ridge",
     "protomaml",
-    "random_forward",
     "reptile",
     "robust",
     "sgld",
     "sgld_score",
     "softmax_weights",
-    "t_net",
     "truncated",
 ]

@@ -10,18 +10,16 @@ from mamlbook.inner import (
     GradientDescent,
     LambdaPattern,
     LearnedRates,
-    MetaCurvature,
     body,
     context,
     head,
     keep,
     reset_context,
-    task_layers,
 )
 from mamlbook.learner import MetaLearner
 from mamlbook.metagradient import Exact
 from mamlbook.model import Model
-from mamlbook.networks import contextual, warped
+from mamlbook.networks import contextual
 
 
 def anil(model: Model, alpha: float = 0.03, steps: int = 5) -> MetaLearner:
@@ -71,29 +69,6 @@ def meta_sgd(model: Model, alpha: float = 0.01, steps: int = 1) -> MetaLearner:
     References: [Li et al., 2017](https://arxiv.org/abs/1707.09835).
     """
     return MetaLearner(model, GradientDescent(alpha, steps, LearnedRates(model, "weight")), Exact())
-
-
-def meta_curvature(model: Model, alpha: float = 0.01, steps: int = 1) -> MetaLearner:
-    """Meta-Curvature: the inner gradients are turned by a learned matrix for each of their axes, from the identity.
-
-    phi_l <- phi_l - alpha M_o G_l M_i^T  for a matrix of weights l;  with diagonal matrices it is close to Meta-SGD.
-
-    References: [Park and Oliva, 2019](https://arxiv.org/abs/1902.03356).
-    """
-    return MetaLearner(model, GradientDescent(alpha, steps, MetaCurvature(model)), Exact())
-
-
-def t_net(model: Model, alpha: float = 0.01, steps: int = 1) -> MetaLearner:
-    """T-net: behind each layer that adapts stands one that is learned and stays, and so turns the layer's gradient.
-
-    h <- T_l (W_l h + b_l),  W_l <- W_l - alpha grad_{W_l} L:  T_l W_l moves by T_l T_l^T times its own gradient.
-
-    The network is ``networks.warped``. MT-net also draws which rows of W_l adapt; WarpGrad has such layers too, and
-    trains them by one step from points of the inner loop that are taken as constants.
-
-    References: [Lee and Choi, 2018](https://arxiv.org/abs/1801.05558).
-    """
-    return MetaLearner(model, GradientDescent(alpha, steps, keep(task_layers)), Exact())
 
 
 def lslr(model: Model, alpha: float = 0.01, steps: int = 5) -> MetaLearner:
@@ -165,26 +140,6 @@ ROWS: dict[str, Algorithm] = {
         products=lambda steps: steps,
         memory="grows with S",
         assumes="tasks enough to learn twice as many numbers, and as many steps in testing as in training",
-    ),
-    "meta-curvature": Algorithm(
-        meta_curvature,
-        factor="inner",
-        replaces="the rate α, by a learned matrix for each axis of a gradient",
-        gradients=lambda steps: steps + 1,
-        products=lambda steps: steps,
-        memory="grows with S",
-        assumes="tasks enough to learn the matrices, and as many steps in testing as in training",
-    ),
-    "t-net": Algorithm(
-        t_net,
-        factor="inner",
-        replaces="which weights adapt: not the layers that turn the gradients of the others",
-        gradients=None,
-        products=None,
-        memory="grows with S",
-        assumes="a network with such layers, and tasks enough to learn them",
-        work="a forward pass and a backward pass for each step, the layers that stay included",
-        network=warped,
     ),
     "lslr": Algorithm(
         lslr,

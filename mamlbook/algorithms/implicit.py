@@ -10,11 +10,11 @@ from torch import nn
 from mamlbook.algorithms.base import Algorithm
 from mamlbook.inner import GradientDescent
 from mamlbook.learner import MetaLearner
-from mamlbook.metagradient import FiniteDifference, ForwardMode, Implicit, RandomForward, Truncated
+from mamlbook.metagradient import FiniteDifference, ForwardMode, Implicit, Truncated
 from mamlbook.model import Model
 from mamlbook.networks import mlp
 
-LAM, DAMPING, ITERATIONS, COLUMNS, LAST, DIRECTIONS = 5.0, 1.0, 5, 10, 1, 8
+LAM, DAMPING, ITERATIONS, LAST = 5.0, 1.0, 5, 1
 
 
 def imaml(
@@ -62,27 +62,6 @@ def imaml_neumann(
     return MetaLearner(model, solver, Implicit(iterations, "neumann", rate))
 
 
-def imaml_nystrom(
-    model: Model,
-    alpha: float = 0.01,
-    steps: int = 16,
-    lam: float = LAM,
-    columns: int = COLUMNS,
-    damping: float = DAMPING,
-    rule: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-) -> MetaLearner:
-    """Implicit MAML with a few columns of the Hessian, of weights drawn at random, in the place of all of it.
-
-    grad = mean_b ((1 + damping) I + C_b C_{b,K}^-1 C_b^T / lam)^-1 grad L_b(phi_b),  C_b the columns K of H_b.
-
-    Nothing is iterated, so that no curvature, negative or large, can stop it or make it diverge.
-
-    References: [Hataya and Yamada, 2023](https://arxiv.org/abs/2302.09726).
-    """
-    solver = GradientDescent(alpha, steps, rule=rule, lam=lam)
-    return MetaLearner(model, solver, Implicit(columns, "nystrom", damping=damping))
-
-
 def truncated(model: Model, alpha: float = 0.01, steps: int = 5, last: int = LAST) -> MetaLearner:
     """Truncated back-propagation: the Jacobians of all but the last steps are read as the identity.
 
@@ -104,16 +83,6 @@ def forward_mode(model: Model, alpha: float = 0.01, steps: int = 1) -> MetaLearn
     References: [Franceschi et al., 2017](https://arxiv.org/abs/1703.01785).
     """
     return MetaLearner(model, GradientDescent(alpha, steps), ForwardMode())
-
-
-def random_forward(model: Model, alpha: float = 0.01, steps: int = 1, directions: int = DIRECTIONS) -> MetaLearner:
-    """An unbiased estimate of MAML's gradient by forward mode along a few random directions; no step is kept.
-
-    z_k <- (I - alpha H_s) z_k  from e_k,  grad = mean_b 1 / n sum_k (grad L_b(phi_b)^T z_k) e_k,  e_k of random signs.
-
-    References: [Shen et al., 2024](https://arxiv.org/abs/2406.14095).
-    """
-    return MetaLearner(model, GradientDescent(alpha, steps), RandomForward(directions))
 
 
 def finite_difference(model: Model, alpha: float = 0.01, steps: int = 1, epsilon: float = 0.01) -> MetaLearner:
@@ -151,16 +120,6 @@ ROWS: dict[str, Algorithm] = {
         memory="flat",
         assumes="a pull λ that makes the inner objective convex, and a series rate below 2 over the largest curvature",
     ),
-    "imaml-nystrom": Algorithm(
-        imaml_nystrom,
-        factor="meta-gradient",
-        replaces="the same, the Hessian by a few of its columns, drawn at random",
-        gradients=lambda steps: steps + 2,
-        products=lambda steps: COLUMNS,
-        memory="flat",
-        assumes="a Hessian of low rank, and steps that come near the pulled minimum",
-        noisy=True,
-    ),
     "truncated": Algorithm(
         truncated,
         factor="meta-gradient",
@@ -180,16 +139,6 @@ ROWS: dict[str, Algorithm] = {
         memory="flat",
         assumes="few weights",
         network=few_weights,
-    ),
-    "random-forward": Algorithm(
-        random_forward,
-        factor="meta-gradient",
-        replaces="the Jacobian, by what it makes of a few random directions, computed beside the steps",
-        gradients=lambda steps: 2 * steps + 1,
-        products=lambda steps: DIRECTIONS * steps,
-        memory="flat",
-        assumes="directions enough: the variance grows with the number of weights",
-        noisy=True,
     ),
     "finite-difference": Algorithm(
         finite_difference,

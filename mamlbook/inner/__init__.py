@@ -4,7 +4,6 @@ from mamlbook.inner.annealing import DerivativeAnnealing
 from mamlbook.inner.base import ALL, Adapted, Solver
 from mamlbook.inner.clipping import Clipped
 from mamlbook.inner.context_vector import context, reset_context
-from mamlbook.inner.curvature import MetaCurvature
 from mamlbook.inner.descent import GradientDescent
 from mamlbook.inner.few_iteration import ResidualLoss, SquaredParameter
 from mamlbook.inner.heads import MinimumNormHead, PrototypeHead
@@ -15,7 +14,7 @@ from mamlbook.inner.noise import DropGrad
 from mamlbook.inner.pattern import LambdaPattern, layers
 from mamlbook.inner.per_step_norms import PerStepNorms
 from mamlbook.inner.rates import LearnedRates
-from mamlbook.inner.selection import Selector, body, head, keep, task_layers, without_norms
+from mamlbook.inner.selection import Selector, body, head, keep, without_norms
 from mamlbook.inner.support_first import SupportFirst
 from mamlbook.inner.transforms import Place, Transform
 
@@ -34,7 +33,6 @@ __all__ = [
     "LangevinNoise",
     "LearnedRates",
     "LineSearch",
-    "MetaCurvature",
     "MinimumNormHead",
     "PerStepNorms",
     "Place",
@@ -53,6 +51,5 @@ __all__ = [
     "keep",
     "layers",
     "reset_context",
-    "task_layers",
     "without_norms",
 ]

@@ -127,17 +127,3 @@ body = Selector("body", lambda model: set(model.names) - _head(model))
 
 without_norms = Selector("without_norms", lambda model: set(model.names) - _norms(model))
 """Everything but the gains and offsets of norms: what the MAML paper adapts on Omniglot."""
-
-
-def _task_layers(model: Model) -> set[str]:
-    warps = {name for name in model.names if any(part.startswith("warp") for part in name.split("."))}
-    if not warps:
-        raise ValueError(
-            "net: expected layers called 'warp1', 'warp2', ... that learn, as networks.warped builds them, got "
-            f"{', '.join(model.names)}"
-        )
-    return set(model.names) - warps
-
-
-task_layers = Selector("task_layers", _task_layers)
-"""Everything but the layers whose names begin with ``warp``, which ``networks.warped`` builds."""

@@ -8,7 +8,7 @@ from mamlbook.metagradient.evolution import EvoGrad, EvolutionStrategies
 from mamlbook.metagradient.exact import Exact
 from mamlbook.metagradient.finite_difference import FiniteDifference
 from mamlbook.metagradient.first_order import FirstOrder, Reptile
-from mamlbook.metagradient.forward import ForwardMode, RandomForward
+from mamlbook.metagradient.forward import ForwardMode
 from mamlbook.metagradient.implicit import Implicit
 from mamlbook.metagradient.langevin import PathwiseGradient, ScoreFunction
 from mamlbook.metagradient.memory import MOML, LocalMOML
@@ -30,7 +30,6 @@ __all__ = [
     "MetaGradient",
     "MultiStepLoss",
     "PathwiseGradient",
-    "RandomForward",
     "Reptile",
     "ScoreFunction",
     "TaskChunks",

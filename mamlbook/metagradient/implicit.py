@@ -15,7 +15,7 @@ from mamlbook.model import Model
 from mamlbook.numerics import Params, Solution, add_scaled, as_leaves, conjugate_gradient, with_gradient
 from mamlbook.torch_internals import being_traced
 
-METHODS = ("cg", "neumann", "nystrom")
+METHODS = ("cg", "neumann")
 
 
 class Implicit(MetaGradient):
@@ -30,12 +30,7 @@ class Implicit(MetaGradient):
     v = rate sum_{j=0}^{iterations} (I - rate M)^j lam grad L_b(phi_S),  M = H_b + (1 + damping) lam I,
 
     which tends to the same v if every eigenvalue of M lies between 0 and 2 / rate. Without a ``rate`` it is the
-    solver's alpha: the condition is then that of the inner loop. "nystrom" takes ``iterations`` columns C of H_b, those
-    of weights K that are drawn anew for each meta-batch, and solves with the matrix C C_K^-1 C^T in the place of H_b:
-
-    v = (lam q - C (rho C_K + C^T C)^+ C^T lam q) / rho,  rho = (1 + damping) lam,  q = grad L_b(phi_S),
-
-    exact if H_b has no higher rank than C. Only phi_S is looked at, so memory does not grow
+    solver's alpha: the condition is then that of the inner loop. Only phi_S is looked at, so memory does not grow
     with the steps, and any rule may have found it. Of the solver's own learned weights it gives no gradient.
 
     Shapes: the result is (B,).
@@ -46,8 +41,7 @@ class Implicit(MetaGradient):
             network or a loss that draws random numbers, whose objective has no minimum to differentiate.
 
     References: [Rajeswaran et al., 2019](https://arxiv.org/abs/1909.04630); the series for hyper-gradients,
-    [Lorraine et al., 2020](https://arxiv.org/abs/1911.02590); by Nystroem's approximation,
-    [Hataya and Yamada, 2023](https://arxiv.org/abs/2302.09726).
+    [Lorraine et al., 2020](https://arxiv.org/abs/1911.02590).
     """
 
     indefinite: Tensor | None = None
@@ -96,33 +90,12 @@ class Implicit(MetaGradient):
         right = tuple(lam * part for part in q)
         if self.method == "cg":
             return conjugate_gradient(product, right, self.iterations)
-        if self.method == "nystrom":
-            return Solution(self._by_columns(gradient, phi, right, lam), _none(q))
         rate = self._rate(batch.solver)
         term = total = tuple(rate * part for part in right)
         for _ in range(self.iterations):
             term = add_scaled(term, -rate, product(term))
             total = add_scaled(total, 1, term)
-        return Solution(total, _none(q))
-
-    def _by_columns(self, gradient: Params, phi: Params, right: Params, lam: float | Tensor) -> Params:
-        """v by Nystroem's approximation of the Hessian. The gradient is that of the pulled objective."""
-        sizes = [part[0].numel() for part in phi]
-        chances = torch.rand(sum(sizes), dtype=phi[0].dtype, device=phi[0].device)
-        weights = chances.topk(min(self.iterations, sum(sizes))).indices
-        units = torch.nn.functional.one_hot(weights, sum(sizes)).to(phi[0].dtype).split(sizes, 1)
-        along = tuple(u.reshape(-1, 1, *p.shape[1:]).expand(-1, *p.shape) for u, p in zip(units, phi, strict=True))
-        turned = torch.autograd.grad(gradient, phi, along, is_grads_batched=True, materialize_grads=True)
-        # The columns of H_b without the pull's lam, as rows: (B, k, P).
-        columns = torch.cat([(t - lam * a).flatten(2) for t, a in zip(turned, along, strict=True)], 2).movedim(1, 0)
-        b = torch.cat([part.flatten(1) for part in right], 1)[..., None]
-        rho = (1 + self.damping) * lam
-        core = rho * columns[..., weights] + columns @ columns.mT
-        # Weights that nothing depends on, as behind a dead unit, have columns of zeros.
-        solved = torch.linalg.pinv(core, hermitian=True, rtol=10 * len(weights) * torch.finfo(core.dtype).eps)
-        v = (b - columns.mT @ (solved @ (columns @ b))) / rho
-        pieces = v[..., 0].split(sizes, 1)
-        return tuple(piece.reshape(part.shape) for piece, part in zip(pieces, right, strict=True))
+        return Solution(total, torch.zeros(len(q[0]), dtype=torch.bool, device=q[0].device))
 
     def _rate(self, solver: Solver) -> float | Tensor:
         if self.rate is not None:
@@ -136,8 +109,3 @@ class Implicit(MetaGradient):
         parts += [f"rate={self.rate:g}"] if self.rate is not None else []
         parts += [f"damping={self.damping:g}"] if self.damping else []
         return ", ".join(parts)
-
-
-def _none(q: Params) -> Tensor:
-    """No task met a curvature that is not positive: (B,)."""
-    return torch.zeros(len(q[0]), dtype=torch.bool, device=q[0].device)

@@ -33,7 +33,7 @@ class Specimen:
 
     ``build(seed)`` gives the network, ``draw(tasks, seed)`` that many tasks for it, and ``loss(y_hat, y)`` judges one
     task's examples. ``head`` names the linear layer that comes last, if there is one; ``classes`` says that targets are
-    classes; ``context`` says that it has a layer called ``context``, ``warps`` that it has some called ``warp``.
+    classes; ``context`` says that it has a layer called ``context``.
     """
 
     about: str
@@ -43,7 +43,6 @@ class Specimen:
     head: str | None = None
     classes: bool = False
     context: bool = False
-    warps: bool = False
 
 
 ZOO: dict[str, Specimen] = {}
@@ -156,35 +155,6 @@ def _classifier() -> nn.Module:
 @specimen("contextual", "a perceptron that reads numbers of the task", (2,), (1,), head="head", context=True)
 def _contextual() -> nn.Module:
     return layers(context=Context(2), linear1=nn.Linear(4, 3), activation1=nn.Tanh(), head=nn.Linear(3, 1))
-
-
-@specimen("warped", "a perceptron with a matrix behind each layer", (2,), (1,), warps=True)
-def _warped() -> nn.Module:
-    return layers(
-        linear1=nn.Linear(2, 3),
-        warp1=nn.Linear(3, 3, bias=False),
-        activation1=nn.Tanh(),
-        linear2=nn.Linear(3, 1),
-        warp2=nn.Linear(1, 1, bias=False),
-    )
-
-
-@specimen(
-    "warped convolutions",
-    "convolutions between others that no task adapts",
-    (1, 5, 5),
-    "classes",
-    head="head",
-    warps=True,
-)
-def _warped_convolutions() -> nn.Module:
-    return layers(
-        conv=nn.Conv2d(1, 2, 3),
-        warp=nn.Conv2d(2, 2, 3),
-        activation=nn.Tanh(),
-        flatten=nn.Flatten(),
-        head=nn.Linear(2, 3),
-    )
 
 
 class Context(nn.Module):

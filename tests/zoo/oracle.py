@@ -32,10 +32,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "reptile": {"alpha": ALPHA, "steps": STEPS},
     "imaml": {"alpha": 0.01, "steps": STEPS, "lam": 40.0, "iterations": 12, "damping": 1.0},
     "imaml-neumann": {"alpha": 0.01, "steps": STEPS, "lam": 5.0, "iterations": 3, "rate": 0.01},
-    "imaml-nystrom": {"alpha": 0.01, "steps": STEPS, "lam": 40.0, "columns": 3, "damping": 1.0},
     "truncated": {"alpha": ALPHA, "steps": 3, "last": 1},
     "forward-mode": {"alpha": ALPHA, "steps": STEPS},
-    "random-forward": {"alpha": ALPHA, "steps": STEPS, "directions": 3},
     "finite-difference": {"alpha": ALPHA, "steps": STEPS, "epsilon": 0.01},
     "kernel-ridge": {"lam": 0.1},
     "ntk-ridge": {"lam": 0.1},
@@ -48,8 +46,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "boil": {"alpha": ALPHA, "steps": STEPS},
     "lambda-pattern": {"alpha": ALPHA, "steps": STEPS},
     "meta-sgd": {"alpha": ALPHA, "steps": STEPS},
-    "meta-curvature": {"alpha": ALPHA, "steps": STEPS},
-    "t-net": {"alpha": ALPHA, "steps": STEPS},
     "lslr": {"alpha": ALPHA, "steps": STEPS},
     "cavia": {"alpha": 1.0, "steps": STEPS},
     "dropgrad": {"alpha": ALPHA, "steps": STEPS, "p": 0.25},
@@ -252,24 +248,6 @@ class Oracle:
     def row_forward_mode(self, alpha: float, steps: int) -> Weights:
         return self.row_maml(alpha, steps)
 
-    def row_random_forward(self, alpha: float, steps: int, directions: int) -> Weights:
-        torch.manual_seed(self.seed)
-        drawn = {
-            name: torch.randn(directions, self.count, *p.shape, dtype=p.dtype).sign()
-            for name, p in learned(self.net).items()
-        }
-        gradients, _ = self.mamls(alpha, steps)
-
-        def of_task(b: int) -> Weights:
-            total = {name: torch.zeros_like(g) for name, g in gradients[b].items()}
-            for k in range(directions):
-                e = {name: drawn[name][k, b] for name in total}
-                slope = _dot(gradients[b], e)  # what is carried forward is the slope along e
-                total = {name: t + slope * e[name] / directions for name, t in total.items()}
-            return total
-
-        return self.combined([of_task(b) for b in range(self.count)], [1 / self.count] * self.count)
-
     def row_finite_difference(self, alpha: float, steps: int, epsilon: float) -> Weights:
         def of_task(task: Task) -> Weights:
             def gradient(phi: Weights) -> Weights:
@@ -318,29 +296,6 @@ class Oracle:
             for _ in range(iterations):
                 v = {n: q[n] + v[n] - rate * (h + lam * v[n]) for n, h in product(v).items()}
             return {n: rate * lam * t for n, t in v.items()}
-
-        return self.mean(of_task)
-
-    def row_imaml_nystrom(self, alpha: float, steps: int, lam: float, columns: int, damping: float) -> Weights:
-        flat = torch.cat([t.flatten() for t in learned(self.net).values()])
-        torch.manual_seed(self.seed)
-        chosen = torch.rand(len(flat), dtype=flat.dtype).topk(min(columns, len(flat))).indices.tolist()
-
-        def of_task(task: Task) -> Weights:
-            q, product = self._at_minimum(task, alpha, steps, lam)
-            sizes = [t.numel() for t in q.values()]
-
-            def named(vector: Tensor) -> Weights:
-                parts = zip(q.items(), vector.split(sizes), strict=True)
-                return {n: part.view_as(t) for (n, t), part in parts}
-
-            def flattened(weights: Weights) -> Tensor:
-                return torch.cat([t.flatten() for t in weights.values()])
-
-            unit = torch.eye(len(flat), dtype=flat.dtype)
-            c = torch.stack([flattened(product(named(unit[k]))) for k in chosen], 1)
-            near = c @ torch.linalg.pinv(c[chosen], hermitian=True) @ c.T
-            return named(torch.linalg.solve((1 + damping) * unit + near / lam, flattened(q)))
 
         return self.mean(of_task)
 
@@ -547,12 +502,6 @@ class Oracle:
 
     def row_meta_sgd(self, alpha: float, steps: int) -> Weights:
         return self.row_maml(alpha, steps)  # learned rates begin at 1
-
-    def row_meta_curvature(self, alpha: float, steps: int) -> Weights:
-        return self.row_maml(alpha, steps)  # learned matrices begin at the identity
-
-    def row_t_net(self, alpha: float, steps: int) -> Weights:
-        return self._adapting(alpha, steps, lambda name, step: ".warp" not in f".{name}")
 
     def row_lslr(self, alpha: float, steps: int) -> Weights:
         return self.row_maml(alpha, steps)

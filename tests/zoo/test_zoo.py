@@ -71,8 +71,6 @@ def refusal(name: str, row: str) -> str | None:
         reasons.append(REFUSED_BY_ROW[name, row])
     if row == "cavia" and not specimen.context:
         reasons.append(r"context")
-    if row == "t-net" and not specimen.warps:
-        reasons.append(r"warp")
     if row in HEAD_ROWS and specimen.head is None:
         reasons.append(r"head")
     if row == "protomaml" and not specimen.classes:
@@ -81,17 +79,9 @@ def refusal(name: str, row: str) -> str | None:
 
 
 # Every row on a few networks, and on every network the rows of which each has a derivative of its own kind.
-EVERY_ROW_ON = [
-    "classifier",
-    "film",
-    "warped convolutions",
-    "layer norm",
-    "attention without its weights",
-    "frozen bias",
-    "scalars",
-]
+EVERY_ROW_ON = ["classifier", "film", "layer norm", "attention without its weights", "frozen bias", "scalars"]
 ON_EVERY_NETWORK = ["maml", "imaml", "forward-mode", "kernel-ridge", "ntk-ridge", "line-search", "anil", "dropgrad"]
-ON_EVERY_NETWORK += ["fiml", "protomaml", "cavia", "es-maml", "t-net"]
+ON_EVERY_NETWORK += ["fiml", "protomaml", "cavia", "es-maml"]
 
 
 def cells():
