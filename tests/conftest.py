@@ -20,7 +20,14 @@ HTML = ROOT / "_build/html"
 # A machine that only lends its GPU has torch and pytest, and may lack the tools of the book.
 TOOLS = ["nbclient", "nbformat", "packaging", "playwright", "yaml"]
 if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
-    book = ["test_notebooks.py", "test_plain_pages.py", "test_repository.py", "test_site.py"]
+    book = [
+        "pages/test_guide.py",
+        "test_chapters.py",
+        "test_notebooks.py",
+        "test_plain_pages.py",
+        "test_repository.py",
+        "test_site.py",
+    ]
     collect_ignore = [*book, "pages/test_api_page.py", "pages/test_names.py"]
 
 # What registers a device of Python's can be imported once a process, and has no examples to run.

@@ -142,7 +142,6 @@ GUIDE: dict[str, Question | End] = {
         {
             "imaml": "The gradient of the minimum, whatever led there; it needs a pull to θ and steps that arrive.",
             "imaml-neumann": "The same by a series in place of conjugate gradients.",
-            "imaml-nystrom": "The same from a few columns of the Hessian; no iteration that can diverge.",
             "truncated": "The gradient through the last steps only.",
             "reptile": "No derivative of the steps at all: it moves θ towards each solution.",
         },
@@ -175,7 +174,6 @@ GUIDE: dict[str, Question | End] = {
             "truncated": "Keeps the last steps only.",
             "fomaml": "Keeps no step.",
             "forward-mode": "Keeps no step and is exact; for networks of a few hundred weights.",
-            "random-forward": "The same along a few random directions: for any network, right on average and noisy.",
         },
         {
             "Checkpoints and chunks": "The same gradient: checkpoints keep fewer steps, chunks fewer tasks at once.",
@@ -212,8 +210,6 @@ GUIDE: dict[str, Question | End] = {
         {
             "lslr": "A learned rate for each tensor and step.",
             "meta-sgd": "A learned rate for each weight.",
-            "meta-curvature": "A learned matrix for each axis of a weight, in place of rates.",
-            "t-net": "Learned layers between those that adapt, which turn their gradients.",
             "line-search": "The rate is computed at each step, with a damping to choose instead.",
         },
         {"How to choose α, β and S": "What a search costs."},

@@ -39,3 +39,29 @@ def test_one_seed_is_enough():
 def test_dots_need_a_row_of_seeds(values):
     with pytest.raises(ValueError, match=r"values: expected a tensor of shape \(seeds,\)"):
         figures.dots(values, "", "")
+
+
+def test_heat_writes_every_number_and_frames_equal_settings():
+    table = torch.tensor([[316.0, 0.6012, 0.2], [2.0, NAN, 0.0456]])
+    (ax,) = figures.heat(table, ["1", "10"], ["0", "1", "10"], "trained", "tested", "error").axes
+    assert words(ax) == ["316", "0.601", "0.200", "2.00", "–", "0.0456"]
+    assert [(box.get_x() + 0.47, box.get_y() + 0.45) for box in ax.patches] == [(1, 0), (2, 1)]
+    assert (ax.get_ylabel(), ax.get_xlabel()) == ("trained", "tested")
+
+
+def test_numbers_are_light_on_dark_cells_only():
+    (ax,) = figures.heat(torch.tensor([[0.1, 10.0]]), ["1"], ["1", "2"], "", "", "").axes
+    assert [text.get_color() for text in ax.texts] == ["#1F2328", "white"]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (torch.ones(2, 1), r"expected the shape \(1, 2\) of its labels, got \(2, 1\)"),
+        (torch.tensor([[0.0, 1.0]]), "expected positive numbers"),
+        (torch.tensor([[NAN, NAN]]), "expected positive numbers"),
+    ],
+)
+def test_heat_refuses_what_it_cannot_shade(table, message):
+    with pytest.raises(ValueError, match=message):
+        figures.heat(table, ["1"], ["1", "2"], "", "", "")

@@ -13,7 +13,7 @@ from mamlbook.pages.figures.race_chart import race, recall_times
 from mamlbook.pages.figures.regression import adaptation
 from mamlbook.pages.figures.row_table import rows
 from mamlbook.pages.figures.scaling_charts import scaling, widths
-from mamlbook.pages.figures.settings import dots
+from mamlbook.pages.figures.settings import dots, heat
 from mamlbook.pages.figures.widgets.arrows import gradient_arrows
 from mamlbook.pages.figures.widgets.comparison import field_comparison
 from mamlbook.pages.figures.widgets.cost import cost_explorer
@@ -45,6 +45,7 @@ __all__ = [
     "failure_diagnosis",
     "field_comparison",
     "fits",
+    "heat",
     "gradient_arrows",
     "kink_figure",
     "panels",
