@@ -6,10 +6,14 @@ Pages and tests read ``results/``; ``--results results`` replaces what is stored
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 import mamlbook
-from mamlbook.pages import RUNS
+from mamlbook.pages import RUNS, recall, record
 from mamlbook.training import History
 
 
@@ -37,3 +41,16 @@ def fit_replicas(*given, **options) -> list[History]:
     if any(history.interrupted for history in histories):
         raise KeyboardInterrupt
     return histories
+
+
+def one_by_one(
+    name: str, folder: Path, every: Iterable[str], wanted: Iterable[str], measure: Callable[[str], Any], **about: Any
+) -> Path:
+    """Measure what is wanted and not stored yet, storing the ``runs`` after each, in the order of ``every``."""
+    path = folder / f"{name}.json"
+    runs = recall(name, folder=folder)["runs"] if path.is_file() else {}
+    for one in tqdm(list(wanted), name, unit="run"):
+        if one not in runs:
+            runs[one] = measure(one)
+            record(name, {"runs": {known: runs[known] for known in every if known in runs}, **about}, folder=folder)
+    return path

@@ -17,14 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 
-from experiments import arguments, fit_replicas
+from experiments import arguments, fit_replicas, one_by_one
 from experiments.field import pictures
 from mamlbook import BatchNorm, GradientDescent, MetaLearner, Model, Params, TaskNorm, Tasks, keep, mlp, without_norms
 from mamlbook.inner import Adapted, PerStepNorms, SupportFirst
 from mamlbook.layers import FixedNorm
-from mamlbook.pages import environment, load_theta, recall, record
+from mamlbook.pages import environment, load_theta
 from mamlbook.tasks.distribution import TaskDistribution
 from mamlbook.training import pick_device
 
@@ -168,28 +167,30 @@ def main(words: list[str] | None = None) -> None:
     parser = arguments("batch_norm", __doc__, seeds=SEEDS, iterations=ITERATIONS)
     parser.add_argument("--modes", nargs="+", choices=list(MODES), default=list(MODES))
     options = parser.parse_args(words)
-    device, path = pick_device(options.device), options.results / "batch-norm.json"
-    runs = recall("batch-norm", folder=options.results)["runs"] if path.is_file() else {}
-    for name in tqdm(options.modes, unit="mode"):
-        if name in runs:
-            continue
-        runs[name] = measure(name, options.seeds, options.iterations, device)
-        result: dict[str, Any] = {
-            "runs": {mode: runs[mode] for mode in MODES if mode in runs},
-            "protocol": f"{WAYS} ways, {SHOTS} shot, glyphs; accuracy after {STEPS} steps of {TEST_TASKS} tasks of "
-            f"other scripts, on the same {QUERIES} query drawings of each class: all in one batch, each alone, each "
-            "class alone; per seed. Each kind has the rates, inner and outer, with the greatest mean accuracy on "
-            f"{VALIDATION_TASKS} tasks of a third set of scripts. search: all pairs of rates; seconds: of one core",
-            "training": {
-                "iterations": options.iterations,
-                "tasks": TASKS,
-                "queries": WAYS * QUERIES,
-                "steps": STEPS,
-                "network": f"14 * 14, {WIDTH}, {WIDTH}, ways",
-            },
-            **environment(device),
-        }
-        record("batch-norm", result, folder=options.results)
+    device = pick_device(options.device)
+    protocol = (
+        f"{WAYS} ways, {SHOTS} shot, glyphs; accuracy after {STEPS} steps of {TEST_TASKS} tasks of "
+        f"other scripts, on the same {QUERIES} query drawings of each class: all in one batch, each alone, each "
+        "class alone; per seed. Each kind has the rates, inner and outer, with the greatest mean accuracy on "
+        f"{VALIDATION_TASKS} tasks of a third set of scripts. search: all pairs of rates; seconds: of one core"
+    )
+    training = {
+        "iterations": options.iterations,
+        "tasks": TASKS,
+        "queries": WAYS * QUERIES,
+        "steps": STEPS,
+        "network": f"14 * 14, {WIDTH}, {WIDTH}, ways",
+    }
+    path = one_by_one(
+        "batch-norm",
+        options.results,
+        MODES,
+        options.modes,
+        lambda name: measure(name, options.seeds, options.iterations, device),
+        protocol=protocol,
+        training=training,
+        **environment(device),
+    )
     print(path)
 
 

@@ -13,10 +13,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from experiments import fit_replicas
+from experiments.field import FURTHER, SEARCH_SEED, TEST, VALIDATION, Search
 from mamlbook import MetaLearner
-
-SEARCH_SEED, FURTHER = 100, 2
-VALIDATION, TEST = 11, 12  # seeds of what is chosen on, and of what is reported
 
 Options = Mapping[str, float]
 Build = Callable[..., MetaLearner]
@@ -72,9 +70,9 @@ class Comparison:
     def _widen(self, name: str) -> None:
         options, beta, _ = self._best(name)
         betas = [other for known, other, _ in self.tried if known == options]
-        ends = {max(betas): 3.0, min(betas): 1 / 3}
-        if beta in ends:
-            self._try(options, [float(f"{beta * ends[beta]:.3g}")])
+        beyond = [other for other in Search.widened(betas, [beta]) if other not in betas]
+        if beyond:
+            self._try(options, beyond)
 
     def _measured(self, options: Options, beta: float) -> list[Any]:
         seeds = list(range(self.plan.seeds))

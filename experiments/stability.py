@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
-from tqdm import tqdm
 
-from experiments import arguments, fit_replicas
+from experiments import arguments, fit_replicas, one_by_one
 from mamlbook import MetaLearner, Model, Sinusoids, evaluate, maml, mlp
 from mamlbook.algorithms import annealed, maml_plus_plus, multi_step_loss
 from mamlbook.inner import Clipped, LearnedRates
-from mamlbook.pages import environment, recall, record
+from mamlbook.pages import environment
 from mamlbook.training import pick_device
 
 STEPS, SHOTS, TASKS, ITERATIONS, SEEDS = 3, 10, 10, 300, 5
@@ -174,30 +173,32 @@ def main(words: list[str] | None = None) -> None:
     parser = arguments("stability", __doc__, seeds=SEEDS, iterations=ITERATIONS)
     parser.add_argument("--remedies", nargs="+", choices=list(REMEDIES), default=list(REMEDIES))
     options = parser.parse_args(words)
-    device, path = pick_device(options.device), options.results / "stability.json"
-    runs = recall("stability", folder=options.results)["runs"] if path.is_file() else {}
-    for name in tqdm(options.remedies, unit="remedy"):
-        if name in runs:
-            continue
-        runs[name] = measure(name, options.seeds, options.iterations, device)
-        result = {
-            "runs": {remedy: runs[remedy] for remedy in REMEDIES if remedy in runs},
-            "protocol": f"squared error after 0..{TEST_STEPS} steps on {SHOTS} points, at 100 new points of "
-            f"{TEST_TASKS} waves. Each remedy has the rates, inner and outer, with the fewest lost seeds, and then the "
-            f"least mean error, after {STEPS} steps on validation waves; reported on fresh waves. search: all pairs of "
-            "rates; rates: the factor on alpha of each seed, tensor and step; seconds: of one core",
-            "training": {
-                "iterations": options.iterations,
-                "tasks": TASKS,
-                "steps": STEPS,
-                "first order": "in the first quarter",
-                "multi-step loss": "annealed over the first half",
-                "cosine": "of beta, down to a hundredth",
-                "limits": {"inner gradient": INNER_LIMIT, "meta-gradient": OUTER_LIMIT},
-            },
-            **environment(device),
-        }
-        record("stability", result, folder=options.results)
+    device = pick_device(options.device)
+    protocol = (
+        f"squared error after 0..{TEST_STEPS} steps on {SHOTS} points, at 100 new points of "
+        f"{TEST_TASKS} waves. Each remedy has the rates, inner and outer, with the fewest lost seeds, and then the "
+        f"least mean error, after {STEPS} steps on validation waves; reported on fresh waves. search: all pairs of "
+        "rates; rates: the factor on alpha of each seed, tensor and step; seconds: of one core"
+    )
+    training = {
+        "iterations": options.iterations,
+        "tasks": TASKS,
+        "steps": STEPS,
+        "first order": "in the first quarter",
+        "multi-step loss": "annealed over the first half",
+        "cosine": "of beta, down to a hundredth",
+        "limits": {"inner gradient": INNER_LIMIT, "meta-gradient": OUTER_LIMIT},
+    }
+    path = one_by_one(
+        "stability",
+        options.results,
+        REMEDIES,
+        options.remedies,
+        lambda name: measure(name, options.seeds, options.iterations, device),
+        protocol=protocol,
+        training=training,
+        **environment(device),
+    )
     print(path)
 
 

@@ -23,7 +23,6 @@ from tqdm import tqdm
 
 from experiments import arguments, fit_replicas
 from mamlbook import (
-    GradientDescent,
     MetaLearner,
     Model,
     Sinusoids,
@@ -48,7 +47,6 @@ class Setting(NamedTuple):
     build: Callable[..., MetaLearner] = maml
     alpha: float | None = 0.01
     steps: int | None = 1
-    rule: Callable[..., torch.optim.Optimizer] = torch.optim.SGD
     tasks: int = 25
     beta: float = 1e-3
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
@@ -60,15 +58,11 @@ class Setting(NamedTuple):
         options = {"seed": seed} if self.start is None else {"seed": seed, "start": self.start}
         model = Model(mlp(1, 40, 40, 1, **options), mse_loss)
         given = {"alpha": self.alpha, "steps": self.steps}
-        learner = self.build(model, **{name: value for name, value in given.items() if value is not None})
-        if self.rule is not torch.optim.SGD:
-            learner.solver = GradientDescent(self.alpha, self.steps, rule=self.rule)
-        return learner
+        return self.build(model, **{name: value for name, value in given.items() if value is not None})
 
 
-SGD, ADAM = torch.optim.SGD, torch.optim.Adam
+SGD = torch.optim.SGD
 MOMENTUM = partial(torch.optim.SGD, momentum=0.9)
-NESTEROV = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
 # What the paper's code draws for the sine network: a normal of deviation 0.01, cut at two deviations.
 truncated = partial(nn.init.trunc_normal_, std=0.01, a=-0.02, b=0.02)
 ORDERS_OF_RATE = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
@@ -98,13 +92,6 @@ KNOBS: dict[str, dict[str, Setting]] = {
         **{f"momentum {beta:g}": Setting(optimizer=MOMENTUM, beta=beta) for beta in (1e-4, 1e-3, 3e-3)},
         **{f"RMSprop {beta:g}": Setting(optimizer=torch.optim.RMSprop, beta=beta) for beta in (1e-3, 3e-3)},
         **{f"Adam {beta:g}": Setting(beta=beta) for beta in (1e-3, 1e-2)},
-    },
-    "inner-rule": {
-        "SGD": Setting(steps=3),
-        "momentum": Setting(steps=3, rule=MOMENTUM),
-        "Nesterov": Setting(steps=3, rule=NESTEROV),
-        "Adam": Setting(steps=3, rule=ADAM),
-        "Adam 0.001": Setting(steps=3, rule=ADAM, alpha=0.001),
     },
     # The algorithms of the first pages, each with its own defaults.
     "algorithm": {name: Setting(build=row.build, alpha=None, steps=None) for name, row in gradient.ROWS.items()},

@@ -6,7 +6,7 @@ from typing import Any
 from mamlbook.pages.claims import CheckFailed, attempt, check
 from mamlbook.pages.comparisons import paired, recall_errors
 from mamlbook.pages.display import intervals, show, source, table
-from mamlbook.pages.field import field_table, recall_field
+from mamlbook.pages.field import recall_field
 from mamlbook.pages.first_order import first_order_table, recall_first_order
 from mamlbook.pages.live import Live
 from mamlbook.pages.results import (
@@ -35,7 +35,6 @@ __all__ = [
     "check",
     "curves_of",
     "environment",
-    "field_table",
     "figures",
     "first_order_table",
     "intervals",

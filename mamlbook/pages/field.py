@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 from mamlbook.algorithms import ALGORITHMS
-from mamlbook.evaluation import confidence
-from mamlbook.pages.display import table
 from mamlbook.pages.results import RESULTS, recall
 
 BUDGETS = ("meta-steps", "arithmetic")
@@ -70,41 +68,3 @@ def _maml(entry: Measured, found: dict[str, Measured]) -> Tensor | None:
     name = MAML_ON_THE_SAME_TASKS if known and known.needs == "collection" else "maml"
     same = found.get(f"{name}, S = {entry.steps or 1}")
     return None if same is None else same.errors
-
-
-def field_table(*rows: str, world: str = "waves", budget: str = "meta-steps", folder: Path = RESULTS) -> Any:
-    """What is stored of these rows, or of all, as a table for Jupyter to display: the least mean error first.
-
-    Each line has the settings that the search chose, the mean error with its 95 % interval over seeds, the mean paired
-    difference from MAML with as many inner steps with its own, and how many of the runs came to an end.
-
-    Raises:
-        FileNotFoundError: this world was not measured.
-        ValueError: a row is not stored, or ``budget`` is none.
-    """
-    found = recall_field(world, budget, folder=folder)
-    known = {entry.row for entry in found.values()}
-    if missing := [row for row in rows if row not in known]:
-        raise ValueError(f"rows: expected some of {sorted(known)}, got {missing}")
-    shown = [entry for entry in found.values() if not rows or entry.row in rows]
-    header = ["row", "S", "settings", "error", "minus MAML's", "runs"]
-    return table(header, [_line(entry) for entry in sorted(shown, key=_least)])
-
-
-def _least(entry: Measured) -> float:
-    mean = entry.errors[entry.errors.isfinite()].mean().item()
-    return mean if mean == mean else float("inf")
-
-
-def _line(entry: Measured) -> list[str]:
-    ended = entry.errors[entry.errors.isfinite()]
-    settings = ", ".join(f"{name} {value:g}" for name, value in entry.settings.items())
-    counted = f"{len(ended)} of {len(entry.errors)}"
-    return [entry.row, str(entry.steps or "–"), settings, _interval(ended), _interval(entry.differences), counted]
-
-
-def _interval(values: Tensor) -> str:
-    if len(values) < 2:
-        return "–"
-    mean, half = confidence(values)
-    return f"{mean:.3f} ± {half:.3f}"

@@ -1,12 +1,11 @@
 """What a page reads of the field: errors, paired differences from MAML on the same tasks, runs that failed."""
 
 import json
-import re
 
 import pytest
 import torch
 
-from mamlbook.pages import field_table, recall_field
+from mamlbook.pages import recall_field
 
 
 def entry(errors, other=None, **settings):
@@ -41,18 +40,7 @@ def test_differences_are_from_maml_with_as_many_steps_on_the_same_tasks(folder):
     torch.testing.assert_close(same.differences, torch.tensor([-0.5, -0.2]))
 
 
-def test_the_table_counts_what_failed_and_begins_with_the_least(folder):
-    lines = field_table("reptile", "kernel-ridge", "robust", folder=folder).data.split("<tr>")[2:]
-    cells = [re.sub("<td[^>]*>", "", line).split("</td>")[:-1] for line in lines]
-    assert [line[0] for line in cells] == ["kernel-ridge", "reptile", "robust"]
-    assert cells[0][1:] == ["–", "beta 0.01, lam 0.1", "0.233 ± 0.379", "-0.367 ± 0.143", "3 of 3"]
-    assert cells[2][-3:] == ["–", "–", "1 of 3"]
-    assert field_table(folder=folder).data.count("<tr>") == 8
-
-
 def test_what_is_not_there_is_said(folder):
-    with pytest.raises(ValueError, match=r"rows: expected some of .*kernel-ridge.* got .'fomaml'"):
-        field_table("fomaml", folder=folder)
     with pytest.raises(ValueError, match=r"budget: expected one of .*arithmetic.* got 'time'"):
         recall_field(budget="time", folder=folder)
     with pytest.raises(FileNotFoundError, match="field-glyphs"):

@@ -41,6 +41,18 @@ def test_the_figure_fits_its_page_whatever_is_chosen(show, kind):
         assert shown.page.evaluate("innerWidth") == WIDTHS[-1]
 
 
+@every_figure
+def test_a_figure_looks_the_same_whatever_comes_after_it(show, kind):
+    # Every figure brings the style sheet that all share, and so the last one on a page brings it after the others' own.
+    after = figure("kink" if kind != "kink" else "cost")
+    heights = []
+    for figures in ([figure(kind)], [figure(kind), after]):
+        with show(*figures) as shown:
+            shown.rest()
+            heights.append(shown.figure.bounding_box()["height"])
+    assert heights[0] == heights[1]
+
+
 # A page that treats keys as JupyterLab does: what reaches the document is a command, and nothing else happens.
 NOTEBOOK = """() => {
     window.commands = [];

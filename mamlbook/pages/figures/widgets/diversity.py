@@ -72,7 +72,8 @@ def diversity_dial(
         seeds = next(iter(data["errors"].values()))[0]["runs"]
         caption = (
             f"Every point is a mean over {seeds} trainings, the band around it the 95 % interval of that mean. All are "
-            "tested on new tasks from the position that they were trained on. Algorithms whose intervals overlap tie."
+            "tested on new tasks from the position that they were trained on. Where two intervals "
+            "overlap, this figure does not decide."
         )
         if data["spread"]:
             caption += " Dotted: the best single curve for all tasks, which no start can beat before its first step."
