@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 from unittest import mock
 
 import torch
@@ -36,11 +36,14 @@ _USED = {
     **{f"torch.fx.experimental.proxy_tensor.{name}": _COMPILED for name in ("make_fx", "get_proxy_mode")},
     "torch.fx.passes.fake_tensor_prop.FakeTensorProp": _COMPILED,
     "torch._subclasses.fake_tensor.FakeTensorMode": _COMPILED,
+    "torch.fx.experimental.symbolic_shapes.ShapeEnv": _COMPILED,
     "torch._inductor.compile_fx.compile_fx": _COMPILED,
     "torch._inductor.config.patch": _COMPILED,
     "torch._inductor.metrics.generated_kernel_count": "counting the kernels of compiled code",
     "torch._inductor.config.layout_optimization": "nothing; but compiled convolutions are slower",
     "torch._inductor.config.triton.cudagraphs": "nothing; but compiled code on a GPU is slower",
+    "torch._inductor.config.cpp_wrapper": "nothing; but compiled code on a processor is slower, as is the compiler",
+    "torch.compiler.config.cache_key_tag": "nothing; but code that an older version of this file made may be taken",
     "torch._inductor.config.cpp.simdlen": "compiled execution on a processor, if the next is gone as well",
     "torch._inductor.codegen.cpp.TilingSelect.select_tiling": "nothing; but compiled code has no vectors",
     "torch.utils._python_dispatch.TorchDispatchMode": _COSTS,
@@ -160,12 +163,15 @@ def with_values(graph: fx.GraphModule, *inputs: Tensor) -> None:
     What nobody uses is let go first, with what it holds of the program; draws stay.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
     from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 
     graph.graph.eliminate_dead_code(lambda node: draws_numbers(node) or node.is_impure())
     graph.recompile()
-    # A tensor that the program holds, such as a loss's weights of classes, is taken as it is.
-    FakeTensorProp(graph, FakeTensorMode(allow_non_fake_inputs=True)).propagate(*inputs)
+    # A tensor that the program holds, such as a loss's weights of classes, is taken as it is. What the compiler made
+    # of a graph is kept on disk only if there is an environment for shapes that vary, though none does.
+    mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=ShapeEnv(), static_shapes=True)
+    FakeTensorProp(graph, mode).propagate(*inputs)
 
 
 def draws_numbers(node: fx.Node) -> bool:
@@ -203,8 +209,17 @@ def compile_graph(graph: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., 
     from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx
 
-    # Channels last costs more than it gains on images this small.
-    options: dict[str, Any] = {"layout_optimization": False, "triton.cudagraphs": inputs[0].is_cuda}
+    # Channels last costs more than it gains on images this small. On a processor the calls between the kernels are C++
+    # as well: less time at each call, and all of them are one file to compile instead of one for each kernel.
+    options: dict[str, Any] = {
+        "layout_optimization": False,
+        "triton.cudagraphs": inputs[0].is_cuda,
+        "cpp_wrapper": inputs[0].device.type == "cpu",
+    }
+    tag: AbstractContextManager[None] = nullcontext()
+    if _exists("torch.compiler.config.cache_key_tag"):
+        # What the compiler keeps on disk is known by its graph, which does not show the guard below.
+        tag = cast(Any, torch.compiler.config).patch(cache_key_tag="mamlbook: whole vectors")
     try:
         from torch._inductor.codegen.cpp import TilingSelect
 
@@ -213,7 +228,7 @@ def compile_graph(graph: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., 
         options["cpp.simdlen"] = 1  # no vectors at all
         guard = nullcontext()
     known = {name: value for name, value in options.items() if _exists(f"torch._inductor.config.{name}")}
-    with guard, config.patch(known):
+    with tag, guard, config.patch(known):
         code: Any = compile_fx(graph, inputs)  # typed as all that its other modes give as well
     return code
 

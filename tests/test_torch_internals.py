@@ -1,9 +1,11 @@
 """What the package uses of PyTorch's insides is there, and nowhere else; and its compiler stays within its memory."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,11 +72,30 @@ def test_compiled_code_writes_no_further_than_it_may(name, tmp_path):
     script = f"""
 import torch
 import torch.nn.functional as F
-from mamlbook.torch_internals import compile_graph, trace
+from mamlbook.torch_internals import compile_graph, trace, with_values
 torch.set_num_threads(1)
 {OVERFLOWS[name]}
-code = compile_graph(trace(function, *inputs), inputs)
+graph = trace(function, *inputs)
+with_values(graph, *inputs)
+code = compile_graph(graph, inputs)
 got = [t.clone() for t in code(*inputs)]
 torch.testing.assert_close(got, function(*inputs), rtol=1e-4, atol=1e-4)
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PACKAGE.parent)
+
+
+def test_compiled_code_is_kept_on_disk(tmp_path):
+    """A second process takes it from there, in one file for the whole graph."""
+    script = """
+import torch
+from torch._dynamo.utils import counters
+from mamlbook.torch_internals import compile_graph, trace, with_values
+graph = trace(lambda x: [(x @ x).sin().sum(0), (x.T @ x).cos()], x := torch.eye(3))
+with_values(graph, x)
+compile_graph(graph, [x])(x)
+print([counters["inductor"][f"fxgraph_cache_{found}"] for found in ("miss", "hit")])
+"""
+    place = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    run = partial(subprocess.run, [sys.executable, "-c", script], check=True, cwd=PACKAGE.parent, env=place, text=True)
+    assert [run(stdout=subprocess.PIPE).stdout.split("\n")[0] for _ in range(2)] == ["[1, 0]", "[0, 1]"]
+    assert len(list(tmp_path.rglob("*.main.cpp"))) == 1
