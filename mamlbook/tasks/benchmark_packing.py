@@ -38,7 +38,8 @@ def pools(
         raise ValueError(f"splits: expected some of {SPLITS}, each once, as in ('test',), got {splits!r}")
     whole_number("size", size, 1, "a whole number of pixels")
     layout = _layout(benchmark, folder, splits)
-    listed = {split: _listed(benchmark, layout, folder, split) for split in splits}
+    listed = _listed(benchmark, layout, folder, splits)
+    _require_counts(benchmark, folder, listed)
     _require_disjoint(benchmark, listed)
     place = Path(cache).expanduser() if cache else cache_folder()
     # A split is let go when it is packed, so that pickles are not held beside the pools.
@@ -75,24 +76,26 @@ def _layout(benchmark: Benchmark, folder: Path, splits: Sequence[str]) -> Layout
     )
 
 
-def _listed(benchmark: Benchmark, layout: Layout, folder: Path, split: str) -> Listed:
-    """The pictures of a split, class by class, if there are as many as there should be."""
+def _listed(benchmark: Benchmark, layout: Layout, folder: Path, splits: Sequence[str]) -> dict[str, Listed]:
+    """The pictures of the splits, class by class."""
     try:
-        listed = layout.read(folder, split)
+        return layout.read(folder, splits)
     except (AttributeError, LookupError, TypeError, UnicodeError, csv.Error) as error:
         raise ValueError(
-            f"{folder}: the files of {benchmark.title}'s {split} split hold something else than they should: "
+            f"{folder}: the files of {benchmark.title} hold something else than they should: "
             f"{error or type(error).__name__}; fetch them again"
         ) from error
-    number = SPLITS.index(split)
-    counts = {"classes": len(listed.classes), "pictures": sum(map(len, listed.classes.values()))}
-    for what, expected in (("classes", benchmark.classes), ("pictures", benchmark.pictures)):
-        if counts[what] != expected[number]:
-            raise ValueError(
-                f"{folder} is not the whole {split} split of {benchmark.title}: it should have {expected[number]} "
-                f"{what} and has {counts[what]}; fetch its files again"
-            )
-    return listed
+
+
+def _require_counts(benchmark: Benchmark, folder: Path, listed: dict[str, Listed]) -> None:
+    for split, pictures in listed.items():
+        counts = {"classes": len(pictures.classes), "pictures": sum(map(len, pictures.classes.values()))}
+        for what, expected in (("classes", benchmark.classes), ("pictures", benchmark.pictures)):
+            if counts[what] != (needed := expected[SPLITS.index(split)]):
+                raise ValueError(
+                    f"{folder} is not the whole {split} split of {benchmark.title}: it should have {needed} {what} and "
+                    f"has {counts[what]}; fetch its files again"
+                )
 
 
 def _require_disjoint(benchmark: Benchmark, listed: dict[str, Listed]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mamlbook.files import cache_folder
+from mamlbook.tasks import benchmark_arrays as arrays
 from mamlbook.tasks import benchmark_layouts as layouts
 from mamlbook.tasks.benchmark_layouts import SPLITS, Benchmark, Layout
 from mamlbook.tasks.benchmark_packing import pools
@@ -23,7 +24,7 @@ MINI_IMAGENET = Benchmark(
     (38_400, 9_600, 12_000),
     (
         Layout(("images", "{split}.csv"), layouts.by_table),
-        Layout(("mini-imagenet-cache-{split}.pkl",), layouts.by_class_dict),
+        Layout(("mini-imagenet-cache-{split}.pkl",), arrays.by_class_dict),
         Layout(("{split}",), layouts.by_folders),
     ),
     "the pickles are at https://zenodo.org/record/7978538 and https://github.com/renmengye/few-shot-ssl-public, the "
@@ -36,8 +37,8 @@ CIFAR_FS = Benchmark(
     (38_400, 9_600, 12_000),
     (
         Layout(("data", "splits/bertinetto/{split}.txt"), layouts.by_lists),
-        Layout(("CIFAR_FS_{split}.pickle",), layouts.by_labels),
-        Layout((layouts.ARCHIVE,), layouts.by_archive),
+        Layout(("CIFAR_FS_{split}.pickle",), arrays.by_labels),
+        Layout((arrays.ARCHIVE,), arrays.by_archive),
     ),
     "leave it out to download CIFAR-100, or unpack https://zenodo.org/record/7978538/files/cifar100.zip",
 )
@@ -47,8 +48,8 @@ TIERED_IMAGENET = Benchmark(
     (351, 97, 160),
     (448_695, 124_261, 206_209),
     (
-        Layout(("{split}_images_png.pkl", "{split}_labels.pkl"), layouts.by_encoded_pictures),
-        Layout(("{split}_images.npz", "{split}_labels.pkl"), layouts.by_npz),
+        Layout(("{split}_images_png.pkl", "{split}_labels.pkl"), arrays.by_encoded_pictures),
+        Layout(("{split}_images.npz", "{split}_labels.pkl"), arrays.by_npz),
     ),
     "the pickles are at https://github.com/renmengye/few-shot-ssl-public, the npz files at "
     "https://github.com/kjunelee/MetaOptNet",
@@ -120,8 +121,8 @@ def cifar_fs(
         place = _given(CIFAR_FS, folder)
     else:
         place = Path(cache).expanduser() if cache else cache_folder()
-        url = URL + layouts.ARCHIVE
-        downloaded(url, layouts.CHECKSUM, place, progress is not False, "the archive of CIFAR-100")
+        url = URL + arrays.ARCHIVE
+        downloaded(url, arrays.CHECKSUM, place, progress is not False, "the archive of CIFAR-100")
     return pools(CIFAR_FS, place, splits, size, cache, progress)
 
 
@@ -140,8 +141,9 @@ def tiered_imagenet(
     arguments are those of ``mini_imagenet``. ``alphabets`` are the categories where the labels name them.
 
     The 448,695, 124,261 and 206,209 pictures take 9.5, 2.6 and 4.4 GB at 84 x 84, and as much again once episodes are
-    drawn, since classes are of unequal size: read only the ``splits`` that are needed, or a smaller ``size``, a quarter
-    at 42. The cache of what was decoded takes that much on disk.
+    drawn, since classes are of unequal size: read only the ``splits`` that are needed, or at a smaller ``size``, a
+    quarter at 42. While a split is decoded its encoded pictures are held as well, and the cache then takes as much on
+    disk as the pool in memory.
 
     Shapes: ``images`` of each pool is a tuple with one (pictures, 3, size, size) for each class.
 

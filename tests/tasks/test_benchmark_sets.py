@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from mamlbook import ALGORITHMS, Model
-from mamlbook.tasks import Episodes, benchmark_layouts, benchmark_packing, cifar_fs, mini_imagenet, tiered_imagenet
+from mamlbook.tasks import Episodes, benchmark_arrays, benchmark_packing, cifar_fs, mini_imagenet, tiered_imagenet
 from mamlbook.tasks.array_pickle import load_arrays
 
 # Not `import mamlbook.tasks.benchmark_sets`: the tests replace what its functions expect.
@@ -104,9 +104,9 @@ def cifar_archive(folder):
         fine = [NUMBERS[name] for name, _ in labelled]
         parts[part] = {"data": np.stack(rows), "fine_labels": fine, "coarse_labels": [label % 2 for label in fine]}
     folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(folder / benchmark_layouts.ARCHIVE, "w:gz") as archive:
-        for part, content in parts.items():
-            written = pickle.dumps(content, 2)
+    with tarfile.open(folder / benchmark_arrays.ARCHIVE, "w:gz") as archive:
+        for part, content in ("file.txt~", None), *parts.items():  # as the real one has it
+            written = b"" if content is None else pickle.dumps(content, 2)
             entry = tarfile.TarInfo(f"cifar-100-python/{part}")
             entry.size = len(written)
             archive.addfile(entry, io.BytesIO(written))
@@ -164,7 +164,7 @@ def _alone(monkeypatch):
     for name in ("MINI_IMAGENET", "CIFAR_FS", "TIERED_IMAGENET"):
         monkeypatch.setattr(MODULE, name, getattr(MODULE, name)._replace(**counts))
     left = {"validation": " ".join(CLASSES["val"]), "test": " ".join(CLASSES["test"])}
-    monkeypatch.setattr(benchmark_layouts, "CIFAR_FS_CLASSES", left)
+    monkeypatch.setattr(benchmark_arrays, "CIFAR_FS_CLASSES", left)
 
 
 @pytest.fixture
@@ -186,8 +186,8 @@ def made(tmp_path, monkeypatch):
         folder = tmp_path / layout
         LAYOUTS[layout](folder)
         if layout == "cifar_archive":
-            checksum = hashlib.md5((folder / benchmark_layouts.ARCHIVE).read_bytes()).hexdigest()
-            monkeypatch.setattr(benchmark_layouts, "CHECKSUM", checksum)
+            checksum = hashlib.md5((folder / benchmark_arrays.ARCHIVE).read_bytes()).hexdigest()
+            monkeypatch.setattr(benchmark_arrays, "CHECKSUM", checksum)
         return folder
 
     return make
@@ -242,7 +242,7 @@ def test_the_archive_of_cifar_knows_groups(made, load):
 
 def test_the_splits_of_cifar_fs_part_the_classes(monkeypatch):
     monkeypatch.undo()
-    validation, test = (benchmark_layouts.CIFAR_FS_CLASSES[split].split() for split in ("validation", "test"))
+    validation, test = (benchmark_arrays.CIFAR_FS_CLASSES[split].split() for split in ("validation", "test"))
     assert (len(set(validation)), len(set(test))) == (16, 20)
     assert not set(validation) & set(test)
 
@@ -499,7 +499,7 @@ def test_a_truncated_npz_is_named(made, load):
             "mini_pickles",
             "mini-imagenet-cache-val.pkl",
             {"image_data": np.zeros((2, 8, 8, 3), np.uint8), "class_dict": 7},
-            "the files of miniImageNet's validation split hold something else than they should: .*; fetch them again",
+            "the files of miniImageNet hold something else than they should: .*; fetch them again",
         ),
         (
             "cifar_pickles",
@@ -596,6 +596,39 @@ def test_a_program_is_refused_and_not_run(made, load, tmp_path, protocol, call, 
         assert trace.exists(), "the program is one"
 
 
+@pytest.mark.parametrize(
+    ("content", "asked"),
+    [
+        (b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.", r"numpy\.ndarray\.tofile"),
+        (b"cnumpy\nload\n.", r"numpy\.load"),
+        (b"c_codecs\nencode\n(Vabc\nVrot13\ntR.", "the encoding rot13"),
+        (b"(S'true'\nios\nsystem\n.", r"os\.system"),
+        (b"cnumpy\ndtype\n(c__builtin__\nlist\ntR.", "an array of object"),
+    ],
+)
+def test_by_ways_around_nothing_else_is_reached(tmp_path, content, asked):
+    save(tmp_path / "around.pkl", content)
+    with pytest.raises(ValueError, match=rf"around.pkl was not loaded: it asks for {asked}, and pictures"):
+        load_arrays(tmp_path / "around.pkl")
+
+
+def test_what_a_file_says_of_the_layout_of_numbers_is_not_believed(tmp_path):
+    """That numbers were references to objects would send NumPy to any address."""
+
+    class Told:
+        def __reduce__(self):
+            return np.dtype, ("u8", False, True), (3, "<", None, ("f",), {"f": (np.dtype("u8"), 0)}, 8, 8, 63)
+
+    class Array:
+        def __reduce__(self):
+            return np.zeros(1).__reduce__()[0], (np.ndarray, (0,), b"b"), (1, (2,), Told(), False, bytes(16))
+
+    save(tmp_path / "told.pkl", pickle.dumps(Array(), 2))
+    found = load_arrays(tmp_path / "told.pkl")
+    assert (found.dtype, found.tolist()) == (np.dtype("u8"), [0, 0])
+    assert (found.dtype.names, found.dtype.flags) == (None, np.dtype("u8").flags)
+
+
 @pytest.mark.parametrize("kind", [np.dtype(object), np.dtype([("a", "i4")]), np.dtype("M8[s]")])
 def test_arrays_of_other_things_than_numbers_are_refused(made, load, kind):
     path = made("mini_pickles") / "mini-imagenet-cache-train.pkl"
@@ -655,19 +688,19 @@ def test_the_archive_is_downloaded_once(server, load, cached, tmp_path, monkeypa
     read = partial(cifar_fs, size=32, cache=tmp_path / "cache", progress=False)
     first = read()
     assert [pool.names for pool in first] == [*CLASSES.values()]
-    assert cached() == [benchmark_layouts.ARCHIVE]
+    assert cached() == [benchmark_arrays.ARCHIVE]
     for one, other in zip(first, read(), strict=True):
         assert torch.equal(one.images, other.images)
-    assert server.requests == [f"/{benchmark_layouts.ARCHIVE}"]
+    assert server.requests == [f"/{benchmark_arrays.ARCHIVE}"]
 
 
 def test_a_damaged_archive_is_explained(server, load, cached, tmp_path):
-    path = tmp_path / "cifar_archive" / benchmark_layouts.ARCHIVE
+    path = tmp_path / "cifar_archive" / benchmark_arrays.ARCHIVE
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"gz did not arrive intact: .*; try again, or fetch the archive of CIFAR-100"):
         cifar_fs(cache=tmp_path / "cache", progress=False)
     assert cached() == []
-    with pytest.raises(ValueError, match=rf"gz is damaged: expected md5 {benchmark_layouts.CHECKSUM}, got .*; fetch"):
+    with pytest.raises(ValueError, match=rf"gz is damaged: expected md5 {benchmark_arrays.CHECKSUM}, got .*; fetch"):
         load("cifar_archive")
 
 
