@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,8 +122,8 @@ def cifar_fs(
         place = _given(CIFAR_FS, folder)
     else:
         place = Path(cache).expanduser() if cache else cache_folder()
-        url = URL + arrays.ARCHIVE
-        downloaded(url, arrays.CHECKSUM, place, progress is not False, "the archive of CIFAR-100")
+        shown = sys.stderr.isatty() if progress is None else progress
+        downloaded(URL + arrays.ARCHIVE, arrays.CHECKSUM, place, shown, "the archive of CIFAR-100")
     return pools(CIFAR_FS, place, splits, size, cache, progress)
 
 
