@@ -1,9 +1,10 @@
-"""Meta-train on Omniglot and measure few-shot accuracy on characters that were never seen.
+"""Meta-train on Omniglot or on photographs, and measure few-shot accuracy on classes that were never seen.
 
     python -m experiments.omniglot --ways 5 --shots 1 --algorithm maml --iterations 8000 --data FOLDER
 
-writes runs/omniglot-5w1s-maml.json and, beside it, the weights in half precision. In several processes, one
-for each GPU or core,
+writes runs/omniglot-5w1s-maml.json and, beside it, the weights in half precision. With ``--pictures mini-imagenet``,
+``cifar-fs`` or ``tiered-imagenet`` it does so on the classes to learn from and to be judged on of that benchmark, and
+``--data`` is the folder of its files. In several processes, one for each GPU or core,
 
     torchrun --nproc-per-node 4 -m experiments.omniglot --ways 5 --shots 1 --algorithm maml --data FOLDER
 
@@ -37,6 +38,7 @@ from mamlbook.execution.process_group import Group, ProcessLost, processes
 from mamlbook.inner import keep
 from mamlbook.learner import MetaLearner
 from mamlbook.pages import RUNS, environment, record
+from mamlbook.tasks.benchmark_sets import cifar_fs, mini_imagenet, tiered_imagenet
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
 from mamlbook.training import History, pick_device
@@ -44,6 +46,8 @@ from mamlbook.training import History, pick_device
 STEPS = (0, 1, 3, 5)
 # Batch statistics make the number of query drawings part of the protocol: 1 is the paper's, 15 is common elsewhere.
 QUERIES = (1, 15)
+PHOTOGRAPHS = {"mini-imagenet": mini_imagenet, "cifar-fs": cifar_fs, "tiered-imagenet": tiered_imagenet}
+SIDES = {"omniglot": 28, "mini-imagenet": 84, "cifar-fs": 32, "tiered-imagenet": 84}
 LONG = 0.3  # seconds that the timed meta-steps take at least: there are four times as many until they do
 PLANNED = 0.9  # of the minutes, so that a slower spell does no harm
 BLOCKS = 20  # between checkpoints, at least, so that the end of the minutes is not missed by much
@@ -56,9 +60,12 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--shots", type=int, default=1, help="support drawings per class")
     add("--algorithm", choices=sorted(ALGORITHMS), default="maml")
     add("--iterations", type=int, default=8000, help="meta-steps, at most with --minutes")
-    add("--data", type=Path, default=None, help="folder with images_background.zip and images_evaluation.zip")
-    add("--split", choices=("paper", "background"), default="paper", help="1200/423 shuffled, or by alphabets")
-    add("--pooling", choices=("stride", "max"), default="stride")
+    add("--pictures", choices=sorted(SIDES), default="omniglot")
+    add("--data", type=Path, default=None, help="folder of the two Omniglot zips, or of the benchmark's files")
+    add("--split", choices=("paper", "background"), default="paper", help="Omniglot 1200/423 shuffled, or by alphabets")
+    add("--pooling", choices=("stride", "max"), default="stride", help="the paper has max for photographs")
+    add("--filters", type=int, default=64, help="of each convolution (the paper: 32 for photographs)")
+    add("--queries", type=int, default=None, help="query pictures per class in training; as many as shots by default")
     add("--tasks", type=int, default=16, help="tasks per meta-step (the paper: 32)")
     add("--alpha", type=float, default=0.4, help="inner rate for the mean cross-entropy (the paper: 2)")
     add("--steps", type=int, default=1, help="inner steps in training")
@@ -73,12 +80,17 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     either.add_argument("--minutes", type=float, help="train for so long at most; measuring comes on top")
     add("--results", type=Path, default=RUNS, help="folder to write to")
     add("--checkpoints", type=Path, default=Path("checkpoints"))
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    if options.pictures in PHOTOGRAPHS and options.split != "paper":
+        parser.error(f"--split: {options.pictures} has a split of its own; leave it out")
+    return options
 
 
 def build(options: argparse.Namespace) -> MetaLearner:
     """The learner that the options describe: conv4, everything but batch norm's gain and offset adapted."""
-    model = Model(conv4(options.ways, pooling=options.pooling, seed=options.seed), loss=cross_entropy)
+    size, channels = SIDES[options.pictures], 3 if options.pictures in PHOTOGRAPHS else 1
+    shape = {"channels": channels, "size": size, "filters": options.filters, "pooling": options.pooling}
+    model = Model(conv4(options.ways, **shape, seed=options.seed), loss=cross_entropy)
     if options.algorithm == "joint":
         return ALGORITHMS["joint"](model, options.alpha)
     return ALGORITHMS[options.algorithm](model, options.alpha, options.steps, keep(without_norms))
@@ -88,14 +100,26 @@ def split(pool: Pool, name: str) -> tuple[Pool, Pool]:
     return paper_split(pool) if name == "paper" else (background(pool), evaluation(pool))
 
 
+def pools(options: argparse.Namespace) -> tuple[Pool, Pool]:
+    """The classes to learn from and those to be judged on."""
+    if options.pictures in PHOTOGRAPHS:
+        train, test = PHOTOGRAPHS[options.pictures](options.data, splits=("train", "test"))
+        return train, test
+    return split(omniglot(options.data), options.split)
+
+
+def episodes(pool: Pool, queries: int, options: argparse.Namespace) -> Episodes:
+    """Tasks of the pool; a drawing that is turned counts as another class, a photograph does not."""
+    return Episodes(pool, options.ways, options.shots, queries, rotate=options.pictures not in PHOTOGRAPHS)
+
+
 def measure(learner: MetaLearner, held_out: Pool, options: argparse.Namespace) -> dict[str, Any]:
     """Accuracy in per cent with its 95 % interval, by queries per class and by inner steps."""
     measured: dict[str, Any] = {}
     for queries in QUERIES:
-        episodes = Episodes(held_out, options.ways, options.shots, queries, rotate=True)
         scores = evaluate(
             learner,
-            episodes,
+            episodes(held_out, queries, options),
             tasks=options.evaluation_tasks,
             steps=max(STEPS),
             seed=options.seed + 1,
@@ -114,10 +138,7 @@ def describe(options: argparse.Namespace, learner: MetaLearner, history: History
     return {
         "accuracy": measured,
         "protocol": {
-            "data": "Omniglot, 28x28, ink = 1; each class of a task turned by a random multiple of 90 degrees",
-            "split": "1200 characters to train, 423 held out, shuffled (seed 1)"
-            if options.split == "paper"
-            else "964 characters of 30 background alphabets to train, 659 of 20 evaluation alphabets held out",
+            **data(options),
             "ways": options.ways,
             "shots": options.shots,
             "evaluation": f"{options.evaluation_tasks} tasks; accuracy[queries per class][inner steps] = [%, ± 95 %]; "
@@ -129,8 +150,9 @@ def describe(options: argparse.Namespace, learner: MetaLearner, history: History
             **({} if options.minutes is None else {"minutes": options.minutes, "done": len(history.losses)}),
             "execution": str(history.execution or "eager"),
             "tasks": options.tasks,
-            "queries": options.shots,
+            "queries": options.queries or options.shots,
             "beta": options.beta,
+            "filters": options.filters,
             "pooling": options.pooling,
             "configuration": str(learner),
             "loss": [round(v, 4) for v in history.smoothed(window)[window - 1 :: window].tolist()],
@@ -141,16 +163,29 @@ def describe(options: argparse.Namespace, learner: MetaLearner, history: History
     }
 
 
+def data(options: argparse.Namespace) -> dict[str, str]:
+    """Which pictures, and how their classes are split."""
+    if options.pictures in PHOTOGRAPHS:
+        side = SIDES[options.pictures]
+        pictures = f"{options.pictures}, {side}x{side} in colour, from 0 to 1"
+        return {"data": pictures, "split": "its training classes to train, its test classes held out"}
+    pictures = "Omniglot, 28x28, ink = 1; each class of a task turned by a random multiple of 90 degrees"
+    if options.split == "paper":
+        return {"data": pictures, "split": "1200 characters to train, 423 held out, shuffled (seed 1)"}
+    alphabets = "964 characters of 30 background alphabets to train, 659 of 20 evaluation alphabets held out"
+    return {"data": pictures, "split": alphabets}
+
+
 def named(options: argparse.Namespace) -> str:
     suffix = "" if options.split == "paper" else f"-{options.split}"
-    return f"omniglot-{options.ways}w{options.shots}s-{options.algorithm}{suffix}"
+    return f"{options.pictures}-{options.ways}w{options.shots}s-{options.algorithm}{suffix}"
 
 
 def train(learner: MetaLearner, pool: Pool, options: argparse.Namespace, group: Group) -> History:
     run = partial(
         fit,
-        # As many query drawings as support drawings: the paper's protocol.
-        distribution=Episodes(pool.to(group.device), options.ways, options.shots, options.shots, rotate=True),
+        # By default as many query pictures as support pictures: the paper's protocol for Omniglot.
+        distribution=episodes(pool.to(group.device), options.queries or options.shots, options),
         tasks=options.tasks,
         seed=options.seed,
         device=group.device,
@@ -195,7 +230,7 @@ def fitting(run: Callable[..., History], learner: MetaLearner, minutes: float, g
 def main(words: list[str] | None = None) -> None:
     options = arguments(words)
     device = pick_device(options.device)
-    training, held_out = split(omniglot(options.data), options.split)
+    training, held_out = pools(options)
     learner = build(options)
     try:
         with processes(device) as group:

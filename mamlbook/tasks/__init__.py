@@ -1,6 +1,7 @@
 """Where learning problems come from."""
 
 from mamlbook.tasks.base import Data, Tasks, never_again, require_tasks
+from mamlbook.tasks.benchmark_sets import cifar_fs, mini_imagenet, tiered_imagenet
 from mamlbook.tasks.collection import WaveCollection
 from mamlbook.tasks.distribution import FixedTasks, SupportAsQuery, TaskDistribution
 from mamlbook.tasks.families import DriftingTasks, Lines, Mixture, Signs, SquareWaves
@@ -40,11 +41,13 @@ __all__ = [
     "background",
     "batches_by_size",
     "check_tasks",
+    "cifar_fs",
     "class_split",
     "evaluation",
     "glyph_split",
     "glyphs",
     "half_squared_error",
+    "mini_imagenet",
     "never_again",
     "omniglot",
     "paper_split",
@@ -52,4 +55,5 @@ __all__ = [
     "prepared",
     "prepared_data",
     "require_tasks",
+    "tiered_imagenet",
 ]

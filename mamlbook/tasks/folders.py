@@ -49,7 +49,7 @@ def picture_folder(
     if mode not in MODES:
         raise ValueError(f"mode: expected 'L' for grey or 'RGB' for coloured pictures, got {mode!r}")
     root = Path(folder).expanduser()
-    classes = _classes(root)
+    classes = picture_classes(root)
     total = sum(map(len, classes.values()))
     images = []
     disable = None if progress is None else not progress
@@ -65,7 +65,7 @@ def picture_folder(
     return Pool(images, [place.as_posix() for place in places], alphabets)
 
 
-def _classes(root: Path) -> dict[Path, list[Path]]:
+def picture_classes(root: Path) -> dict[Path, list[Path]]:
     """The pictures of every class, by its folder."""
     if not root.is_dir():
         trouble = "is a file; unpack it first" if root.is_file() else "does not exist"
@@ -104,7 +104,7 @@ def _picture(file: Path, size: tuple[int, int], mode: str, invert: bool) -> np.n
     """(height, width) or (3, height, width), uint8."""
     try:
         with Image.open(file) as opened:
-            whole = _flat(ImageOps.exif_transpose(opened)).convert(mode)
+            whole = without_losses(ImageOps.exif_transpose(opened)).convert(mode)
         # Pillow cuts as little as it can, alike on both sides.
         pixels = np.asarray(ImageOps.fit(whole, size, Image.Resampling.LANCZOS))
     except Exception as error:  # decoders raise whatever they like
@@ -115,7 +115,7 @@ def _picture(file: Path, size: tuple[int, int], mode: str, invert: bool) -> np.n
     return pixels if mode == "L" else np.moveaxis(pixels, -1, 0)
 
 
-def _flat(picture: Image.Image) -> Image.Image:
+def without_losses(picture: Image.Image) -> Image.Image:
     """Without what Pillow would lose: transparency is put on white, 16 bits are brought down to 8."""
     if picture.mode == "F":
         raise ValueError("its pixels are floating-point numbers, whose range is unknown")

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from mamlbook.files import cache_folder, replacing
+from mamlbook.files import cache_folder
 from mamlbook.tasks import omniglot_zip
+from mamlbook.tasks.kept import cached, downloaded, md5
 from mamlbook.tasks.pool import Pool
 
 URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
@@ -48,7 +46,7 @@ def omniglot(folder: str | Path | None = None, *, cache: str | Path | None = Non
     folder = folder or os.environ.get("MAMLBOOK_DATA")
     cache = Path(cache).expanduser() if cache else cache_folder()
     zips = _found(Path(folder).expanduser()) if folder else None
-    checksums = [_md5(path) for path in zips] if zips else list(CHECKSUMS.values())
+    checksums = [md5(path) for path in zips] if zips else list(CHECKSUMS.values())
     key = hashlib.sha256(repr((PACKING, checksums)).encode()).hexdigest()[:16]
     packed = cache / f"omniglot-{PACKING}-{key}.npz"
     # Without zips to compare with, whatever was packed before from a folder will do.
@@ -57,7 +55,7 @@ def omniglot(folder: str | Path | None = None, *, cache: str | Path | None = Non
         # A cache file that cannot be read, for whatever reason, is like none: it is made again.
         with suppress(Exception):
             return _loaded(known)
-    with _cached(packed) as temporary:
+    with cached(packed) as temporary:
         _pack(zips or _downloaded(cache, progress), temporary, progress)
         return _loaded(temporary)
 
@@ -107,38 +105,9 @@ def _found(folder: Path) -> list[Path]:
     return zips
 
 
-def _pooch() -> ModuleType:
-    try:
-        with warnings.catch_warnings():
-            # In a notebook without widgets its progress bar warns as soon as it is imported, wanted or not.
-            warnings.simplefilter("ignore")
-            import pooch
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"folder: expected the folder of the two Omniglot zips, got none, and to download them {error.name} is "
-            "missing; name the folder in folder= or MAMLBOOK_DATA, or install pooch"
-        ) from None
-    return pooch
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 def _downloaded(cache: Path, progress: bool) -> list[Path]:
     """The two zips in the cache, fetched where they are missing."""
-    zips = []
-    for name, checksum in CHECKSUMS.items():
-        try:
-            zips.append(_pooch().retrieve(URL + name, f"md5:{checksum}", name, cache, progressbar=progress))
-        except (OSError, ValueError) as error:
-            kind = OSError if isinstance(error, OSError) else ValueError
-            raise kind(
-                f"{URL + name} did not arrive intact: {error}; try again, or fetch both zips by hand and name "
-                "their folder in folder= or MAMLBOOK_DATA"
-            ) from None  # the chain below it is sixty lines of three libraries
-    return [Path(path) for path in zips]
+    return [downloaded(URL + name, checksum, cache, progress, "both zips") for name, checksum in CHECKSUMS.items()]
 
 
 def _pack(zips: list[Path], packed: Path, progress: bool) -> None:
@@ -156,16 +125,3 @@ def _loaded(packed: Path) -> Pool:
         images, numbers = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["numbers"])
     full_names = tuple(f"{alphabet}/{name}" for alphabet, name in zip(alphabets, names, strict=True))
     return Pool(images, full_names, tuple(alphabets), numbers)
-
-
-@contextmanager
-def _cached(packed: Path) -> Iterator[Path]:
-    """A temporary file that becomes ``packed``, in a cache that can be written to."""
-    with ExitStack() as files:
-        try:
-            temporary = files.enter_context(replacing(packed))
-        except OSError as error:
-            raise OSError(
-                f"cache: {packed.parent} cannot be written: {error}; name a folder that can in cache= or MAMLBOOK_CACHE"
-            ) from None
-        yield temporary

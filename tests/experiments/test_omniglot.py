@@ -98,6 +98,29 @@ def test_a_run_out_of_time_is_measured_and_says_so(tmp_path, small_pool, monkeyp
     assert "omniglot-3w1s-maml: 1 meta-steps in" in out
 
 
+@pytest.mark.parametrize(("name", "side"), [("cifar-fs", 32), ("mini-imagenet", 84), ("tiered-imagenet", 84)])
+def test_photographs_are_taken_by_the_name_of_their_benchmark(tmp_path, monkeypatch, name, side):
+    asked = []
+
+    def read(folder, *, splits):
+        asked.append((folder, splits))
+        patterns = torch.rand(7, 20, 3, side, side, generator=torch.Generator().manual_seed(0)).mul(255)
+        pool = Pool(patterns.to(torch.uint8))
+        return pool[:4], pool[4:]
+
+    monkeypatch.setitem(experiment.PHOTOGRAPHS, name, read)
+    protocol = ("--pictures", name, "--filters", "4", "--pooling", "max", "--queries", "2", "--data", str(tmp_path))
+    experiment.main(words(tmp_path, *protocol, "--iterations", "2"))
+    assert asked == [(tmp_path, ("train", "test"))]
+    stored = json.loads((tmp_path / "results" / f"{name}-3w1s-maml.json").read_text())
+    assert stored["protocol"]["data"].startswith(f"{name}, {side}x{side} in colour")
+    assert (stored["training"]["queries"], stored["training"]["filters"]) == (2, 4)
+    weights = recall_weights(f"{name}-3w1s-maml", folder=tmp_path / "results")
+    assert weights[0].shape == (4, 3, 3, 3)
+    with pytest.raises(SystemExit):
+        experiment.main(words(tmp_path, *protocol, "--split", "background"))
+
+
 @pytest.mark.parametrize("algorithm", ["fomaml", "reptile", "joint"])
 def test_every_algorithm_of_the_table_can_be_run(tmp_path, small_pool, algorithm):
     experiment.main(words(tmp_path, "--iterations", "2", "--algorithm", algorithm))
