@@ -22,6 +22,7 @@ NO_ALT = """images => images.filter(image => !image.alt.trim() || /[.](png|svg|j
     .map(image => image.getAttribute('src').slice(0, 80))"""
 NOT_DRAWN = """spans => spans.filter(span => !span.querySelector('mjx-container') || span.querySelector('mjx-merror'))
     .map(span => span.textContent.slice(0, 80))"""
+CODE = r'<span class="([a-z][a-z0-9]?)">'
 MATHS = ".bd-article .math"
 OPEN_ALL = """() => {
     document.querySelectorAll('details').forEach(details => { details.open = true })
@@ -93,16 +94,27 @@ def axe_source() -> str:
     return (folder / "axe.min.js").read_text()
 
 
-def axe_problems(page) -> list[str]:
-    """Say what is seriously hard to read or to reach, in both themes and on a phone."""
+def axe_problems(page, *, code: bool = False) -> list[str]:
+    """Say what is seriously hard to read or to reach, in both themes and on a phone.
+
+    Contrast does not change with the size of a window, nor that of code with the page. Both take most of the time, so
+    the one is looked at on a desktop only, and the other only if asked for.
+    """
     problems = []
     page.evaluate(axe_source())
+    options = {"preload": False, "resultTypes": ["violations"]}
+    rest = options | {"rules": {"color-contrast": {"enabled": False}}}
+    contrast = options | {"runOnly": ["color-contrast"]}
+    where = {"exclude": [] if code else [[".highlight span"], ["mjx-container"]]}
     for theme, size in (("light", DESKTOP), ("dark", DESKTOP), ("dark", PHONE)):
         page.set_viewport_size(size)
         page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
         page.evaluate(AT_REST)  # colours move over a quarter of a second
         page.wait_for_function(REACHABLE, timeout=60_000)  # the theme waits until a window has its size
-        found = page.evaluate("axe.run(document, {preload: false, resultTypes: ['violations']})")["violations"]
+        found = page.evaluate("rest => axe.run(document, rest)", rest)["violations"]
+        if size == DESKTOP:
+            run = "([where, contrast]) => axe.run({include: [document], ...where}, contrast)"
+            found += page.evaluate(run, [where, contrast])["violations"]
         for rule in found:
             if rule["impact"] not in ("serious", "critical"):
                 continue
@@ -118,6 +130,20 @@ def phone_problems(page) -> list[str]:
     page.evaluate(AT_REST)
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     return [f"scrolls sideways on a phone, by {wide} px"] if wide > 0 else []
+
+
+def code_problems(browser, base: str, root: Path, name: str, names: list[str]) -> list[str]:
+    """Say which kinds of code are hard to read, on a page whose article is one word of each that the pages have."""
+    kinds = sorted({kind for page in names for kind in re.findall(CODE, (root / f"{page}.html").read_text())})
+    page, problems = open_page(browser, base, name)
+    words = "".join(f'<span class="{kind}">word</span> ' for kind in kinds)  # axe leaves single letters alone
+    page.evaluate(
+        "html => { document.querySelector('.bd-article').innerHTML = html }",
+        f'<section><h1>Code</h1><div class="highlight"><pre>{words}</pre></div></section>',
+    )
+    problems += axe_problems(page, code=True)
+    page.context.close()
+    return problems if kinds else ["no code in the book"]
 
 
 def page_problems(browser, base: str, root: Path, name: str) -> list[str]:

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import yaml
 
-from site_check import disk_problems, open_page, page_problems
+from site_check import code_problems, disk_problems, open_page, page_problems
 from tools.book import ROOT, pages
 
 PAGES = pages()
@@ -29,6 +29,18 @@ SABOTAGE = {
 def test_page(name, base, built, browser):
     problems = page_problems(browser, base, built, name)
     assert not problems, "\n".join(problems)
+
+
+def test_every_kind_of_code_can_be_read(base, built, browser):
+    problems = code_problems(browser, base, built, PAGES[0], PAGES)
+    assert not problems, "\n".join(problems)
+
+
+def test_code_that_cannot_be_read_is_found(spoiled, serve, browser):
+    style = "<style>.highlight .k { color: #999 !important; background: #aaa }</style>"
+    file = spoiled / f"{PAGES[0]}.html"
+    file.write_text(file.read_text().replace("</head>", f"{style}</head>"))
+    assert any("color-contrast" in batch for batch in code_problems(browser, serve(spoiled), spoiled, PAGES[0], PAGES))
 
 
 @pytest.mark.parametrize("name", ["index", *PAGES])
