@@ -33,6 +33,6 @@ def rows(series: Mapping[str, Mapping[str, Tensor]], labels: Mapping[str, str], 
         ax.set_xlabel(xlabel)
         ax.set_xlim(left=0)
         ax.grid(axis="y", visible=False)
-        if len(series) > 1:
-            ax.legend()
+        if len(series) > 1:  # above the axes, where no mark can be
+            ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=len(series))
     return fig
