@@ -7,6 +7,7 @@ import pytest
 
 from figure_data import figure
 from mamlbook.pages.figures import styling, two_tasks_figure
+from mamlbook.pages.figures.widgets import cost, crossover, diversity
 from mamlbook.pages.figures.widgets.base import widget
 from shown import Shown, page_of, payload
 
@@ -28,6 +29,26 @@ def test_data_survives_as_float64_and_cannot_end_its_script():
 
 def test_every_role_is_complete():
     assert styling.COLOURS.keys() == styling.DARK_COLOURS.keys() == styling.DASHES.keys() == styling.MARKERS.keys()
+    assert styling.NEUTRAL.keys() == styling.DARK_NEUTRAL.keys()
+    assert not styling.NEUTRAL.keys() & styling.COLOURS.keys()
+
+
+def test_a_neutral_curve_looks_alike_in_both_themes_and_only_where_it_is_drawn():
+    plain = widget("sine", {"roles": {"one": "maml"}}, title="t", alt="a", fallback="<svg/>").html
+    own = widget("sine", {"roles": {"one": "second"}}, title="t", alt="a", fallback="<svg/>")
+    colour, dash, marker = styling.NEUTRAL["second"]
+    assert payload(own.html)["looks"]["second"] == {"dash": list(dash), "marker": marker}
+    for value in (colour, styling.DARK_NEUTRAL["second"]):
+        assert f"--mb-second:{value};" in own.html
+    assert "mb-second" not in plain
+    assert "--mb-third" not in own.html
+
+
+@pytest.mark.parametrize("figure", [cost, crossover, diversity], ids=lambda figure: figure.__name__.split(".")[-1])
+def test_a_method_alone_has_the_colour_of_its_role(figure):
+    names = {"scratch": "random"}  # what the stored result calls the role
+    for name, role in figure.ROLES.items():
+        assert role in (names.get(name, name), *styling.NEUTRAL)
 
 
 @pytest.mark.parametrize(

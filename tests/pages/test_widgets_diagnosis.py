@@ -111,10 +111,10 @@ def test_next_tell_me_and_the_slider(show):
 def test_curves_are_the_numbers_on_a_logarithmic_axis(show):
     measured = failures()
     with show(failure_diagnosis(measured)) as shown:
-        assert len(heights(shown, 0, "joint")) == 20  # then there are no numbers
+        assert len(heights(shown, 0, "maml")) == 20  # then there are no numbers
         assert len(heights(shown, 0, "truth")) == 80
         shown.slide("patient", 3)
-        healthy, ill = heights(shown, 1, "truth"), heights(shown, 1, "joint")
+        healthy, ill = heights(shown, 1, "truth"), heights(shown, 1, "maml")
         # Every error of the case is the same multiple of the healthy one: on a logarithmic axis the same distance.
         away = [a - b for a, b in zip(healthy, ill, strict=True)]
         assert max(away) - min(away) <= 0.11

@@ -122,7 +122,7 @@ def test_the_weight_follows_pointer_and_keyboard(show):
         shown.press(0, "ArrowRight", "ArrowUp", "ArrowLeft", "Shift+ArrowLeft")
         w = shown.ask("f.state.w")
         assert w == pytest.approx(round(moved, 2) - 0.09, abs=1e-9)
-        assert shown.handle().get_attribute("aria-valuetext") == f"w {w:.2f}".replace("-", "−")
+        assert shown.handle().get_attribute("aria-valuetext") == f"θ {w:.2f}".replace("-", "−")
         assert_shown(shown)
         for key, end in (("Home", -0.6), ("End", 1.6)):
             shown.press(0, key)

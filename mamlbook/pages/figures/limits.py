@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mamlbook.pages.figures.styling import MUTED, drawing, line
+from mamlbook.pages.figures.styling import MUTED, NEUTRAL, drawing, line
 
 
 def sensitivity(knobs: Mapping[str, Mapping[str, Tensor]], base: Mapping[str, str], xlabel: str) -> Figure:
@@ -53,10 +53,10 @@ def tracking(exact: Mapping[str, tuple[Tensor, Tensor]], measured: Mapping[str, 
     Shapes: a label's value is q and the mean squared distance, both (n,).
     """
     with drawing(6.6, 3.4) as (fig, ax):
-        for role, (label, (q, distance)) in zip(("maml", "joint", "reptile", "query"), exact.items(), strict=False):
-            ax.plot(q, distance, label=label, **line(role))
+        for neutral, (label, (q, distance)) in zip(NEUTRAL, exact.items(), strict=False):
+            ax.plot(q, distance, label=label, **line(neutral))
             if label in measured:
-                ax.plot(*measured[label], "o", color=line(role)["color"], markeredgecolor="white", markersize=8)
+                ax.plot(*measured[label], "o", color=line(neutral)["color"], markeredgecolor="white", markersize=8)
         ax.set(xscale="log", yscale="log", xlabel="outer step q", ylabel="mean squared distance")
         ax.legend()
     return fig

@@ -13,8 +13,8 @@ from mamlbook.pages.figures.styling import drawing, line
 def rows(series: Mapping[str, Mapping[str, Tensor]], labels: Mapping[str, str], xlabel: str) -> Figure:
     """Every seed as a mark on the row of its setting, with a bar at the mean; rows in the order they first appear.
 
-    ``series`` is by role (a key of ``figures.styling.COLOURS``), and each a table from row to values; ``labels`` names
-    the roles. A row need not occur in every series; values that are not finite are left out.
+    ``series`` is by role or neutral curve (a key of ``figures.styling.COLOURS`` or ``NEUTRAL``), and each a table from
+    row to values; ``labels`` names them. A row need not occur in every series; values that are not finite are left out.
 
     Shapes: every value is (seeds,).
     """
@@ -33,6 +33,6 @@ def rows(series: Mapping[str, Mapping[str, Tensor]], labels: Mapping[str, str], 
         ax.set_xlabel(xlabel)
         ax.set_xlim(left=0)
         ax.grid(axis="y", visible=False)
-        if len(series) > 1:
-            ax.legend()
+        if len(series) > 1:  # above the axes, where no mark can be
+            ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=len(series))
     return fig

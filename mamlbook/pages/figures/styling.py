@@ -95,6 +95,8 @@ NEUTRAL: dict[str, tuple[str, tuple[int, ...], str]] = {
     "third": ("#8B949E", (2, 3), "triangle"),
 }
 
+DARK_NEUTRAL = {"first": "#F3F5F7", "second": "#AFB7C1", "third": "#7D8590"}
+
 MATPLOTLIB_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "X", "none": ""}
 
 INK, MUTED, GRID = "#1F2328", "#59616B", "#E4E7EB"
@@ -163,6 +165,17 @@ def drawing(
             plt.close(fig)
 
 
+def look(role: str) -> tuple[str, tuple[int, ...], str]:
+    """The colour on white, the dash pattern and the marker of a role or a neutral curve.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if role not in COLOURS and role not in NEUTRAL:
+        raise ValueError(f"role: expected one of {', '.join([*COLOURS, *NEUTRAL])}, got {role}")
+    return NEUTRAL.get(role) or (COLOURS[role], DASHES[role], MARKERS[role])
+
+
 def line(role: str, *, markers: bool = False) -> dict[str, Any]:
     """The colour, dash pattern and (if wanted) marker of a role or a neutral curve, as arguments of ``ax.plot``.
 
@@ -172,9 +185,7 @@ def line(role: str, *, markers: bool = False) -> dict[str, Any]:
     >>> line("joint")["color"]
     '#DD6500'
     """
-    if role not in COLOURS and role not in NEUTRAL:
-        raise ValueError(f"role: expected one of {', '.join([*COLOURS, *NEUTRAL])}, got {role}")
-    colour, strokes, shape = NEUTRAL.get(role) or (COLOURS[role], DASHES[role], MARKERS[role])
+    colour, strokes, shape = look(role)
     # matplotlib counts dashes in line widths, this table in pixels of a line two wide.
     dashes = (0, tuple(length / 2 for length in strokes)) if strokes else "solid"
     return {"color": colour, "linestyle": dashes, "marker": MATPLOTLIB_MARKERS[shape] if markers else ""}

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
-from mamlbook.pages.figures.styling import COLOURS, DARK_COLOURS, DASHES, MARKERS
+from mamlbook.pages.figures.styling import COLOURS, DARK_COLOURS, DARK_NEUTRAL, NEUTRAL, look
 
 # The dark theme beyond the colours of the roles; kit.css has the light one.
 DARK_SURFACES = {
@@ -63,7 +63,8 @@ class Widget:
 def widget(kind: str, data: dict[str, Any], *, title: str, alt: str | None, fallback: str, caption: str = "") -> Widget:
     """An interactive figure of a kind, from JSON data, with a still form for readers without scripts and for print.
 
-    ``data`` is handed over with as many digits as a float64 needs. ``fallback`` is an SVG that ``alt`` describes in
+    ``data`` is handed over with as many digits as a float64 needs. The neutral curves that its ``roles`` name look as
+    they do in still figures. ``fallback`` is an SVG that ``alt`` describes in
     words; without ``alt`` it is HTML, for a figure that is made of words.
 
     Raises:
@@ -71,7 +72,8 @@ def widget(kind: str, data: dict[str, Any], *, title: str, alt: str | None, fall
     """
     if kind not in kinds():
         raise ValueError(f"kind: expected one of {', '.join(kinds())}, got {kind}")
-    looks = {role: {"dash": DASHES[role], "marker": MARKERS[role]} for role in COLOURS}
+    neutral = tuple(sorted(NEUTRAL.keys() & set(data.get("roles", {}).values())))
+    looks = {role: dict(zip(("dash", "marker"), look(role)[1:], strict=True)) for role in (*COLOURS, *neutral)}
     try:
         payload = json.dumps({**data, "looks": looks}, separators=(",", ":"), allow_nan=False)
     except ValueError as error:
@@ -81,7 +83,7 @@ def widget(kind: str, data: dict[str, Any], *, title: str, alt: str | None, fall
     drawn = f'<img class="mb-fallback" alt="{escape(alt or "")}" src="{picture}">'
     parts = [
         f'<figure class="mamlbook-figure" id="mamlbook-{kind}-{name}" data-kind="{kind}">',
-        f"<style>{css(kind)}</style>",
+        f"<style>{css(kind, neutral)}</style>",
         f'<p class="mb-title">{escape(title)}</p>',
         '<div class="mb-live"></div>',
         f'<div class="mb-fallback mb-words">{fallback}</div>' if alt is None else drawn,
@@ -120,13 +122,14 @@ def script(name: str) -> str:
 
 
 @cache
-def css(kind: str) -> str:
-    """The style sheet, with the colours of the roles for the light and the dark theme, and what a kind adds."""
+def css(kind: str, neutral: tuple[str, ...] = ()) -> str:
+    """The style sheet, with the colours of roles and neutral curves for both themes, and what a kind adds."""
     sheets = (files(__package__) / name for name in ("kit.css", f"{kind}.css"))
     lines = (line.strip() for sheet in sheets if sheet.is_file() for line in sheet.read_text("utf-8").splitlines())
     common = "\n".join(line for line in lines if line and not line.startswith("/*"))
-    light = "".join(f"--mb-{role}:{colour};" for role, colour in COLOURS.items())
-    dark = "".join(f"--mb-{name}:{value};" for name, value in {**DARK_COLOURS, **DARK_SURFACES}.items())
+    light = "".join(f"--mb-{role}:{look(role)[0]};" for role in (*COLOURS, *neutral))
+    dark_colours = {**DARK_COLOURS, **{name: DARK_NEUTRAL[name] for name in neutral}, **DARK_SURFACES}
+    dark = "".join(f"--mb-{name}:{value};" for name, value in dark_colours.items())
     dark += "color-scheme:dark;"
     told = ",".join(f"{page} .mamlbook-figure" for page in DARK_PAGES)
     silent = f"@media (prefers-color-scheme:dark){{{SILENT_PAGE} .mamlbook-figure{{{dark}}}}}"

@@ -69,7 +69,7 @@
   function rows(frame) {
     const picture = kit.svg("svg", { role: "group", "aria-label": "Measured times and the limit", "aria-describedby": frame.says.id });
     const holder = kit.html("div", { class: "mb-plot" }, picture);
-    function draw(measured, gflops, width) {
+    function draw(measured, role, gflops, width) {
       holder.style.display = measured ? "" : "none";
       if (!measured) return;
       const { times, flops } = measured, limit = flops / gflops / 1e6, low = Math.floor(Math.log10(limit)), high = Math.ceil(Math.log10(Math.max(limit, ...times.map(([, ms]) => ms)) * 1.5));
@@ -84,8 +84,8 @@
       times.forEach(([who, ms], i) => {
         const y = top + row * i + 27;
         parts.append(
-          kit.svg("line", { x1: x(limit), x2: x(ms), y1: y, y2: y, stroke: kit.colour("maml"), "stroke-width": 2.5 }),
-          kit.svg("path", { d: kit.outline("circle", 5), transform: `translate(${x(ms).toFixed(1)} ${y})`, fill: kit.colour("maml"), class: "mb-marker" }),
+          kit.svg("line", { x1: x(limit), x2: x(ms), y1: y, y2: y, stroke: kit.colour(role), "stroke-width": 2.5 }),
+          kit.svg("path", { d: kit.outline("circle", 5), transform: `translate(${x(ms).toFixed(1)} ${y})`, fill: kit.colour(role), class: "mb-marker" }),
           kit.svg("text", { class: "mb-axis-label mb-halo", x: x(limit) + 7, y: y - 10 }, who),
           kit.svg("text", { class: "mb-halo", x: x(ms) + 10, y: y + 4 }, time(ms)));
       });
@@ -130,7 +130,7 @@
       for (const name of data.methods) curves[name].draw(data.steps, of(name).map((peak) => peak / unit));
       point.place(state.steps, null);
       buttons.forEach((node, i) => kit.set(node, { "aria-pressed": String(data.methods[i] === state.method) }));
-      times.draw(now.measured, data.gflops, memory.width);
+      times.draw(now.measured, data.roles[state.method], data.gflops, memory.width);
       say(frame, data, state, now);
       frame.figure.mamlbook.values = now;
     }

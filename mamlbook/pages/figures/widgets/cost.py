@@ -18,8 +18,8 @@ NAMES = {
     "fomaml": "FOMAML",
     "reptile": "Reptile",
 }
-# Two methods have no role of their own; joint training and the random start never appear here.
-ROLES = {name: {"checkpointed": "random", "truncated": "joint"}.get(name, name) for name in NAMES}
+# Two methods have no role of their own.
+ROLES = {name: {"checkpointed": "second", "truncated": "third"}.get(name, name) for name in NAMES}
 TASKS = [1, 5, 10, 25, 50, 100, 200, 500]
 
 # The contenders of the benchmark that are told, slowest first, and what they are called here.

@@ -13,7 +13,7 @@ from mamlbook.pages.results import is_stored, recall
 
 WAYS = {"one by one": "One task after another", "all at once": "All tasks at once", "compiled": "Compiled"}
 AXES = {"tasks": "tasks B", "width": "width of the network", "steps": "inner steps S"}
-ROLES = {"cpu": "maml", "model": "joint", "gpu": "reptile"}
+ROLES = {"cpu": "first", "model": "second", "gpu": "third"}  # no methods: machines
 
 # The GPU that the sliders choose from: microseconds a kernel, gigabytes a second, operations a second in 10^12.
 LAUNCHES = [0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100]

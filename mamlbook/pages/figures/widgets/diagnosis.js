@@ -39,7 +39,7 @@
       { domain: [0.3, TOP], ticks: [0.3, 1, 3, 10, 30, 100], label: "error on new tasks" });
     // The loss of one task is as jagged as a saw: markers would only hide it.
     const curves = [training, testing].map((view, i) => ({
-      truth: kit.curve(view, "truth"), joint: kit.curve(view, "joint", { marked: i ? healthy.error.length : 0 }),
+      truth: kit.curve(view, "truth"), maml: kit.curve(view, "maml", { marked: i ? healthy.error.length : 0 }),
     }));
 
     function draw(role, one) {
@@ -50,7 +50,7 @@
     function redraw() {
       const now = compute(cases, state);
       draw("truth", healthy);
-      draw("joint", cases[state.patient]);
+      draw("maml", cases[state.patient]);
       for (const node of guesses) kit.set(node, { "aria-pressed": String(node.textContent === state.guess) });
       say(frame, state, now, cases.length);
       frame.figure.mamlbook.values = now;
@@ -70,7 +70,7 @@
     const show = (role) => (shown) => curves.forEach((pair) => pair[role].show(shown));
     frame.live.append(
       kit.legend(frame, [
-        { role: "joint", label: "This training", toggle: show("joint") },
+        { role: "maml", label: "This training", toggle: show("maml") },
         { role: "truth", label: "A healthy one", toggle: show("truth") },
       ]),
       training.holder, testing.holder, kit.controls(slider.node), frame.says,

@@ -111,8 +111,8 @@ def _still(data: dict[str, Any]) -> str:
         (losses, "loss", [(i + 0.5) * data["window"] for i in range(len(data["healthy"]["loss"]))]),
         (errors, "error", range(last + 1)),
     ):
-        for role, one in (("truth", data["healthy"]), ("joint", data["cases"][0])):
+        for role, one in (("truth", data["healthy"]), ("maml", data["cases"][0])):
             pairs = [(x, y) for x, y in zip(places, one[kind], strict=True) if y is not None]
             if pairs:
                 panel.curves.append((role, [x for x, _ in pairs], [y for _, y in pairs]))
-    return still_picture([losses, errors], {"joint": "this training", "truth": "a healthy one"}, "inner steps")
+    return still_picture([losses, errors], {"maml": "this training", "truth": "a healthy one"}, "inner steps")

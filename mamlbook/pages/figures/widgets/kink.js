@@ -44,7 +44,7 @@
   function say(frame, state, now) {
     const { number, fixed } = { ...kit, number: (value, role) => kit.number(frame, kit.fixed(value, 3), role) };
     frame.say(
-      kit.paragraph(`At w = ${fixed(state.w, 2)} the step leads to w′ = ${fixed(now.adapted, 2)}, and F is `, number(now.maml, "maml"), "."),
+      kit.paragraph(`At θ = ${fixed(state.w, 2)} the step leads to φ = ${fixed(now.adapted, 2)}, and F is `, number(now.maml, "maml"), "."),
       kit.paragraph("Its slope is ", number(now.slope, "task1"), " by differentiation and ", number(now.difference, "task2"), " by finite difference."),
       kit.aside(explain(now)),
     );
@@ -90,7 +90,7 @@
     const [low, high] = data.range, below = [low, 0], above = range(0, high, 200);
     const view = kit.plot(frame, {
       margin: { left: 40 }, spill: 8, // a curve may touch zero
-      x: { domain: [low, high], ticks: [-0.5, 0, 0.5, 1, 1.5], label: "weight w" },
+      x: { domain: [low, high], ticks: [-0.5, 0, 0.5, 1, 1.5], label: "weight θ" },
       y: { domain: [0, 0.6], ticks: [0, 0.1, 0.2, 0.3, 0.4, 0.5], label: "loss and objective" },
       height: (width) => Math.round(kit.clamp(width * 0.5, 270, 360)), label: "Loss and MAML objective over the weight, with a movable weight",
     });
@@ -105,8 +105,8 @@
     const secant = straight(view, "task2", 2), tangent = straight(view, "task1", 1);
     const handle = kit.handle(view, {
       role: "theta", rule: true, x: { min: low, max: high, step: 0.01 }, y: null,
-      label: () => "Weight w", at: () => ({ x: state.w, y: null }),
-      value: () => ({ now: Number(state.w.toFixed(4)), text: `w ${kit.fixed(state.w, 2)}` }),
+      label: () => "Weight θ", at: () => ({ x: state.w, y: null }),
+      value: () => ({ now: Number(state.w.toFixed(4)), text: `θ ${kit.fixed(state.w, 2)}` }),
       move: (w) => go(w),
     });
 
@@ -134,7 +134,7 @@
     const digits = (value) => kit.fixed(value, 2);
     const put = (change) => (value) => { change(value); redraw(); };
     const sliders = {
-      h: kit.slider({ label: "Step h of the finite difference", name: "h", min: 0.01, max: 0.5, step: 0.01, value: state.h, format: digits, change: put((v) => { state.h = v; }) }),
+      h: kit.slider({ label: "Step ε of the finite difference", name: "h", min: 0.01, max: 0.5, step: 0.01, value: state.h, format: digits, change: put((v) => { state.h = v; }) }),
       alpha: kit.slider({ label: "Step size α", name: "alpha", min: 0, max: 1, step: 0.01, value: state.alpha, format: digits, change: put((v) => { state.alpha = v; }) }),
     };
     function reset() {
@@ -154,7 +154,7 @@
         { role: "task2", label: "Secant (finite difference)", toggle: all(secant, shade) },
       ]),
       view.holder,
-      kit.html("p", { class: "mb-hint" }, "Drag w, click where it should be, or move it with the arrow keys."),
+      kit.html("p", { class: "mb-hint" }, "Drag θ, click where it should be, or move it with the arrow keys."),
       frame.says,
       kit.controls(sliders.h.node, sliders.alpha.node),
       kit.buttons(

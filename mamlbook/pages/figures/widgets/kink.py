@@ -27,11 +27,12 @@ def kink_figure(
     title: str = "A kink in the loss is a jump in the MAML objective",
     caption: str | None = None,
 ) -> Widget:
-    """The figure in which one weight w of the model relu(w) x learns from one example x = y = 1.
+    """The figure in which the one weight theta of the model relu(theta) x learns from one example x = y = 1.
 
-    The loss L(w) = (relu(w) - 1)^2 / 2 has a kink at 0. One step of size ``alpha`` leads from w to
-    w' = w - alpha L'(w), and the MAML objective F(w) = L(w') jumps at 0 from 1/2 to (1 - alpha)^2 / 2, because below 0
-    the step goes nowhere. Differentiation at w does not see the jump; a finite difference across 0 does.
+    The loss L(theta) = (relu(theta) - 1)^2 / 2 has a kink at 0. One step of size ``alpha`` leads from theta, first
+    ``w``, to phi = theta - alpha L'(theta), and the MAML objective F(theta) = L(phi) jumps at 0 from 1/2 to
+    (1 - alpha)^2 / 2, because below 0 the step goes nowhere. Differentiation at theta does not see the jump; a finite
+    difference across 0 does.
 
     Raises:
         ValueError: ``alpha`` outside [0, 1], or ``w`` outside [-0.6, 1.6].
@@ -41,14 +42,14 @@ def kink_figure(
             raise ValueError(f"{name}: expected {low:g} to {high:g}, got {value}")
     first = {"alpha": float(alpha), "w": float(w), "h": 0.1}
     alt = (
-        "Over the weight w, the loss L stays at 1/2 up to w = 0 and falls from there to 0 at w = 1, without a jump. "
-        f"The MAML objective F is 1/2 up to w = 0 and starts again at {(1 - alpha) ** 2 / 2:.3g} beyond it. "
-        f"At w = {w:g}, the tangent of F and a secant."
+        "Over the weight θ, the loss L stays at 1/2 up to θ = 0 and falls from there to 0 at θ = 1, without a jump. "
+        f"The MAML objective F is 1/2 up to θ = 0 and starts again at {(1 - alpha) ** 2 / 2:.3g} beyond it. "
+        f"At θ = {w:g}, the tangent of F and a secant."
     )
     if caption is None:
         caption = (
-            "The model relu(w) x with one example x = y = 1 has the loss L(w) = (relu(w) − 1)² / 2, continuous with a "
-            "kink at 0. The step w′ = w − αL′(w) moves only a w above 0, so F(w) = L(w′) jumps there from 1/2 to "
+            "The model relu(θ) x with one example x = y = 1 has the loss L(θ) = (relu(θ) − 1)² / 2, continuous with a "
+            "kink at 0. The step φ = θ − αL′(θ) moves only a θ above 0, so F(θ) = L(φ) jumps there from 1/2 to "
             "(1 − α)² / 2."
         )
     data = {"first": first, "range": [LOW, HIGH]}
@@ -56,7 +57,7 @@ def kink_figure(
 
 
 class _Relu(nn.Module):
-    """The model relu(w) x."""
+    """The model relu(theta) x, whose theta begins at ``w``."""
 
     def __init__(self, w: float):
         super().__init__()
@@ -118,4 +119,4 @@ def _still(first: dict[str, Any]) -> str:
     panel.points.extend(("task2", end, height) for end, height in zip(ends, heights, strict=True))
     panel.points.append(("task1", w, here))
     names = {"joint": "loss L", "maml": "MAML objective F", "task1": "tangent", "task2": "secant", "theta": "weight"}
-    return still_picture([panel], names, "weight w")
+    return still_picture([panel], names, "weight θ")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from mamlbook.pages.figures.styling import COLOURS, DASHES, GRID, INK, MARKERS, MUTED
+from mamlbook.pages.figures.styling import COLOURS, GRID, INK, MUTED, look
 
 WIDTH = 680
 LEFT, RIGHT = 40, 16
@@ -114,10 +114,11 @@ def _panel(panel: Panel, clip: str) -> str:
 
 
 def _stroke(role: str, pixels: list[tuple[float, float]]) -> str:
-    dash = " ".join(map(str, DASHES[role]))
+    colour, dashes, _ = look(role)
+    dash = " ".join(map(str, dashes))
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in pixels)
     pattern = f' stroke-dasharray="{dash}"' if dash else ""
-    pen = f'fill="none" stroke="{COLOURS[role]}" stroke-width="2.5" stroke-linecap="round"'
+    pen = f'fill="none" stroke="{colour}" stroke-width="2.5" stroke-linecap="round"'
     return f'<polyline points="{points}" {pen}{pattern}/>'
 
 
@@ -129,13 +130,12 @@ def _marker(role: str, x: float, y: float, radius: float = 4.5) -> str:
         "triangle": f"M0 {-1.25 * r}L{1.25 * r} {r}H{-1.25 * r}Z",
         "diamond": f"M0 {-1.25 * r}L{1.25 * r} 0L0 {1.25 * r}L{-1.25 * r} 0Z",
         "cross": f"M{-r} {-r}L{r} {r}M{-r} {r}L{r} {-r}",
-        "none": "",
     }
-    shape = shapes[MARKERS[role]]
-    if not shape:
+    colour, _, marker = look(role)
+    if marker == "none":
         return ""
-    stroke = f'stroke="{COLOURS[role]}" stroke-width="3"' if MARKERS[role] == "cross" else 'stroke="#fff"'
-    return f'<path transform="translate({x:.1f} {y:.1f})" d="{shape}" fill="{COLOURS[role]}" {stroke}/>'
+    stroke = f'stroke="{colour}" stroke-width="3"' if marker == "cross" else 'stroke="#fff"'
+    return f'<path transform="translate({x:.1f} {y:.1f})" d="{shapes[marker]}" fill="{colour}" {stroke}/>'
 
 
 def _text(x: float, y: float, words: str, anchor: str, colour: str) -> str:
