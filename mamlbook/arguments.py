@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mamlbook.devices import on_cpu
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import Tasks
 from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
@@ -51,7 +52,8 @@ def drawn(
         TypeError: ``draw`` returned something else than Tasks or a list of Tasks.
         ValueError: it returned fewer tasks than were asked for. ``FixedTasks`` alone may, which says so.
     """
-    batch = distribution.draw(tasks, generator)
+    with on_cpu():
+        batch = distribution.draw(tasks, generator)
     parts = batch if isinstance(batch, list) else [batch]
     for part in parts:
         if not isinstance(part, Tasks):

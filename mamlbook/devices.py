@@ -55,9 +55,16 @@ def noise_kept() -> Iterator[None]:
 
 
 @contextmanager
+def on_cpu() -> Iterator[None]:
+    """Make new tensors on the CPU, whatever ``torch.set_default_device`` says. It decorates functions as well."""
+    with torch.device("cpu"):
+        yield
+
+
+@contextmanager
 def drawn_on_cpu(seed: int) -> Iterator[None]:
     """Draw from a seed, the same numbers for every device, and leave the global generators where they are."""
-    with torch.random.fork_rng(devices=[]):
+    with on_cpu(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would begin the GPUs' noise anew as well
         yield
 

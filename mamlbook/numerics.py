@@ -48,6 +48,12 @@ def as_leaves(u: Sequence[Tensor]) -> Params:
     return tuple(t.requires_grad_() for t in detached(u))
 
 
+def random_like(u: Sequence[Tensor], generator: torch.Generator) -> Params:
+    """Normal numbers of the same shapes and types, drawn where the generator is, so that every device sees the same."""
+    drawn = (torch.randn(a.shape, generator=generator, dtype=a.dtype, device=generator.device) for a in u)
+    return tuple(noise.to(a.device) for noise, a in zip(drawn, u, strict=True))
+
+
 def distance(u: Sequence[Tensor], v: Sequence[Tensor]) -> float:
     """The largest absolute difference between two tuples of the same shapes."""
     return max((a - b).abs().max().item() for a, b in zip(u, v, strict=True))

@@ -44,11 +44,29 @@ from mamlbook import (
     meta_sgd,
     mlp,
 )
-from mamlbook.analysis import change, largest_curvature, linear_cka, measure, meta_gradients, task_gradients
+from mamlbook.analysis import (
+    change,
+    largest_curvature,
+    linear_cka,
+    measure,
+    meta_gradients,
+    search,
+    task_gradients,
+)
 from mamlbook.devices import drawn_on_cpu, noise_kept, pick_device, random_states, sent, set_random_states
 from mamlbook.execution.choice import Executor
 from mamlbook.pages import figures
-from mamlbook.tasks import DriftingTasks, Episodes, Lines, Mixture, SquareWaves
+from mamlbook.tasks import (
+    DriftingTasks,
+    Episodes,
+    Lines,
+    Mixture,
+    SquareWaves,
+    class_split,
+    glyph_split,
+)
+from mamlbook.tasks.features import OwnFeatures, SharedFeatures
+from mamlbook.torch_internals import tree_leaves
 from mamlbook.training.drive import Drive
 from training_cases import WAVES, learner, with_dropout
 
@@ -318,6 +336,81 @@ def test_figures_draw_what_a_learner_there_does(figure, device):
     there, here = ([line.get_ydata() for ax in each.axes for line in ax.lines] for each in drawings)
     for one, other in zip(there, here, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+# ---------------------------------------------------------------- another device by default
+
+
+@pytest.fixture
+def by_default(device):
+    """Make the device the one on which PyTorch makes tensors, as a reader's notebook may have done."""
+    torch.set_default_device(device)
+    yield
+    torch.set_default_device(None)
+
+
+class Ramps:
+    """Tasks as a reader writes them, who names no device."""
+
+    def draw(self, tasks, generator):
+        x = torch.rand(tasks, 10, 1, generator=generator)
+        y = torch.arange(tasks)[:, None, None] * x
+        return Tasks((x[:, :5], y[:, :5]), (x[:, 5:], y[:, 5:]))
+
+
+# What makes tensors from a seed, each made where it is called.
+SEEDED = {
+    "waves": lambda: drawn(),
+    "square waves": lambda: drawn(SquareWaves(shots=5)),
+    "lines": lambda: drawn(Lines(shots=5)),
+    "a mixture": lambda: drawn(Mixture([WAVES, SquareWaves(shots=5, queries=5)])),
+    "a collection": lambda: drawn(WaveCollection(shots=5)),
+    "bowls": lambda: drawn(Quadratics([1.0, 3.0], [0.0, 1.0]), 2),
+    "all bowls": lambda: Quadratics([1.0, 3.0], [0.0, 1.0]).all(),
+    "regressions": lambda: drawn(LinearRegression(1)),
+    "shared features": lambda: drawn(SharedFeatures()),
+    "features of their own": lambda: drawn(OwnFeatures()),
+    "letters": lambda: drawn(Episodes(glyphs(drawings=3, seed=8)[:12], ways=3, shots=1, queries=2, rotate=True)),
+    "scripts": lambda: [part.looks for part in glyph_split(glyphs())],
+    "parts": lambda: [part.images for part in class_split(glyphs()[::40], by_alphabet=True)],
+    "a network": lambda: list(mlp(1, 4, 1, seed=3).parameters()),
+    "a recurrent network": lambda: list(Recurrent(1, 4, 1, seed=3).parameters()),
+    "convolutions": lambda: list(conv4(ways=3, size=16, seed=3).parameters()),
+}
+
+
+@every_device
+@pytest.mark.parametrize("name", SEEDED)
+def test_a_seed_means_the_same_where_another_device_is_the_default(name, device, by_default):
+    found = tree_leaves(SEEDED[name]())
+    torch.set_default_device(None)
+    wanted = tree_leaves(SEEDED[name]())
+    assert on("cpu", found)
+    assert all(map(torch.equal, found, wanted))
+
+
+LOOKS = {
+    "fit": lambda: fit(double(), WAVES, steps=5, tasks=3).losses,
+    "fit on a reader's tasks": lambda: fit(double(), Ramps(), steps=5, tasks=3).losses,
+    "fit_replicas": lambda: [h.losses for h in fit_replicas([double(), double(1)], WAVES, steps=3, tasks=2)],
+    "evaluate": lambda: evaluate(double(), Ramps(), tasks=3, steps=2).tolist(),
+    "check_tasks": lambda: str(check_tasks(Ramps(), learner=double())),
+    "gradient_check": lambda: str(gradient_check(double().meta_gradient(exact()), double(), exact())),
+    "largest_curvature": lambda: largest_curvature(double().model, exact().support, iterations=3).tolist(),
+    "search": lambda: str(search(double(), Ramps(), [("11",), ("01",)], tasks=3)),
+}
+
+
+def exact():
+    return drawn().to(torch.float64)
+
+
+@every_device
+@pytest.mark.parametrize("name", LOOKS)
+def test_what_a_learner_does_is_the_same_where_another_device_is_the_default(name, device, by_default):
+    found = LOOKS[name]()
+    torch.set_default_device(None)
+    assert found == LOOKS[name]()
 
 
 # ---------------------------------------------------------------- two devices

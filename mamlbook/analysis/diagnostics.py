@@ -13,7 +13,7 @@ from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.local import inner_gradient
 from mamlbook.model import Model
-from mamlbook.numerics import Params, as_leaves, dot, expand_over_tasks
+from mamlbook.numerics import Params, as_leaves, dot, expand_over_tasks, random_like
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.preparation import prepared, prepared_data
 
@@ -101,7 +101,7 @@ def largest_curvature(model: Model, data: Data, *, iterations: int = 100, seed: 
     whole_number("iterations", iterations)
     gradients, phi = _gradients(model, data, differentiable=True)
     generator = torch.Generator().manual_seed(seed)
-    v = tuple(torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device) for p in phi)
+    v = random_like(phi, generator)
     for _ in range(iterations):
         v = _unit(v)
         turned = _turned(gradients, phi, v)

@@ -10,6 +10,7 @@ import torch
 
 from mamlbook.analysis.costs import OperationCounter
 from mamlbook.checks import whole_number
+from mamlbook.devices import on_cpu
 from mamlbook.inner import GradientDescent, LambdaPattern, layers
 from mamlbook.learner import MetaLearner
 from mamlbook.model import Model
@@ -95,7 +96,9 @@ def search(
         raise ValueError(f"tolerance: expected a share of the loss of at least 0, got {tolerance}")
     whole_number("tasks", tasks)
     generator = torch.Generator().manual_seed(seed)
-    validation = prepared(distribution.draw(tasks, generator), learner.model.theta[0])
+    with on_cpu():
+        drawn = distribution.draw(tasks, generator)
+    validation = prepared(drawn, learner.model.theta[0])
     full = measure(learner, ("1" * len(layers(learner.model)),), validation)
     table = sorted((measure(learner, rows, validation) for rows in patterns), key=lambda m: (m.operations, m.loss))
     tolerated = [found for found in table if found.loss <= (1 + tolerance) * full.loss]

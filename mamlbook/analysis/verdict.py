@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.analysis.slopes import Slope, slope_at_zero
-from mamlbook.numerics import Params, add_scaled
+from mamlbook.numerics import Params, add_scaled, random_like
 
 DIRECTIONS, TRIES = 3, 6
 """So many directions decide, and so many are tried to find that many along which the slope can be told."""
@@ -113,7 +113,7 @@ class Audit:
     def _directions(self) -> Iterator[Params]:
         generator = torch.Generator().manual_seed(self.seed)
         while True:
-            yield tuple(torch.randn(t.shape, generator=generator, dtype=t.dtype).to(t.device) for t in self.theta)
+            yield random_like(self.theta, generator)
 
     def _missing(self, gradient: Sequence[Tensor | None], start: float) -> list[str]:
         """The weights without a gradient, if the objective changes with any of them."""

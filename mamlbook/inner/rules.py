@@ -71,4 +71,4 @@ def _built(rule: Rule, alpha: float | Tensor, weights: list[nn.Parameter]) -> to
 
 
 def _blank() -> nn.Parameter:
-    return nn.Parameter(torch.empty(0))
+    return nn.Parameter(torch.empty(0, device="cpu"))

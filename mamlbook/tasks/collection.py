@@ -8,6 +8,7 @@ from itertools import product
 
 import torch
 
+from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Tasks
 from mamlbook.tasks.distribution import require_draw
 from mamlbook.tasks.sinusoid import require_intervals, split, uniform
@@ -27,11 +28,11 @@ class WaveCollection:
     References: [Wang et al., 2023](https://arxiv.org/abs/2106.04911).
     """
 
+    @on_cpu()
     def __init__(
         self,
         amplitudes: Sequence[float] = (1, 2, 3, 4, 5),
-        # mypy looks for j outside the generator.
-        phases: Sequence[float] = tuple(j * math.pi / 5 for j in range(5)),  # type: ignore[name-defined]
+        phases: Sequence[float] = tuple(j * math.pi / 5 for j in range(5)),
         *,
         shots: int = 10,
         queries: int = 10,
@@ -47,6 +48,7 @@ class WaveCollection:
     def __len__(self) -> int:
         return len(self.waves)
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         """Tasks without repetition, in any order; as many as there are gives each once."""
         require_draw(tasks, generator)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks, concatenated, shape_of
 from mamlbook.tasks.distribution import TaskDistribution, require_draw
 from mamlbook.tasks.sinusoid import require_intervals, split, uniform
@@ -34,6 +35,7 @@ class Lines:
     def __post_init__(self) -> None:
         require_intervals(self, "slope", "intercept", "domain")
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         require_draw(tasks, generator)
         slope = uniform(self.slope, (tasks, 1, 1), generator)
@@ -63,6 +65,7 @@ class SquareWaves:
     def __post_init__(self) -> None:
         require_intervals(self, "amplitude", "phase", "domain")
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         require_draw(tasks, generator)
         amplitude = uniform(self.amplitude, (tasks, 1, 1), generator)
@@ -112,6 +115,7 @@ class Mixture:
         if not all(math.isfinite(share) and share >= 0 for share in self.shares) or not sum(self.shares) > 0:
             raise ValueError(f"shares: expected numbers of at least 0 and not all 0, got {self.shares}")
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         require_draw(tasks, generator)
         chosen = torch.multinomial(

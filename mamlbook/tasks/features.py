@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mamlbook.checks import whole_number
+from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Tasks
 from mamlbook.tasks.distribution import require_draw
 from mamlbook.tasks.sinusoid import require_intervals, split
@@ -36,6 +37,7 @@ class SharedFeatures:
     def __post_init__(self) -> None:
         _require(self, "features")
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         require_draw(tasks, generator)
         own = torch.Generator().manual_seed(self.seed)
@@ -65,6 +67,7 @@ class OwnFeatures:
     def __post_init__(self) -> None:
         _require(self)
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         require_draw(tasks, generator)
         directions = normalize(torch.randn(tasks, self.dimension, 1, generator=generator), dim=1)

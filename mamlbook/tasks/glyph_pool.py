@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mamlbook.checks import whole_number
+from mamlbook.devices import on_cpu
 from mamlbook.tasks.pool import Pool
 
 # matplotlib takes half a second to import, which only who draws letters should wait for.
@@ -62,6 +63,7 @@ def glyphs(drawings: int = 20, seed: int = 0) -> Pool:
     return _glyphs(drawings, seed)
 
 
+@on_cpu()
 def glyph_split(pool: Pool) -> tuple[Pool, Pool]:
     """Split by script: letters to learn from, and letters of other scripts to be judged on.
 
@@ -73,6 +75,7 @@ def glyph_split(pool: Pool) -> tuple[Pool, Pool]:
 
 
 @lru_cache(maxsize=4)
+@on_cpu()
 def _glyphs(drawings: int, seed: int) -> Pool:
     letters = _outlines()
     matrices = _distortions(drawings, len(letters), torch.Generator().manual_seed(seed))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import kind_of, whole_number
-from mamlbook.devices import sent
+from mamlbook.devices import on_cpu, sent
 from mamlbook.tasks.base import Data, Tasks, never_again
 from mamlbook.tasks.distribution import require_draw
 from mamlbook.tasks.pool import Pool
@@ -81,6 +81,7 @@ class Episodes:
         sizes = self.pool.looks.unique(return_counts=True)[1]
         return self.pool.looks.argsort(stable=True), sizes.cumsum(0) - sizes, sizes
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         """Draw ``tasks`` episodes; the generator is a CPU one and the result is where the pool's images are.
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from mamlbook.devices import on_cpu
 from mamlbook.files import cache_folder
 from mamlbook.tasks import omniglot_zip
 from mamlbook.tasks.kept import cached, downloaded, md5
@@ -70,6 +71,7 @@ def evaluation(pool: Pool) -> Pool:
     return _of_alphabets(pool, "images_evaluation.zip")
 
 
+@on_cpu()
 def paper_split(pool: Pool, seed: int = 1) -> tuple[Pool, Pool]:
     """All characters, shuffled whatever their alphabet: 1200 to learn from and 423 to be judged on.
 
@@ -84,6 +86,7 @@ def paper_split(pool: Pool, seed: int = 1) -> tuple[Pool, Pool]:
     return pool[order[:TRAINING_CHARACTERS]], pool[order[TRAINING_CHARACTERS:]]
 
 
+@on_cpu()
 def _of_alphabets(pool: Pool, zip_name: str) -> Pool:
     return pool[torch.tensor([alphabet in omniglot_zip.ALPHABETS[zip_name] for alphabet in pool.alphabets])]
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import kind_of
+from mamlbook.devices import on_cpu
 
 CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 
@@ -44,6 +45,7 @@ class Pool:
     alphabets: tuple[str, ...]
     looks: Tensor
 
+    @on_cpu()
     def __init__(
         self,
         images: Tensor | np.ndarray | Sequence[Tensor | np.ndarray],
@@ -69,6 +71,7 @@ class Pool:
         return len(self.images)
 
     @cached_property
+    @on_cpu()
     def counts(self) -> Tensor:
         """How many drawings each class has: (classes,), int64, on the CPU."""
         return torch.tensor([len(drawings) for drawings in self.images])
@@ -79,6 +82,7 @@ class Pool:
         flat = self.images.flatten(0, 1) if isinstance(self.images, Tensor) else torch.cat(self.images)
         return flat[:, None] if flat.ndim == 3 else flat
 
+    @on_cpu()
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Pool:
         """The pool of the chosen classes: ``index`` is anything that indexes one axis of a tensor.
 

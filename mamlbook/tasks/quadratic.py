@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import whole_number
+from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks, never_again
 from mamlbook.tasks.distribution import require_draw
 
@@ -31,6 +32,7 @@ class Quadratics:
             there are.
     """
 
+    @on_cpu()
     def __init__(self, curvatures: Tensor | Sequence, optima: Tensor | Sequence):
         h = torch.as_tensor(curvatures, dtype=torch.float64)
         c = torch.as_tensor(optima, dtype=torch.float64)
@@ -50,10 +52,12 @@ class Quadratics:
     def __len__(self) -> int:
         return len(self.optima)
 
+    @on_cpu()
     def all(self) -> Tasks:
         """Every task of the collection, in order."""
         return self._pick(torch.arange(len(self)))
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         """Tasks without repetition; as many as there are gives each once."""
         require_draw(tasks, generator)
@@ -90,6 +94,7 @@ class LinearRegression:
         for name in ("dimension", "shots", "queries"):
             whole_number(name, getattr(self, name))
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         require_draw(tasks, generator)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.checks import whole_number
+from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks, never_again
 from mamlbook.tasks.distribution import require_draw
 
@@ -35,6 +36,7 @@ class Sinusoids:
     def __post_init__(self) -> None:
         require_intervals(self, "amplitude", "phase", "domain")
 
+    @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         require_draw(tasks, generator)
         amplitude = uniform(self.amplitude, (tasks, 1, 1), generator)

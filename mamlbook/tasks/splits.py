@@ -10,9 +10,11 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from mamlbook.devices import on_cpu
 from mamlbook.tasks.pool import Pool
 
 
+@on_cpu()
 def class_split(
     pool: Pool, shares: Sequence[float] = (0.6, 0.2, 0.2), *, seed: int = 0, by_alphabet: bool = False
 ) -> tuple[Pool, ...]:

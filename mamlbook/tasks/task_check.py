@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from mamlbook.checks import kind_of, whole_number
+from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
 from mamlbook.tasks.images import Episodes
@@ -35,6 +36,7 @@ class Learner(Protocol):
     def testing(self) -> AbstractContextManager: ...
 
 
+@on_cpu()
 def check_tasks(
     distribution: TaskDistribution | Tasks,
     *,
