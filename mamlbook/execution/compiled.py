@@ -18,8 +18,8 @@ class Compiled:
 
     Calling it on tasks gives the gradients of all that is ``learner.learned``, a tuple of (\\*shape), and the query
     losses, (B,). The first call with tasks of new shapes traces and compiles, which takes from seconds to minutes;
-    ``seconds`` counts them, and ``announce`` is told before it begins. PyTorch keeps compiled kernels on disk, so that
-    the same step is compiled faster the next time.
+    ``seconds`` counts them, and ``announce`` is told before it begins. PyTorch keeps compiled code on disk, so that
+    the same step of another process is traced again, in seconds, and not compiled.
 
     What is compiled is the whole meta-step, or, where the meta-gradient works in pieces (``Chunks``, ``Checkpointed``),
     each piece, which takes less memory and less time to compile.
