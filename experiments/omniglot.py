@@ -28,16 +28,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from experiments import fit
-from mamlbook import ALGORITHMS, Model, accuracy, confidence, conv4, evaluate, without_norms
+from mamlbook import ALGORITHMS, accuracy, confidence, evaluate
 from mamlbook.checks import positive
 from mamlbook.devices import noise_kept
 from mamlbook.execution.process_group import Group, ProcessLost, processes
-from mamlbook.inner import keep
 from mamlbook.learner import MetaLearner
-from mamlbook.pages import RUNS, environment, record
+from mamlbook.model_zoo import composed
+from mamlbook.stored import RUNS, environment, record
 from mamlbook.tasks.benchmark_sets import cifar_fs, mini_imagenet, tiered_imagenet
 from mamlbook.tasks.images import Episodes, Pool
 from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper_split
@@ -48,6 +47,27 @@ STEPS = (0, 1, 3, 5)
 QUERIES = (1, 15)
 PHOTOGRAPHS = {"mini-imagenet": mini_imagenet, "cifar-fs": cifar_fs, "tiered-imagenet": tiered_imagenet}
 SIDES = {"omniglot": 28, "mini-imagenet": 84, "cifar-fs": 32, "tiered-imagenet": 84}
+# Of the same four convolutions, with batch statistics of the query set as here.
+PUBLISHED: dict[str, tuple[str, dict[tuple[int, int], tuple[float, float]]]] = {
+    "maml": (
+        "Finn et al., 2017, table 1",
+        {(5, 1): (98.7, 0.4), (5, 5): (99.9, 0.1), (20, 1): (95.8, 0.3), (20, 5): (98.9, 0.2)},
+    ),
+    "fomaml": (
+        "Nichol et al., 2018, table 1",
+        {(5, 1): (98.3, 0.5), (5, 5): (99.2, 0.2), (20, 1): (89.4, 0.5), (20, 5): (97.9, 0.1)},
+    ),
+    "reptile": (
+        "Nichol et al., 2018, table 1, with transduction",
+        {(5, 1): (97.68, 0.04), (5, 5): (99.48, 0.06), (20, 1): (89.43, 0.14), (20, 5): (97.12, 0.32)},
+    ),
+    "imaml": (
+        "Rajeswaran et al., 2019, table 2, gradient descent",
+        {(5, 1): (99.16, 0.35), (5, 5): (99.67, 0.12), (20, 1): (94.46, 0.42), (20, 5): (98.69, 0.1)},
+    ),
+}
+# What a training does not depend on, and what is said by the number of iterations.
+UNSAID = ("data", "device", "execution", "every", "resume", "minutes", "results", "checkpoints")
 LONG = 0.3  # seconds that the timed meta-steps take at least: there are four times as many until they do
 PLANNED = 0.9  # of the minutes, so that a slower spell does no harm
 BLOCKS = 20  # between checkpoints, at least, so that the end of the minutes is not missed by much
@@ -86,14 +106,31 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What the learner is composed of: conv4, and every weight but batch norm's gain and offset adapts."""
+    shape = {"channels": 3 if options.pictures in PHOTOGRAPHS else 1, "size": SIDES[options.pictures]}
+    network = {"name": "conv4", "ways": options.ways, **shape, "filters": options.filters, "pooling": options.pooling}
+    return {"network": network, "algorithm": options.algorithm, "alpha": options.alpha, "steps": options.steps}
+
+
 def build(options: argparse.Namespace) -> MetaLearner:
-    """The learner that the options describe: conv4, everything but batch norm's gain and offset adapted."""
-    size, channels = SIDES[options.pictures], 3 if options.pictures in PHOTOGRAPHS else 1
-    shape = {"channels": channels, "size": size, "filters": options.filters, "pooling": options.pooling}
-    model = Model(conv4(options.ways, **shape, seed=options.seed), loss=cross_entropy)
-    if options.algorithm == "joint":
-        return ALGORITHMS["joint"](model, options.alpha)
-    return ALGORITHMS[options.algorithm](model, options.alpha, options.steps, keep(without_norms))
+    return composed(settings(options), seed=options.seed)
+
+
+def command(options: argparse.Namespace) -> str:
+    """The words that repeat the training, but for the folder of the data."""
+    usual = vars(arguments([]))
+    said = {name: value for name, value in vars(options).items() if name not in UNSAID and value != usual[name]}
+    words = (f"--{name.replace('_', '-')} {value}" for name, value in said.items())
+    return " ".join(["python -m experiments.omniglot", *words])
+
+
+def published(options: argparse.Namespace) -> dict[str, Any]:
+    """The figure of a paper for these tasks, where there is one: per cent with its 95 % interval, and the source."""
+    source, figures = PUBLISHED.get(options.algorithm, ("", {}))
+    theirs = options.pictures == "omniglot" and options.split == "paper"
+    figure = figures.get((options.ways, options.shots)) if theirs else None
+    return {} if figure is None else {"paper": {"accuracy": list(figure), "source": source}}
 
 
 def split(pool: Pool, name: str) -> tuple[Pool, Pool]:
@@ -137,6 +174,9 @@ def describe(options: argparse.Namespace, learner: MetaLearner, history: History
     window = max(1, options.iterations // 100)
     return {
         "accuracy": measured,
+        **published(options),
+        "command": command(options),
+        "learner": settings(options),
         "protocol": {
             **data(options),
             "ways": options.ways,

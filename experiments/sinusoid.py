@@ -7,17 +7,16 @@ writes runs/sinusoid-<run>.json for every run of the table below and, beside it,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import mse_loss
 
 from experiments import arguments, fit
-from mamlbook import Model, Sinusoids, confidence, evaluate, joint, maml, mlp
+from mamlbook import Sinusoids, confidence, evaluate
 from mamlbook.learner import MetaLearner
+from mamlbook.model_zoo import composed
 from mamlbook.numerics import Params
-from mamlbook.pages import environment, record
+from mamlbook.stored import environment, record
 from mamlbook.tasks.distribution import SupportAsQuery, TaskDistribution
 from mamlbook.training import pick_device
 
@@ -26,9 +25,10 @@ TASKS, BETA = 25, 0.001
 
 
 class Run(NamedTuple):
-    """One meta-training: what is composed, on which tasks, for how long."""
+    """One meta-training: the row of the table and its steps, on which tasks, for how long."""
 
-    build: Callable[[Model], MetaLearner]
+    algorithm: str
+    inner: int
     train: TaskDistribution
     shots: int
     iterations: int
@@ -36,18 +36,20 @@ class Run(NamedTuple):
 
 RUNS = {
     # What no training at all gives.
-    "random": Run(lambda model: maml(model, ALPHA, 1), Sinusoids(shots=10, queries=10), 10, 0),
+    "random": Run("maml", 1, Sinusoids(shots=10, queries=10), 10, 0),
     # Does it matter where adaptation begins? The paper's protocol, with 10,000 instead of 70,000 meta-steps.
-    "maml": Run(lambda model: maml(model, ALPHA, 1), Sinusoids(shots=10, queries=10), 10, 10_000),
-    "joint": Run(lambda model: joint(model, ALPHA), Sinusoids(shots=10, queries=10), 10, 10_000),
+    "maml": Run("maml", 1, Sinusoids(shots=10, queries=10), 10, 10_000),
+    "joint": Run("joint", 0, Sinusoids(shots=10, queries=10), 10, 10_000),
     # Does it matter on which points the adapted network is judged? Three steps on five points.
-    "new-points": Run(lambda model: maml(model, ALPHA, 3), Sinusoids(shots=5, queries=5), 5, 4_000),
-    "same-points": Run(lambda model: maml(model, ALPHA, 3), SupportAsQuery(Sinusoids(shots=5, queries=5)), 5, 4_000),
+    "new-points": Run("maml", 3, Sinusoids(shots=5, queries=5), 5, 4_000),
+    "same-points": Run("maml", 3, SupportAsQuery(Sinusoids(shots=5, queries=5)), 5, 4_000),
 }
 
 
-def sine_model(seed: int) -> Model:
-    return Model(mlp(1, 40, 40, 1, seed=seed), mse_loss)
+def settings(run: Run) -> dict[str, Any]:
+    """What the learner of a run is composed of."""
+    network = {"name": "mlp", "sizes": [1, 40, 40, 1]}
+    return {"network": network, "algorithm": run.algorithm, "alpha": ALPHA, "steps": run.inner}
 
 
 def curves(learner: MetaLearner, shots: int) -> dict[str, list[float]]:
@@ -65,7 +67,7 @@ def train(name: str, seeds: int, device: torch.device) -> tuple[dict[str, Any], 
     """Meta-train one run of the table from every seed; its result, and the weights of seed 0."""
     run, errors, seconds = RUNS[name], {}, 0.0
     for seed in range(seeds):
-        learner = run.build(sine_model(seed))
+        learner = composed(settings(run), seed=seed)
         options = {"steps": run.iterations, "tasks": TASKS, "beta": BETA, "seed": seed, "device": device}
         if run.iterations:
             seconds += fit(learner, run.train, progress=True, **options).seconds
@@ -78,6 +80,8 @@ def train(name: str, seeds: int, device: torch.device) -> tuple[dict[str, Any], 
             theta = tuple(t.detach().clone() for t in learner.model.theta)
     result = {
         "error": errors,
+        "command": f"python -m experiments.sinusoid --runs {name}",
+        "learner": settings(run),
         "protocol": f"mean squared error after 0..{STEPS} steps with rate {ALPHA} on {run.shots} support points; "
         "600 tasks, mean and half-width of its 95 % interval; per seed",
         "training": {

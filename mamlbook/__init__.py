@@ -26,6 +26,7 @@ from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import *  # noqa: F403
 from mamlbook.model import Model
+from mamlbook.model_zoo import Pretrained, pretrained
 from mamlbook.networks import Recurrent, contextual, conv4, linear, mlp
 from mamlbook.numerics import Params, distance
 from mamlbook.parts import Part
@@ -48,6 +49,7 @@ __all__ = [
     "NotTraceable",
     "Params",
     "Part",
+    "Pretrained",
     "Recurrent",
     "TaskNorm",
     "accuracy",
@@ -62,6 +64,7 @@ __all__ = [
     "gradient_check",
     "linear",
     "mlp",
+    "pretrained",
     "processes",
 ]
 for _factor in (tasks, inner, metagradient, weighting, algorithms):

@@ -9,22 +9,8 @@ from mamlbook.pages.display import intervals, show, source, table
 from mamlbook.pages.field import recall_field
 from mamlbook.pages.first_order import first_order_table, recall_first_order
 from mamlbook.pages.live import Live
-from mamlbook.pages.results import (
-    RESULTS,
-    RUNS,
-    curves_of,
-    environment,
-    is_stored,
-    load_theta,
-    recall,
-    recall_chosen,
-    recall_curves,
-    recall_seeds,
-    recall_sweep,
-    recall_weights,
-    record,
-    running_on,
-)
+from mamlbook.pages.results import curves_of, recall_chosen, recall_curves, recall_seeds, recall_sweep, running_on
+from mamlbook.stored import RESULTS, RUNS, environment, is_stored, load_theta, recall, recall_weights, record
 
 __all__ = [
     "RESULTS",

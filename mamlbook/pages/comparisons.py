@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mamlbook.evaluation import confidence
 from mamlbook.pages.display import table
-from mamlbook.pages.results import RESULTS, curves_of, recall
+from mamlbook.pages.results import curves_of
+from mamlbook.stored import RESULTS, recall
 
 
 def recall_errors(name: str, *, folder: Path = RESULTS) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.algorithms import ALGORITHMS
-from mamlbook.pages.results import RESULTS, recall
+from mamlbook.stored import RESULTS, recall
 
 BUDGETS = ("meta-steps", "arithmetic")
 MAML_ON_THE_SAME_TASKS = "maml, tasks that come back"

@@ -11,7 +11,7 @@ from torch import Tensor
 from mamlbook.evaluation import confidence
 from mamlbook.pages.display import table
 from mamlbook.pages.field import BUDGETS
-from mamlbook.pages.results import RESULTS, recall
+from mamlbook.stored import RESULTS, recall
 
 
 class Outcome(NamedTuple):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from experiments import omniglot as experiment
-from mamlbook import accuracy, confidence, evaluate
-from mamlbook.pages import RESULTS, load_theta, recall, recall_weights
+from mamlbook import accuracy, confidence, evaluate, pretrained
+from mamlbook.pages import RESULTS, recall, recall_weights
 from mamlbook.tasks.images import Episodes, Pool
 
 
@@ -154,8 +154,8 @@ def test_stored_weights_reach_the_stored_accuracy_on_fresh_tasks(name, omniglot_
     stored = recall(name)
     split = "background" if name.endswith("background") else "paper"
     _, held_out = experiment.split(experiment.omniglot(omniglot_folder), split)
-    learner = experiment.build(experiment.arguments(["--algorithm", stored["training"]["algorithm"]]))
-    load_theta(learner.model.net, recall_weights(name))
+    learner, record = pretrained(name)
+    assert record == stored
     assert str(learner) == stored["training"]["configuration"]
     episodes = Episodes(held_out, ways=5, shots=1, queries=1, rotate=True)
     scores = 100 * evaluate(learner, episodes, tasks=400, steps=3, seed=77, metric=accuracy, chunk=20)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from experiments import sinusoid as experiment
-from mamlbook import Sinusoids, confidence, evaluate
-from mamlbook.pages import load_theta, recall, recall_curves, recall_weights
+from mamlbook import Sinusoids, confidence, evaluate, pretrained
+from mamlbook.pages import recall, recall_curves
 
 
 def test_the_command_records_every_seed(tmp_path, monkeypatch, capsys):
@@ -24,9 +24,9 @@ def test_stored_weights_reach_the_stored_error_on_fresh_waves(name):
     run, stored = experiment.RUNS[name], recall(f"sinusoid-{name}")
     assert stored["training"]["iterations"] == run.iterations
     assert len(recall_curves(f"sinusoid-{name}")) == 5
-    model = experiment.sine_model(seed=5)
-    load_theta(model.net, recall_weights(f"sinusoid-{name}"))
-    learner = run.build(model)
+    learner, record = pretrained(f"sinusoid-{name}")
+    assert record == stored
+    assert record["learner"] == experiment.settings(run)
     assert str(learner) == stored["training"]["configuration"]
     errors = evaluate(learner, Sinusoids(shots=run.shots, queries=100), tasks=600, steps=3, seed=99)
     mean, half = confidence(errors)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from mamlbook.pages.figures.styling import INK, MUTED, drawing, line
-from mamlbook.pages.results import RESULTS, recall
+from mamlbook.stored import RESULTS, recall
 
 OURS = "mamlbook"  # how the names of the package's own contenders begin
 _METHODS = {"maml": "second order", "fomaml": "first order", "reptile": "Reptile"}

@@ -13,8 +13,8 @@ from mamlbook.algorithms import ALGORITHMS, Algorithm
 from mamlbook.evaluation import confidence
 from mamlbook.pages.field import BUDGETS, Measured, recall_field
 from mamlbook.pages.figures.widgets.base import Widget, widget
-from mamlbook.pages.results import RESULTS
 from mamlbook.pages.sections import SECTIONS
+from mamlbook.stored import RESULTS
 
 STEPS = 5  # for which the arithmetic is told
 COLUMNS = {"name": "algorithm", "changes": "changes", "work": "arithmetic", "error": "error", "apart": "minus MAML's"}

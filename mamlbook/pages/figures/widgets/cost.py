@@ -8,7 +8,7 @@ from typing import Any
 
 from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
-from mamlbook.pages.results import recall
+from mamlbook.stored import recall
 
 NAMES = {
     "maml": "MAML",

@@ -9,7 +9,7 @@ from typing import Any
 from mamlbook.pages.display import table
 from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
-from mamlbook.pages.results import is_stored, recall
+from mamlbook.stored import is_stored, recall
 
 WAYS = {"one by one": "One task after another", "all at once": "All tasks at once", "compiled": "Compiled"}
 AXES = {"tasks": "tasks B", "width": "width of the network", "steps": "inner steps S"}

@@ -16,7 +16,8 @@ from mamlbook.evaluation import confidence
 from mamlbook.pages.figures.styling import NAMES
 from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
-from mamlbook.pages.results import RESULTS, curves_of, recall
+from mamlbook.pages.results import curves_of
+from mamlbook.stored import RESULTS, recall
 
 # The role of each run: what learns from scratch starts at random weights.
 ROLES = {"maml": "maml", "fomaml": "fomaml", "reptile": "reptile", "joint": "joint", "scratch": "random"}

@@ -13,7 +13,7 @@ from torch.nn.functional import mse_loss
 from mamlbook.inner import GradientDescent, LambdaPattern
 from mamlbook.model import Model
 from mamlbook.networks import mlp
-from mamlbook.pages.results import load_theta
+from mamlbook.stored import load_theta
 from mamlbook.tasks.base import Data
 
 LAYERS = ("linear1", "linear2", "head")
