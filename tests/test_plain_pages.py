@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from pybtex.database import parse_file
 
+from mamlbook import ALGORITHMS
 from site_extension import site_extension
 from tools.book import ROOT, notebooks
 from tools.notebooks import FOLDS, SOLUTION, is_solution, load, normalise, text, write
@@ -180,6 +181,35 @@ def test_what_is_tagged_is_folded():
     for cell, folds in zip(normalise(copy.deepcopy(notebook)).cells, FOLDS.values(), strict=True):
         assert cell.metadata.items() >= folds.items()
     assert normalise(notebook).cells[0].source == f"{SOLUTION}\nanswer = 1"
+
+
+def spoilt(notebook) -> list[str]:
+    """List what folded outputs show of themselves and should not: JupyterLab leaves their first line to be seen."""
+    folded = [cell.outputs[0] for cell in notebook.cells if "hide-output" in cell.metadata.get("tags", [])]
+    firsts = [(output.get("text") or next(iter(output.data.values()))).split("\n")[0] for output in folded]
+    return [line for line in firsts if re.search(r"[0-9`<]", line)]
+
+
+@every_notebook
+def test_a_folded_output_begins_with_a_line_that_tells_nothing(path):
+    assert not spoilt(load(path))
+
+
+def test_a_line_that_tells_is_found():
+    outputs = [
+        nbformat.v4.new_output("stream", text="code   verdict\nfirst 0.5"),
+        nbformat.v4.new_output("stream", text="first 0.5"),
+        nbformat.v4.new_output("display_data", data={"text/markdown": "```python\nx\n```"}),
+    ]
+    hidden = {"tags": ["hide-output"]}
+    cells = [nbformat.v4.new_code_cell("1", outputs=[output], metadata=hidden) for output in outputs]
+    assert spoilt(nbformat.v4.new_notebook(cells=cells)) == ["first 0.5", "```python"]
+
+
+@every_notebook
+def test_a_page_names_only_rows_that_there_are(path):
+    named = re.findall(r"\brow `([^`]+)`", prose(load(path)))
+    assert set(named) <= set(ALGORITHMS)
 
 
 def pictures(cell) -> int:

@@ -15,18 +15,21 @@ from torch import Tensor
 from mamlbook.evaluation import confidence
 
 
-def show(*objects: Any) -> Any:
+def show(*objects: Any, folded: bool = False) -> Any:
     """The source of classes and functions as they run, docstrings left out, as one highlighted block.
+
+    ``folded`` leaves a line to click on, in every viewer.
 
     Returns: an object that Jupyter displays.
     """
     from IPython.display import Markdown  # only a notebook has it
 
-    return Markdown("```python\n" + "\n\n".join(source(thing) for thing in objects) + "\n```")
+    block = "```python\n" + "\n\n".join(source(thing) for thing in objects) + "\n```"
+    return Markdown(f"<details><summary>Show the source</summary>\n\n{block}\n\n</details>" if folded else block)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """A table of text and numbers, as an object that Jupyter displays.
+    """A table of text and numbers, as an object that Jupyter displays. A column without a header names the rows.
 
     Raises:
         ValueError: a row has not one cell for each column.
@@ -40,7 +43,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
         lines.append([str(cell) for cell in row])
     # Notebooks put everything to the right, which is where columns of numbers belong, and those of words do not.
     columns = zip(*lines[1:], strict=True) if lines[1:] else [()] * len(header)
-    words = [2 * sum(bool(_NUMBER.match(cell)) for cell in column) <= len(column) for column in columns]
+    numbers = [2 * sum(bool(_NUMBER.match(cell)) for cell in column) > len(column) for column in columns]
+    words = [not (title and number) for title, number in zip(header, numbers, strict=True)]
     head, *body = (_line(tag, line, words) for tag, line in zip(["th", *["td"] * len(lines)], lines, strict=False))
     return HTML(f'<table class="table">\n<thead>\n{head}\n</thead>\n<tbody>\n{chr(10).join(body)}\n</tbody>\n</table>')
 

@@ -57,6 +57,9 @@ def test_sources_are_shown_as_one_block():
     assert text.startswith("```python\nclass Uniform")
     assert "class Reptile" in text
     assert text.endswith("\n```")
+    folded = show(UniformWeights, Reptile, folded=True).data
+    # Without the empty lines the block inside is no Markdown.
+    assert folded == f"<details><summary>Show the source</summary>\n\n{text}\n\n</details>"
 
 
 def test_an_exercise_judges_the_answer_and_never_raises(capsys):
@@ -88,5 +91,7 @@ def test_a_table_has_its_cells_and_refuses_a_row_that_does_not_fit():
     assert '<tr><th style="text-align: left">name</th><th>x &lt; 1</th></tr>' in text
     rows = (f'<tr><td style="text-align: left">{name}</td><td>{x}</td></tr>' for name, x in (("a", 1), ("b", 2.5)))
     assert "\n".join(rows) in text
+    named = table(["", "x"], [["10 points", 1], ["100 points", 2]]).data
+    assert '<tr><td style="text-align: left">10 points</td><td>1</td></tr>' in named
     with pytest.raises(ValueError, match=r"rows: expected 2 cells in each"):
         table(["one", "two"], [["alone"]])

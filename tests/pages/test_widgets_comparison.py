@@ -35,7 +35,7 @@ def test_every_row_stands_in_it_once_with_a_link_and_what_it_states(table):
     body = table.html.split("<tbody>")[1].split("</tbody>")[0]
     assert [line.split(">")[1].split("<")[0] for line in body.split("<a ")[1:]] == NAMES
     assert "assumes features that are right for every task" in body
-    assert "<td>16 gradients<" in body
+    assert ">16 gradients<" in body
 
 
 def test_what_is_not_stored_has_a_dash(table, stored):

@@ -1,8 +1,13 @@
 """What every interactive figure owes its reader: it fits a phone, speaks without scripts, and shuts nobody out."""
 
+import re
+from urllib.parse import unquote
+
 import pytest
 
 from figure_data import MAKERS, figure
+from mamlbook.pages.figures.widgets.base import Widget
+from mamlbook.pages.figures.widgets.still import Panel, still_picture
 from shown import MISFITS
 
 WORDS = {"comparison", "guide", "quiz"}  # made of words: no sliders, no legend, no picture
@@ -101,6 +106,53 @@ def test_without_scripts_the_still_form_speaks(show, kind):
         assert still.bounding_box()["height"] > 200
         assert len(still.inner_text() if kind in WORDS else still.get_attribute("alt")) > 60
         assert shown.figure.locator(".mb-note").is_visible()
+
+
+# Words that run into one another because only a style sheet keeps them apart.
+GLUED = r"""still => {
+    const inline = (node) => getComputedStyle(node).display.startsWith("inline");
+    const line = (node) => (inline(node) ? line(node.parentNode) : node);
+    const walker = document.createTreeWalker(still, NodeFilter.SHOW_TEXT), glued = [];
+    for (let before = walker.nextNode(), now; (now = walker.nextNode()); before = now) {
+        const together = line(before.parentNode) === line(now.parentNode);
+        if (together && /\w$/.test(before.data) && /^\w/.test(now.data)) glued.push(before.data + now.data);
+    }
+    return glued;
+}"""
+# Letters of a picture that are cut at its edges.
+CUT = """figure => {
+    const page = figure.querySelector("svg").getBoundingClientRect();
+    const boxes = [...figure.querySelectorAll("text")].map((node) => [node.textContent, node.getBoundingClientRect()]);
+    return boxes.filter(([, box]) => box.left < page.left - 1 || box.right > page.right + 1).map(([words]) => words);
+}"""
+
+
+@pytest.mark.parametrize("kind", sorted(WORDS))
+def test_the_still_form_reads_well_where_a_viewer_drops_the_style_sheet(show, kind):
+    html = re.sub(r"<(style|script).*?</\1>", "", figure(kind).html, flags=re.DOTALL)
+    with show(Widget("bare", html), scripts=False) as shown:
+        still = shown.figure.locator(".mb-fallback")
+        assert still.evaluate(GLUED) == []
+        still.evaluate("still => { still.innerHTML = '<p>one<b>two</b></p><p>three</p>four <b>five</b>'; }")
+        assert still.evaluate(GLUED) == ["onetwo"]
+
+
+@every_drawing
+def test_no_letters_of_the_still_picture_are_cut(show, kind):
+    picture = unquote(re.search(r'src="data:image/svg\+xml,([^"]*)"', figure(kind).html)[1])
+    with show(bare(picture)) as shown:
+        assert shown.figure.evaluate(CUT) == []
+
+
+def test_small_and_large_numbers_at_an_axis_have_room(show):
+    panels = [Panel((0, 1), (1e-6, 1e6), (0, 1), ticks, "error", 200, log=True) for ticks in ([1e-4, 1], [1, 1e5])]
+    with show(bare(still_picture(panels, {"maml": "MAML"}, "x"))) as shown:
+        assert shown.figure.evaluate(CUT) == []
+
+
+def bare(html: str) -> Widget:
+    """HTML in the place of a figure, with nothing around it."""
+    return Widget("bare", f'<figure data-kind="bare">{html}</figure>')
 
 
 @every_figure

@@ -19,6 +19,8 @@ from mamlbook.stored import RESULTS
 STEPS = 5  # for which the arithmetic is told
 COLUMNS = {"name": "algorithm", "changes": "changes", "work": "arithmetic", "error": "error", "apart": "minus MAML's"}
 NOTHING = "–"
+# A viewer that does not trust the output drops the style sheet, and puts what is in cells to the right.
+LEFT = ' style="text-align: left"'
 
 
 def field_comparison(
@@ -91,7 +93,7 @@ def _gradients(row: Algorithm) -> float | None:
 
 
 def _table(cells: Mapping[str, list[Any]], folder: str) -> str:
-    head = "".join(f'<th scope="col" data-column="{key}">{words}</th>' for key, words in COLUMNS.items())
+    head = "".join(f'<th scope="col" data-column="{key}"{LEFT}>{words}</th>' for key, words in COLUMNS.items())
     body = "\n".join(_row(name, row, cells.get(name), folder) for name, row in ALGORITHMS.items())
     return f'<table class="mb-table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
@@ -102,10 +104,15 @@ def _row(name: str, row: Algorithm, cells: list[Any] | None, folder: str) -> str
     work = row.work if gradients is None else f"{gradients:g} gradient{'' if gradients == 1 else 's'}"
     link = f'<a href="{escape(SECTIONS[name].address(folder))}">{name}</a>'
     parts = {
-        "name": f'<th scope="row">{link}<span class="mb-aside">{row.factor}</span></th>',
-        "changes": f'<td>{escape(row.replaces)}<span class="mb-aside">assumes {escape(row.assumes)}</span></td>',
-        "work": f'<td>{escape(work)}<span class="mb-aside">memory: {escape(row.memory)}</span></td>',
-        "error": f'<td data-cell="error">{error}</td>',
-        "apart": f'<td data-cell="apart" data-side="{side}">{apart}</td>',
+        "name": f'<th scope="row"{LEFT}>{link}{_aside(row.factor)}</th>',
+        "changes": f"<td{LEFT}>{escape(row.replaces)}{_aside(f'assumes {row.assumes}')}</td>",
+        "work": f"<td{LEFT}>{escape(work)}{_aside(f'memory: {row.memory}')}</td>",
+        "error": f'<td data-cell="error"{LEFT}>{error}</td>',
+        "apart": f'<td data-cell="apart" data-side="{side}"{LEFT}>{apart}</td>',
     }
     return "<tr>" + "".join(parts[column] for column in COLUMNS) + "</tr>"
+
+
+def _aside(words: str) -> str:
+    """A line of its own below what a cell says, with a style sheet or without."""
+    return f'<div class="mb-aside">{escape(words)}</div>'

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 from mamlbook.pages.figures.styling import COLOURS, GRID, INK, MUTED, look
 
 WIDTH = 680
-LEFT, RIGHT = 40, 16
+LEFT, RIGHT, GAP = 40, 16, 7
 
 Curve = tuple[str, Sequence[float], Sequence[float]]
 """A role, xs and ys."""
@@ -37,11 +37,13 @@ class Panel:
     log: bool = False
     x_names: Sequence[str] = ()
     """The words at the ticks of the x axis, if they are not their numbers."""
+    left: float = LEFT
+    """The pixel at which the axes begin."""
 
     def x(self, value: float) -> float:
         """The pixel of a value on the x axis."""
         low, high = self.x_domain
-        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+        return self.left + (value - low) / (high - low) * (WIDTH - self.left - RIGHT)
 
     def y(self, value: float) -> float:
         """The pixel of a value on the y axis, inside the panel; values outside the axis stay near it."""
@@ -56,7 +58,9 @@ def still_picture(panels: Sequence[Panel], legend: dict[str, str], x_label: str)
     """Panels one above the other under a legend (role to words), as the text of an SVG 680 pixels wide."""
     rows, body = _legend(legend)
     top = 22 * rows + 4
-    for number, panel in enumerate(panels):
+    longest = max((len(_tick(tick)) for panel in panels for tick in panel.y_ticks), default=0)
+    left = max(LEFT, GAP + 8 * longest)  # pixels, of a wide digit
+    for number, panel in enumerate(replace(panel, left=left) for panel in panels):
         body.append(f'<g transform="translate(0 {top})">{_panel(panel, f"clip{number}")}</g>')
         top += panel.height
     body.append(_text(WIDTH - RIGHT, top + 10, x_label, "end", INK))
@@ -91,13 +95,13 @@ def _panel(panel: Panel, clip: str) -> str:
     parts = [_text(2, 14, panel.label, "start", INK)]
     for tick in panel.y_ticks:
         y = panel.y(tick)
-        parts.append(f'<path d="M{LEFT} {y:.1f}H{right}" stroke="{GRID}"/>')
-        parts.append(_text(LEFT - 7, y + 4.5, _tick(tick), "end", MUTED))
-    parts.append(f'<path d="M{LEFT} {bottom}H{right}" stroke="{MUTED}"/>')
+        parts.append(f'<path d="M{panel.left} {y:.1f}H{right}" stroke="{GRID}"/>')
+        parts.append(_text(panel.left - GAP, y + 4.5, _tick(tick), "end", MUTED))
+    parts.append(f'<path d="M{panel.left} {bottom}H{right}" stroke="{MUTED}"/>')
     names = panel.x_names or map(_tick, panel.x_ticks)
     ticks = zip(panel.x_ticks, names, strict=True)
     parts += [_text(panel.x(tick), bottom + 17, name, "middle", MUTED) for tick, name in ticks]
-    box = f'<rect x="{LEFT}" y="24" width="{right - LEFT}" height="{bottom - 24}"/>'
+    box = f'<rect x="{panel.left}" y="24" width="{right - panel.left}" height="{bottom - 24}"/>'
     parts.append(f'<clipPath id="{clip}">{box}</clipPath><g clip-path="url(#{clip})">')
     for role, xs, ys in panel.contours:
         points = " ".join(f"{panel.x(x):.1f},{panel.y(y):.1f}" for x, y in zip(xs, ys, strict=True))
