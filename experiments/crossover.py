@@ -27,7 +27,7 @@ from mamlbook.analysis import KernelCounter, cost
 from mamlbook.execution.compiled import Compiled
 from mamlbook.execution.ways import Gradients
 from mamlbook.pages import environment, record
-from mamlbook.torch_internals import generated_kernels
+from mamlbook.torch_compiler import generated_kernels
 from mamlbook.training import pick_device
 
 WAYS = {"one by one": Execution(tasks=1), "all at once": Execution(), "compiled": Execution(compiled=True)}

@@ -1,16 +1,15 @@
 """All that the package takes from PyTorch without a promise that it stays: in one place, each with its way out.
 
-No other module imports from, or reads, what PyTorch's names begin with an underscore or its documentation leaves out.
-``missing()`` says what an upgrade has taken away, and what goes without it.
+No other module but ``torch_compiler`` imports from, or reads, what PyTorch's names begin with an underscore or its
+documentation leaves out. ``missing()`` says what an upgrade has taken away, and what goes without it.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
-from unittest import mock
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor, fx, nn
@@ -57,10 +56,11 @@ _USED = {
 
 def missing() -> list[str]:
     """What of all this the PyTorch at hand does not have, and what goes without it."""
-    return [f"{path}: without it goes {use}" for path, use in _USED.items() if not _exists(path)]
+    return [f"{path}: without it goes {use}" for path, use in _USED.items() if not exists(path)]
 
 
-def _exists(path: str) -> bool:
+def exists(path: str) -> bool:
+    """Whether the PyTorch at hand has what is called by that dotted name."""
     names = path.split(".")
     for end in range(len(names) - 1, 0, -1):
         try:
@@ -199,67 +199,3 @@ _LIKE = {
 
 def _is_operation(target: object) -> TypeGuard[OpOverload]:
     return isinstance(target, type(_aten.add.Tensor))
-
-
-# The compiler
-
-
-def compile_graph(graph: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., list[Tensor]]:
-    """Compile a graph without draws by inductor, whose import alone takes seconds."""
-    from torch._inductor import config
-    from torch._inductor.compile_fx import compile_fx
-
-    # Channels last costs more than it gains on images this small. On a processor the calls between the kernels are C++
-    # as well: less time at each call, and all of them are one file to compile instead of one for each kernel.
-    options: dict[str, Any] = {
-        "layout_optimization": False,
-        "triton.cudagraphs": inputs[0].is_cuda,
-        "cpp_wrapper": inputs[0].device.type == "cpu",
-    }
-    tag: AbstractContextManager[None] = nullcontext()
-    if _exists("torch.compiler.config.cache_key_tag"):
-        # What the compiler keeps on disk is known by its graph, which does not show the guard below.
-        tag = cast(Any, torch.compiler.config).patch(cache_key_tag="mamlbook: whole vectors")
-    try:
-        from torch._inductor.codegen.cpp import TilingSelect
-
-        guard: AbstractContextManager[None] = _whole_vectors(TilingSelect)
-    except ImportError:
-        options["cpp.simdlen"] = 1  # no vectors at all
-        guard = nullcontext()
-    known = {name: value for name, value in options.items() if _exists(f"torch._inductor.config.{name}")}
-    with tag, guard, config.patch(known):
-        code: Any = compile_fx(graph, inputs)  # typed as all that its other modes give as well
-    return code
-
-
-def generated_kernels() -> int:
-    """How many kernels the compiler has written since the process began, calls of libraries left out."""
-    from torch._inductor import metrics
-
-    return metrics.generated_kernel_count
-
-
-@contextmanager
-def _whole_vectors(chooser: Any) -> Iterator[None]:
-    """Keep the compiler from vectors over an axis that does not fill them, where a sum is stored across it.
-
-    As of torch 2.14, inductor's C++ writes whole vectors there, past the end of the axis and at last of the
-    memory: three numbers too many with 5 tasks and vectors of 8. Such a loop goes without vectors, and no other.
-
-    References: https://github.com/pytorch/pytorch/issues/196681 and 181691.
-    """
-    chosen = chooser.select_tiling
-
-    def select_tiling(self, bodies, sizes):
-        factors, axes, *rest = chosen(self, bodies, sizes)
-        kept, summed = max(sizes, key=lambda pair: len(pair[1]))
-        if axes and summed:
-            axis = axes[0] % (len(kept) + len(summed))
-            # Next to the sum the compiler stores parts of vectors as it should.
-            if axis < len(kept) - 1 and kept[axis] % factors[0] != 0:
-                return [], [], *rest
-        return factors, axes, *rest
-
-    with mock.patch.object(chooser, "select_tiling", select_tiling):
-        yield

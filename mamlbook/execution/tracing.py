@@ -14,9 +14,9 @@ from mamlbook.devices import noise_kept
 from mamlbook.execution.draws import separate_draws
 from mamlbook.execution.products import rewrite_products
 from mamlbook.parts import Part
+from mamlbook.torch_compiler import compile_graph
 from mamlbook.torch_internals import (
     TreeSpec,
-    compile_graph,
     place_of,
     trace,
     tree_flatten,
