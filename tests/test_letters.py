@@ -1,10 +1,13 @@
 """One letter, one meaning: every letter of a page's formulas stands on the notation page, which says what it means."""
 
+import importlib
+import inspect
 import re
 import unicodedata
 
 import pytest
 
+from mamlbook import MetaGradient, Solver, Transform, Weighting, inner, metagradient, weighting
 from tools.book import ROOT, notebooks
 from tools.notebooks import load
 
@@ -89,6 +92,24 @@ def test_a_letter_has_one_meaning_on_each_page():
     assert sorted(named) == sorted(set(named)), "a letter twice on one page"
     assert {page for _, page in named} <= {path.stem for path in notebooks()}
     assert not everywhere() - set().union(*map(used, notebooks())), "a letter that no page uses"
+
+
+def test_the_table_of_the_formula_names_every_part():
+    named = {}
+    for _, folder, names in rows("The formula"):
+        module = importlib.import_module(folder.strip("`/").replace("/", "."))
+        found = re.findall(r"`(\w+)`", names)
+        assert found
+        assert set(found) <= set(module.__all__)
+        named.setdefault(module, []).extend(found)
+    for module in (inner, metagradient, weighting):
+        public = {name: getattr(module, name) for name in module.__all__}
+        classes = {name: thing for name, thing in public.items() if inspect.isclass(thing)}
+        kinds = (Solver, Transform, MetaGradient, Weighting)
+        parts = {name for name, one in classes.items() if issubclass(one, kinds) and one not in kinds}
+        assert parts
+        assert not parts - set(named[module])
+        assert len(named[module]) == len(set(named[module]))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """The page of the programming interface: every public name of the package, with what its docstring says.
 
 ``.. public:: PACKAGE`` lists the names in ``__all__`` of a package or module, or without one those that the module
-itself defines. ``.. algorithms::`` is the table of rows. Docstrings are written to be read in a terminal; a hook of
-autodoc turns their links, heads and equations into reStructuredText.
+itself defines. ``.. algorithms::`` is the table of algorithms. Docstrings are written to be read in a terminal; a
+hook of autodoc turns their links, heads and equations into reStructuredText.
 """
 
 import ast
@@ -70,10 +70,11 @@ def entry(module: str, name: str) -> list[str]:
 
 
 def rows() -> list[str]:
-    """Give the table of algorithms as reStructuredText: the row, the factor that it changes, its summary."""
+    """Give the table of algorithms as reStructuredText: the name, the factor that it changes, its summary."""
     from mamlbook.algorithms import ALGORITHMS
 
-    lines = [".. list-table::", "   :header-rows: 1", "", "   * - Row", "     - Factor", "     - What it is"]
+    heads = ["   * - Algorithm", "     - Factor it changes", "     - What it is"]
+    lines = [".. list-table::", "   :header-rows: 1", "", *heads]
     for name, row in ALGORITHMS.items():
         make = inspect.unwrap(row.build)
         summary = inspect.getdoc(make).split("\n\n")[0].replace("\n", " ")

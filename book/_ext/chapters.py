@@ -1,8 +1,8 @@
-"""Say on the first page how long each chapter is, as measured when the book is built.
+"""Say on the first page how long each chapter is, as the chapter itself says it.
 
 A table whose first column is called ``Chapter`` becomes a card for each row, with the time to read the page that the
-row links to and the number of its code cells. A point of a list that begins with bold words and links to several pages
-is a path, and ends with the time that they take together.
+row links to and the number of its code cells. The time is the one in the box at the head of that page. A point of a
+list that begins with bold words and links to several pages is a path, and ends with the time that they take together.
 """
 
 import json
@@ -14,38 +14,46 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
-WORDS_A_MINUTE = 200
 COLUMN = "Chapter"
-NO_WORDS = re.compile(r"\$\$.*?\$\$|\$[^$]*\$|<[^>]+>", re.DOTALL)
+# The times to read that the pages name.
+MINUTES = {
+    "fifteen minutes": 15,
+    "twenty minutes": 20,
+    "twenty-five minutes": 25,
+    "thirty minutes": 30,
+    "half an hour": 30,
+    "forty minutes": 40,
+}
+TIME = re.compile(rf"\*\*Time\*\* ({'|'.join(MINUTES)}) to read")
 
 
 class Length(NamedTuple):
-    """The words of the prose and the code cells of a page, or of several."""
+    """The minutes that a page, or several, takes to read, and the code cells."""
 
-    words: int = 0
+    minutes: int = 0
     cells: int = 0
 
     def __add__(self, other):
         """Give the length of both together."""
-        return Length(self.words + other.words, self.cells + other.cells)
-
-    @property
-    def minutes(self) -> int:
-        """How long the prose takes to read."""
-        return max(1, round(self.words / WORDS_A_MINUTE))
+        return Length(self.minutes + other.minutes, self.cells + other.cells)
 
     def __str__(self) -> str:
         """Say both."""
         hours, minutes = divmod(self.minutes, 60)
-        time = f"{hours} h {minutes} min" if hours else f"{minutes} min"
-        return f"{time} to read, {self.cells} code cells"
+        time = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes)
+        return f"{' '.join(time)} to read, {self.cells} code cells"
 
 
 def length(path: Path) -> Length:
-    """Measure a notebook; formulas and tags are no words."""
+    """Read from a notebook how long it takes, and count its code cells."""
     cells = json.loads(path.read_text("utf-8"))["cells"]
     prose = " ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    return Length(len(NO_WORDS.sub(" ", prose).split()), sum(cell["cell_type"] == "code" for cell in cells))
+    time = TIME.search(prose)
+    if time is None:
+        raise ValueError(
+            f"{path.name}: expected **Time** in the box at its head, and one of {', '.join(MINUTES)} to read"
+        )
+    return Length(MINUTES[time[1]], sum(cell["cell_type"] == "code" for cell in cells))
 
 
 class Chapters(SphinxTransform):
