@@ -197,13 +197,16 @@ GUIDE: dict[str, Question | End] = {
         },
     ),
     "wild": End(
-        "Judge the steps on the way, or leave the second derivatives out at first.",
+        "Lower the inner rate first; where it has to be large, clip the gradients.",
         {
-            "multi-step-loss": "The query loss after every step counts, at first equally.",
-            "annealed": "First order for the first meta-steps, MAML from then on.",
-            "maml++": "Both, and learned rates.",
+            "multi-step-loss": "The query loss after every step counts, at first equally; no gain is settled.",
+            "annealed": "First order for the first meta-steps, MAML from then on; no gain is settled.",
+            "maml++": "Both, and learned rates; at too large a rate it gains about as much as clipping.",
         },
-        {"A gallery of failures": "Eight mistakes, and what each looks like in the curves."},
+        {
+            "A rate that is too large": "Clipping beside MAML++, and neither replaces a rate that fits.",
+            "A gallery of failures": "Eight mistakes, and what each looks like in the curves.",
+        },
     ),
     "rate": End(
         "Let the rates be learned, or computed.",
@@ -215,8 +218,8 @@ GUIDE: dict[str, Question | End] = {
         {"How to choose α, β and S": "What a search costs."},
     ),
     "memorised": End(
-        "More tasks help; what cannot have more tasks can have noise.",
-        {"dropgrad": "Noise on the inner gradients, in training only."},
+        "Train on more tasks, and judge with new data.",
+        {"dropgrad": "Noise on the inner gradients. It was proposed for this; on ten waves no gain was found."},
         {"Why the query set is new data": "Four tasks with fresh points, and four fixed episodes."},
     ),
     "norm": End(

@@ -59,13 +59,15 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         "More inner steps always help.",
         False,
-        "With noisy support points the risk is least after finitely many steps, and further steps fit the noise.",
+        "In a linear regression with noisy support points the risk is least after finitely many steps, and further "
+        "steps fit the noise.",
         "Too few steps and too many",
     ),
     Statement(
-        "The result depends on the outer rate, on the inner optimiser and on the number of tasks in a meta-batch.",
+        "The result depends on the outer rate, on the inner rate and on the number of tasks in a meta-batch.",
         True,
-        "Each of them changes the error several times over, so each has to be chosen for every method by itself.",
+        "On sine waves each of them alone changes MAML's error several times over, so each has to be chosen for every "
+        "method by itself.",
         "How to choose α, β and S",
     ),
     Statement(

@@ -75,6 +75,7 @@ PLACES: dict[str, Section] = {
     "A compiled meta-step": Section("variants/speed", "Compiled: what a trace is"),
     "What a meta-step costs": Section("variants/cost", "Three gradients a step"),
     "Batch norm: whose statistics?": Section("variants/batch-norm", "The choices"),
+    "A rate that is too large": Section("variants/stability", "When the inner rate is too large"),
     "A gallery of failures": Section("variants/stability", "A gallery of failures"),
     "What unlike tasks cost": Section("practice/limits", "Unlike tasks, exactly"),
     "The same on networks": Section("practice/limits", "Unlike tasks, measured"),
@@ -88,7 +89,7 @@ PLACES: dict[str, Section] = {
 """Other sections that the guide and the quiz of the map point to, by the words of their links."""
 
 APART: dict[str, str] = {
-    "meta-rkhs-1": "it rewards the gradient at θ, and with a squared loss that reward has no bound",
+    "meta-rkhs-1": "it rewards the gradient at θ, and that reward has no bound",
     "sgld": "it says what the solution of a noisy inner loop is, which no trouble asks for",
     "sgld-score": "its gradient takes many noisy paths where first order takes one",
     "evograd": "it was made for other meta-parameters than a start",

@@ -51,6 +51,11 @@ def test_what_is_not_stored_has_a_dash(table, stored):
         field_comparison("glyphs", results=stored)
 
 
+def test_arithmetic_and_error_say_for_how_many_steps_they_stand(table):
+    assert ">arithmetic, S = 5</th>" in table.html
+    assert "at first one inner step, equal meta-steps;" in table.html.split("<figcaption")[1]
+
+
 def test_differences_are_paired_and_say_on_which_side_they_lie(table, stored):
     cells = payload(table.html)["views"][0]["cells"]
     found = recall_field(folder=stored)

@@ -17,7 +17,13 @@ from mamlbook.pages.sections import SECTIONS
 from mamlbook.stored import RESULTS
 
 STEPS = 5  # for which the arithmetic is told
-COLUMNS = {"name": "algorithm", "changes": "changes", "work": "arithmetic", "error": "error", "apart": "minus MAML's"}
+COLUMNS = {
+    "name": "algorithm",
+    "changes": "changes",
+    "work": f"arithmetic, S = {STEPS}",
+    "error": "error",
+    "apart": "minus MAML's",
+}
 NOTHING = "–"
 # A viewer that does not trust the output drops the style sheet, and puts what is in cells to the right.
 LEFT = ' style="text-align: left"'
@@ -40,7 +46,7 @@ def field_comparison(
         FileNotFoundError: the world was not measured.
     """
     views = _views(world, results)
-    first = next(iter(views.values()))
+    at_first, first = next(iter(views.items()))
     rows: list[dict[str, Any]] = [
         {"factor": row.factor, "words": " ".join([name, row.factor, row.replaces, row.assumes, row.memory, row.work])}
         | {"name": name, "work": _gradients(row)}
@@ -48,8 +54,9 @@ def field_comparison(
     ]
     if caption is None:
         caption = (
-            f"Arithmetic: gradients for each task and meta-step, with {STEPS} inner steps; a Hessian-vector product "
-            "counts as two. Error: the mean over fresh seeds with its 95 % interval; where a run came to no end, how "
+            f"Arithmetic: gradients for each task and meta-step, always with {STEPS} inner steps; a Hessian-vector "
+            "product counts as two. Error: with the inner steps and the budget that are chosen above, at first "
+            f"{at_first}; the mean over fresh seeds with its 95 % interval. Where a run came to no end, it says how "
             "many did. Minus MAML's: the mean difference from MAML with as many inner steps (one where there are "
             "none), seed by seed, with its interval; it is grey where zero lies inside. A dash: not measured."
         )
