@@ -107,7 +107,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:
-    """What the learner is composed of: conv4, and every weight but batch norm's gain and offset adapts."""
+    """What the learner is composed of; of conv4 batch norm's gain and offset adapt only where a row says so itself."""
     shape = {"channels": 3 if options.pictures in PHOTOGRAPHS else 1, "size": SIDES[options.pictures]}
     network = {"name": "conv4", "ways": options.ways, **shape, "filters": options.filters, "pooling": options.pooling}
     return {"network": network, "algorithm": options.algorithm, "alpha": options.alpha, "steps": options.steps}
@@ -128,7 +128,9 @@ def command(options: argparse.Namespace) -> str:
 def published(options: argparse.Namespace) -> dict[str, Any]:
     """The figure of a paper for these tasks, where there is one: per cent with its 95 % interval, and the source."""
     source, figures = PUBLISHED.get(options.algorithm, ("", {}))
-    theirs = options.pictures == "omniglot" and options.split == "paper"
+    same = ("pictures", "split", "pooling", "filters")  # the tasks and the network, as they are by default
+    usual = vars(arguments([]))
+    theirs = all(getattr(options, name) == usual[name] for name in same)
     figure = figures.get((options.ways, options.shots)) if theirs else None
     return {} if figure is None else {"paper": {"accuracy": list(figure), "source": source}}
 
@@ -286,11 +288,11 @@ def report(learner: MetaLearner, held_out: Pool, options: argparse.Namespace, hi
     name = named(options)
     # What is stored is what is measured: the weights in half precision.
     with torch.no_grad():
-        for weight in learner.model.theta:
+        for weight in learner.parameters():
             weight.copy_(weight.half())
     measured = measure(learner, held_out, options)
     result = describe(options, learner, history, measured) | {"processes": size}
-    path = record(name, result, learner.model.theta, folder=options.results)
+    path = record(name, result, tuple(learner.parameters()), folder=options.results)
     print(f"{name}: {len(history.losses)} meta-steps in {history.seconds:.0f} s, written to {path}")
     for queries, by_steps in measured.items():
         for step, (mean, half) in by_steps.items():

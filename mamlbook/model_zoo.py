@@ -54,7 +54,7 @@ def pretrained(name: str, *, folder: str | Path = RESULTS) -> Pretrained:
         raise ValueError(f"name: expected one of {', '.join(found) or 'none, for none is stored'}, got {name!r}")
     record = recall(name, folder=folder)
     learner = composed(record["learner"])
-    load_theta(learner.model.net, recall_weights(name, folder=folder))
+    load_theta(learner, recall_weights(name, folder=folder))  # with what the solver has learned, such as rates
     return Pretrained(learner, record)
 
 

@@ -77,10 +77,10 @@ def recall_weights(name: str, *, folder: Path = RESULTS) -> Params:
 
 
 def load_theta(net: torch.nn.Module, theta: Params) -> torch.nn.Module:
-    """Put stored weights into a network of the same shape, and return it.
+    """Put stored weights into a network, or a learner, of the same shapes, and return it.
 
     Raises:
-        ValueError: the shapes are not those of the network.
+        ValueError: the shapes are not those of its parameters.
     """
     shapes, expected = [tuple(t.shape) for t in theta], [tuple(p.shape) for p in net.parameters()]
     if shapes != expected:

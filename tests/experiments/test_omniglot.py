@@ -121,6 +121,26 @@ def test_photographs_are_taken_by_the_name_of_their_benchmark(tmp_path, monkeypa
         experiment.main(words(tmp_path, *protocol, "--split", "background"))
 
 
+def test_what_is_learned_beside_the_start_is_stored_and_comes_back(tmp_path, small_pool, monkeypatch):
+    trained = []
+    train = experiment.train
+    monkeypatch.setattr(experiment, "train", lambda learner, *rest: trained.append(learner) or train(learner, *rest))
+    experiment.main(words(tmp_path, "--iterations", "4", "--algorithm", "meta-sgd", "--beta", "0.1"))
+    learner, record = pretrained("omniglot-3w1s-meta-sgd", folder=tmp_path / "results")
+    assert len(list(learner.parameters())) > len(learner.model.theta)
+    for found, wanted in zip(learner.parameters(), trained[0].parameters(), strict=True):
+        assert torch.equal(found, wanted)
+    fresh = experiment.build(experiment.arguments(words(tmp_path, "--algorithm", "meta-sgd")))
+    rates = [list(one.solver.parameters()) for one in (learner, fresh)]
+    assert not all(map(torch.equal, *rates))
+    assert "paper" not in record
+
+
+def test_a_papers_figure_is_for_the_papers_network(tmp_path):
+    for more, there in (((), True), (("--filters", "32"), False), (("--split", "background"), False)):
+        assert bool(experiment.published(experiment.arguments(list(more)))) == there
+
+
 @pytest.mark.parametrize("algorithm", ["fomaml", "reptile", "joint"])
 def test_every_algorithm_of_the_table_can_be_run(tmp_path, small_pool, algorithm):
     experiment.main(words(tmp_path, "--iterations", "2", "--algorithm", algorithm))
