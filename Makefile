@@ -22,11 +22,18 @@ JOBS ?= 3 # processes that run the tests, which often wait for a browser or a ke
 OUT ?= runs/gpu
 DEVICE ?= cuda
 MINUTES ?= 4
+COLAB := .venv-colab
+COLAB_PYTHON ?= python3.12
 SLOW := tests/test_site.py tests/test_notebooks.py tests/test_plain_pages.py tests/test_algorithms.py
 CORE := $(filter-out $(SLOW), $(wildcard tests/test_*.py)) tests/exact tests/inner tests/metagradient tests/tasks \
 	tests/training
+CHECK = -n $(JOBS) --dist loadfile -q --doctest-modules mamlbook $(CORE)
+TEST := pytest -n $(JOBS) --dist loadfile -rfEs --doctest-modules --nbval --nbval-current-env
+SHARD_site := tests/test_site.py $(wildcard tests/pages/test_widgets*.py)
+SHARD_notebooks := book tests/test_notebooks.py tests/test_plain_pages.py tests/test_pages_on_a_gpu.py
+SHARD_package := tests mamlbook $(addprefix --ignore=,$(SHARD_site) $(SHARD_notebooks))
 
-.PHONY: help book test check lint format notebooks serve screenshot gpu bench set-repository clean chromium
+.PHONY: help book test check lint format notebooks serve screenshot gpu bench colab check-here test-package test-notebooks test-site set-repository clean chromium
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -48,13 +55,21 @@ book: $(STAMP)  ## build the book
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 test: book chromium  ## build the book, then test the package, the notebooks and the pages in a browser
-	$(RUN) pytest -n $(JOBS) --dist loadfile -rfEs --doctest-modules --nbval --nbval-current-env tests mamlbook book
+	$(RUN) $(TEST) tests mamlbook book
+
+test-package test-notebooks test-site: test-%: book chromium  # the same in three shards, for several machines
+	$(RUN) $(TEST) $(SHARD_$*)
 
 chromium: $(STAMP)
 	@$(RUN) tools.chromium --install
 
 check: $(STAMP)  ## test the core alone, while you work
-	$(RUN) pytest -n $(JOBS) --dist loadfile -q --doctest-modules mamlbook $(CORE)
+	$(RUN) pytest $(CHECK)
+
+# With the Python at hand and the packages that it has, whatever their versions: tests/packages.txt says what is needed.
+check-here:
+	@$(HAVE_PYTHON)
+	env -u CI "$(PYTHON)" -m pytest $(CHECK)
 
 lint: $(STAMP)  ## check style, in the notebooks as well, and types in the package
 	$(VENV)/bin/ruff check .
@@ -99,9 +114,18 @@ $(BENCH)/.installed: requirements.txt benchmarks/requirements.txt
 		learn2learn-0.2.0/learn2learn
 	@touch $@
 
+# The first cell of a page and the page itself, with the Python and the packages that a reader has on Colab.
+colab: $(STAMP) $(COLAB)/.installed  ## run a page in an environment like Colab's: COLAB_PYTHON=python3.12
+	MAMLBOOK_COLAB_PYTHON="$(CURDIR)/$(COLAB)/bin/python" $(RUN) pytest -q tests/test_notebooks.py -k machine_without
+
+$(COLAB)/.installed: tests/colab.txt
+	@"$(COLAB_PYTHON)" -m venv $(COLAB)
+	@$(COLAB)/bin/python -m pip install -qq --disable-pip-version-check -r tests/colab.txt
+	@touch $@
+
 set-repository: $(STAMP)  ## make the book its own: make set-repository URL=https://github.com/OWNER/NAME
 	@$(RUN) tools.set_repository "$(URL)"
 
 clean:  ## remove what was built, and the environment
-	rm -rf _build $(VENV) $(BENCH) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf _build $(VENV) $(BENCH) $(COLAB) .pytest_cache .ruff_cache .mypy_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -29,7 +29,7 @@ if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
         "test_repository.py",
         "test_site.py",
     ]
-    collect_ignore = [*book, "pages/test_api_page.py", "pages/test_names.py"]
+    collect_ignore = [*book, "pages/test_api_page.py", "pages/test_names.py", "tools/test_ledger.py"]
 
 # What registers a device of Python's can be imported once a process, and has no examples to run.
 collect_ignore_glob = ["rehearsal.py"]

@@ -282,14 +282,19 @@ def repository_copy(folder: Path) -> Path:
     return folder
 
 
-def colab_like(folder: Path) -> Path:
-    """Make an environment that has everything that this one has, but for mamlbook; give its Python."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+# Another Python whose packages are Colab's: `make colab` has one.
+COLAB_PYTHON = os.environ.get("MAMLBOOK_COLAB_PYTHON", sys.executable)
+
+
+def colab_like(folder: Path, python: str) -> Path:
+    """Make an environment that has everything that this Python has, but for mamlbook; give the Python of it."""
+    subprocess.run([python, "-m", "venv", folder], check=True)
     # An old setuptools that comes with the environment would hide the one that torch needs.
     subprocess.run([folder / "bin/python", "-m", "pip", "uninstall", "-q", "-y", "setuptools"], check=True)
     packages = folder / "packages"
     packages.mkdir()
-    site = Path(nbformat.__file__).parents[1]
+    where = "import nbformat, pathlib; print(pathlib.Path(nbformat.__file__).parents[1])"
+    site = Path(subprocess.run([python, "-c", where], check=True, capture_output=True, text=True).stdout.strip())
     for entry in site.iterdir():
         if "mamlbook" not in entry.name and entry.name != "pip":
             (packages / entry.name).symlink_to(entry)
@@ -302,7 +307,7 @@ def test_a_chapter_runs_alone_on_a_machine_without_the_package(tmp_path):
     for name in ("repository", "empty"):
         (tmp_path / name).mkdir()
     source = repository_copy(tmp_path / "repository")
-    python = colab_like(tmp_path / "venv")
+    python = colab_like(tmp_path / "venv", COLAB_PYTHON)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST_", "JUPYTER"))},
         "MAMLBOOK_SPEC": f"git+{source.as_uri()}",

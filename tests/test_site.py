@@ -1,14 +1,20 @@
 """The built book, page by page in a real browser."""
 
+import gzip
+import re
 import shutil
+from urllib.parse import quote_plus
+from xml.etree import ElementTree
 
 import pytest
 import yaml
+from PIL import Image
 
 from site_check import code_problems, disk_problems, open_page, page_problems
 from tools.book import ROOT, pages
 
 PAGES = pages()
+LIGHT = 700_000  # bytes of the first page with all that it loads
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 
 SABOTAGE = {
@@ -71,6 +77,107 @@ def test_every_page_can_be_opened_on_colab(built):
 def test_the_book_carries_only_the_parts_of_mathjax_that_a_page_loads(built):
     size = sum(file.stat().st_size for file in (built / "_static/mathjax").rglob("*") if file.is_file())
     assert size < 2_000_000
+
+
+OWNER, NAME = CONFIG["repository"]["url"].split("/")[-2:]
+BASE = f"https://{OWNER}.github.io/{NAME}/"
+
+
+def head_of(built, name) -> dict[str, str]:
+    """Read what the head of a page says of it: the content of each named or proper tag, and its canonical address."""
+    text = (built / f"{name}.html").read_text().partition("</head>")[0]
+    tags = dict(re.findall(r'<meta (?:name|property)="([^"]+)" content="([^"]*)"', text))
+    return tags | {"canonical": re.search(r'<link rel="canonical" href="([^"]+)"', text)[1]}
+
+
+def test_every_page_says_what_it_is_about(built):
+    said = {name: head_of(built, name) for name in PAGES}
+    for name, head in said.items():
+        assert head["canonical"] == head["og:url"] == f"{BASE}{name}.html"
+        assert 40 < len(head["description"]) <= 170, name
+        assert head["og:title"] in (built / f"{name}.html").read_text(), name
+        card = Image.open(built / head["og:image"].removeprefix(BASE))
+        assert card.size == (1200, 630)
+        assert len(card.convert("L").getcolors()) > 16, "nothing is drawn"
+    for kind in ("description", "og:title", "og:image"):
+        assert len({head[kind] for head in said.values()}) == len(PAGES), f"two pages with one {kind}"
+
+
+def test_robots_find_every_page(built):
+    assert f"Sitemap: {BASE}sitemap.xml" in (built / "robots.txt").read_text()
+    listed = {place.text for place in ElementTree.parse(built / "sitemap.xml").iter() if place.tag.endswith("loc")}
+    assert listed == {f"{BASE}{name}.html" for name in PAGES}
+
+
+def test_an_address_that_is_none_leads_back(built):
+    folder = "/" + BASE.split("/", 3)[3]
+    links = re.findall(r'href="([^"]+)"', (built / "404.html").read_text())
+    assert links, "no way back"
+    for link in links:
+        assert (built / link.removeprefix(folder)).is_file(), link
+
+
+def test_the_first_page_is_light_and_its_icons_are_there(base, built, browser):
+    """What a browser loads of the first page, as a server compresses it."""
+    context = browser.new_context()
+    page, loaded = context.new_page(), {}
+    page.on("response", lambda answer: loaded.update({answer.url: answer.body()}) if answer.status == 200 else None)
+    page.goto(f"{base}{PAGES[0]}.html", wait_until="networkidle")
+    packed = {url: min(len(body), len(gzip.compress(body))) for url, body in loaded.items()}
+    largest = sorted(((size, url.rsplit("/", 1)[1]) for url, size in packed.items()), reverse=True)
+    assert sum(packed.values()) < LIGHT, largest[:8]
+    icons = page.eval_on_selector_all("svg.svg-inline--fa", "all => all.map(svg => svg.innerHTML)")
+    assert len(icons) > 5
+    assert all("path" in icon and "animate" not in icon for icon in icons), "an icon that is missing is drawn moving"
+    assert not page.query_selector("i.fa-solid, i.fas, i.fab"), "an icon was not drawn"
+    context.close()
+
+
+# What readers type, and the page that the search is to name first.
+QUERIES = {
+    "MAML++": "variants/stability",
+    "FOMAML": "variants/first-order",
+    "first-order MAML": "variants/first-order",
+    "Reptile": "variants/reptile",
+    "iMAML": "variants/implicit",
+    "Neumann series": "variants/implicit",
+    "truncated": "variants/unrolling",
+    "finite differences": "variants/unrolling",
+    "ANIL": "variants/what-adapts",
+    "BOIL": "variants/what-adapts",
+    "CAVIA": "variants/what-adapts",
+    "Meta-SGD": "variants/inner-rates",
+    "DropGrad": "variants/inner-rates",
+    "ProtoMAML": "variants/closed-form",
+    "R2-D2": "variants/closed-form",
+    "neural tangent kernel": "variants/tangent-kernel",
+    "CAGrad": "variants/task-weights",
+    "MOML": "variants/outer-loops",
+    "EvoGrad": "variants/outer-loops",
+    "batch norm": "variants/batch-norm",
+    "Colab": "practice/on-a-gpu",
+    "out of memory": "variants/cost",
+    "mixed precision": "practice/precision",
+    "learning rate": "objective/complete",
+}
+
+
+def test_the_search_names_the_right_page_first(base, built, browser):
+    page, wrong = browser.new_context().new_page(), {}
+    for words, wanted in QUERIES.items():
+        page.goto(f"{base}search.html?q={quote_plus(words)}")
+        page.wait_for_selector("#search-results li a")
+        first = page.eval_on_selector("#search-results li a", "link => link.getAttribute('href')")
+        if first.partition(".html")[0] != f"book/{wanted}":
+            wrong[words] = first
+    page.context.close()
+    assert not wrong
+
+
+def test_the_search_reads_no_code(built):
+    index = (built / "searchindex.js").read_text()
+    assert '"fomaml"' in index
+    assert "innerloop_ctx" not in index
 
 
 @pytest.fixture

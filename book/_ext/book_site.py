@@ -12,12 +12,13 @@ from sphinx.errors import ExtensionError
 MATHJAX_PACKAGE = "sphinx-mathjax-offline"
 MATHJAX_PARTS = ["tex-chtml.js", "output/chtml/fonts/woff-v2"]
 
-# The book's letters, from packages too: Latin, Greek, punctuation, arrows and signs are 30 kB a face.
-# A face that was cut down may not keep its name, so these are "Book Serif" and "Book Sans".
+# The book's letters, from packages too. A face that was cut down may not keep its name, so these are "Book Serif" and
+# "Book Sans". English and Greek are kept whole, of the rest what a page has.
 FONTS = {"font_source_serif_pro": "BookSerif", "font_source_sans_pro": "BookSans"}
 FACES = ["Regular", "It", "Semibold"]
-LETTERS = [*range(0x20, 0x180), *range(0x370, 0x400), *range(0x2010, 0x2066), *range(0x2080, 0x20AD)]
-LETTERS += [*range(0x2100, 0x22A0), 0xFB01, 0xFB02]
+WHOLE = {*range(0x20, 0x7F), *range(0x391, 0x3CA)}
+FEATURES = ["kern", "liga", "ccmp", "mark", "mkmk", "lnum", "tnum"]  # the last two are asked for by tables
+ESCAPED = re.compile(r"\\u([0-9a-f]{4})")  # how the data of a figure has a letter
 
 # docutils writes a list role without list items, which a screen reader announces as an empty list.
 CITATIONS = re.compile(r'<div role="list" class="citation-list">')
@@ -56,10 +57,17 @@ def copy_mathjax(target: Path) -> None:
             shutil.copy(source / part, target / part)
 
 
-def write_fonts(target: Path) -> None:
-    """Write the faces that book.css names, cut down to the letters that a book in English with formulas uses."""
+def letters(out: Path) -> set[int]:
+    """List the letters that some page has."""
+    texts = [path.read_text("utf-8") for path in out.rglob("*.html")]
+    found = {ord(letter) for text in texts for letter in set(text)}
+    return WHOLE | found | {int(code, 16) for text in texts for code in set(ESCAPED.findall(text))}
+
+
+def write_fonts(target: Path, wanted: set[int]) -> None:
+    """Write the faces that book.css names, cut down to the letters that are wanted."""
     target.mkdir(parents=True, exist_ok=True)
-    options = subset.Options(flavor="woff", layout_features=["*"], name_IDs=[0, 13, 14])
+    options = subset.Options(flavor="woff", layout_features=FEATURES, name_IDs=[0, 13, 14])
     for package, name in FONTS.items():
         files = package_folder(package) / "files"
         shutil.copy(files / "LICENSE.txt", target / f"{name}-LICENSE.txt")
@@ -67,7 +75,7 @@ def write_fonts(target: Path) -> None:
             (source,) = files.glob(f"Source*Pro-{face}.ttf")
             font = subset.load_font(source, options)
             subsetter = subset.Subsetter(options)
-            subsetter.populate(unicodes=LETTERS)
+            subsetter.populate(unicodes=wanted)
             subsetter.subset(font)
             subset.save_font(font, target / f"{name}-{face}.woff", options)
 
@@ -77,7 +85,7 @@ def add_assets(app, exception):
     if exception is None and app.builder.format == "html":
         static = Path(app.outdir) / "_static"
         copy_mathjax(static / "mathjax")
-        write_fonts(static / "fonts")
+        write_fonts(static / "fonts", letters(Path(app.outdir)))
 
 
 def setup(app):

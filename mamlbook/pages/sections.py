@@ -95,3 +95,43 @@ APART: dict[str, str] = {
     "evograd": "it was made for other meta-parameters than a start",
 }
 """Rows that no answer leads to, with the reason."""
+
+ALSO_CALLED: dict[str, tuple[str, ...]] = {
+    "joint": ("joint training", "pretraining"),
+    "maml": ("model-agnostic meta-learning",),
+    "fomaml": ("first-order MAML",),
+    "imaml": ("implicit MAML", "implicit gradient"),
+    "imaml-neumann": ("Neumann series",),
+    "truncated": ("truncated backpropagation",),
+    "kernel-ridge": ("R2-D2", "ridge regression"),
+    "ntk-ridge": ("neural tangent kernel",),
+    "lslr": ("per-step learning rates",),
+    "cavia": ("context parameters",),
+    "multi-step-loss": ("multi-step loss",),
+    "robust": ("TR-MAML", "worst task"),
+    "conflict-averse": ("CAGrad",),
+    "finite-difference": ("finite differences",),
+    "es-maml": ("evolution strategies",),
+}
+"""Other names by which readers look for a row."""
+
+TOPICS: dict[str, Section] = {
+    "Colab": Section("practice/on-a-gpu", "A training on pictures"),
+    "CUDA graphs": PLACES["Fewer launches"],
+    "mixed precision": PLACES["Fewer bits"],
+    "checkpointing": PLACES["Checkpoints and chunks"],
+    "out of memory": PLACES["Checkpoints and chunks"],
+    "batch normalisation": PLACES["Batch norm: whose statistics?"],
+    "batch normalization": PLACES["Batch norm: whose statistics?"],
+    "learning rate": PLACES["How to choose α, β and S"],
+    "hyperparameters": PLACES["How to choose α, β and S"],
+    "nan": PLACES["A gallery of failures"],
+    "online learning": PLACES["A start that follows"],
+}
+"""What readers look for that is no row."""
+
+NAMES: dict[str, Section] = {
+    **{name: section for row, section in SECTIONS.items() for name in (row, *ALSO_CALLED.get(row, ()))},
+    **TOPICS,
+}
+"""The section that the search of the site puts first for a name."""
