@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build/html"
 
 # A machine that only lends its GPU has torch and pytest, and may lack the tools of the book.
-TOOLS = ["nbclient", "nbformat", "packaging", "playwright", "yaml"]
+TOOLS = ["nbclient", "nbformat", "packaging", "playwright", "pypdf", "yaml"]
 if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
     book = [
         "pages/test_guide.py",
@@ -29,7 +29,13 @@ if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
         "test_repository.py",
         "test_site.py",
     ]
-    collect_ignore = [*book, "pages/test_api_page.py", "pages/test_names.py", "tools/test_ledger.py"]
+    collect_ignore = [
+        *book,
+        "pages/test_api_page.py",
+        "pages/test_names.py",
+        "tools/test_ledger.py",
+        "tools/test_pdf.py",
+    ]
 
 # What registers a device of Python's can be imported once a process, and has no examples to run.
 collect_ignore_glob = ["rehearsal.py"]
