@@ -324,11 +324,14 @@ def require_form(result):
             assert row["contender"] in CONTENDERS
 
 
-def test_what_is_stored_is_complete_and_right():
-    stored = recall("meta-step")
+@pytest.mark.parametrize(
+    ("name", "left"), [("meta-step", UNMEASURED), ("meta-step-again", UNMEASURED | {"conv4-max-5"})]
+)
+def test_what_is_stored_is_complete_and_right(name, left):
+    stored = recall(name)
     require_form(stored)
     named = {workload["name"]: workload for workload in stored["workloads"]}
-    assert set(named) == {workload.name for workload in WORKLOADS} - UNMEASURED
+    assert set(named) == {workload.name for workload in WORKLOADS} - left
     for workload in (each for each in WORKLOADS if each.name in named):
         kept = named[workload.name]
         decided = ("network", "method", "steps", "tasks", "queries")
