@@ -31,6 +31,7 @@ NEEDED = ("torch", "higher", "pytest", "numpy", "matplotlib", "tqdm", "PIL")
 GPU_TESTS = r"pytest\.mark\.gpu|\bDEVICES\b"  # by mark, or among the devices of tests/devices.py
 ZIPS = ("images_background.zip", "images_evaluation.zip")
 GRACE = 0.04  # of a part's time, in which it may write what it has before it is killed
+LEAST_GRACE = 1.0  # seconds: an interrupted Python needs some of them, on a busy machine above all
 
 # In order of worth: as many as are finished in time.
 WORKLOADS = ("sine-5", "conv4-stride-1", "tasks-512", "conv4-max-5", "first-order-5", "sine-1", "sine-10")
@@ -218,7 +219,7 @@ def execute(command: list[str], seconds: float, log: TextIO, tests: Tally) -> st
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)  # as by hand: it writes what it has
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE * seconds)
+            process.wait(max(LEAST_GRACE, GRACE * seconds))
         return "cut off"
     finally:
         with contextlib.suppress(ProcessLookupError):

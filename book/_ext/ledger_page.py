@@ -3,11 +3,9 @@
 import re
 import sys
 from collections import Counter
-from html import escape
 from itertools import groupby
 from pathlib import Path
 
-from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,20 +18,17 @@ KINDS = ("check", "verdict", "printed")
 HEADS = {"runs": ("Run", "Seconds", "Device", "torch"), "pages": ("Page", "Checks", "Verdicts", "Printed lines")}
 
 
-def marked(text: str) -> str:
-    """Write a line of Markdown as HTML: bold words, code, formulas, and links as their words."""
-    html = escape(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text))
-    html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html)
-    html = re.sub(r"`([^`]+)`", r"<code>\1</code>", html)
-    return re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', html)
+def markdown(entry) -> tuple[str, str, str]:
+    """Give an entry as Markdown: a verdict is, but for links, which lead elsewhere from here; a check is plain text."""
+    words = (entry.words, entry.said, entry.held)
+    if entry.kind == "verdict":
+        return tuple(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", each) for each in words)
+    return tuple(re.sub(r"([\\`*_$<>\[\]|])", r"\\\1", each) for each in words)
 
 
 def table(heads, rows) -> str:
-    """Write a table whose cells are HTML."""
-    head = "".join(f"<th>{each}</th>" for each in heads)
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    both = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="table-wrapper"><table class="table">{both}</table></div>'
+    """Write a table in Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
 
 
 class Ledger(SphinxDirective):
@@ -42,29 +37,27 @@ class Ledger(SphinxDirective):
     required_arguments = 1
 
     def run(self):
-        """Make the HTML, and have the page built again when a notebook changes."""
+        """Have the lists parsed as a part of the page, which is built again when a notebook changes."""
         for path in notebooks(ROOT):
             self.env.note_dependency(str(path))
         (part,) = self.arguments
         if part not in HEADS:
             raise self.error(f"ledger: expected one of {', '.join(HEADS)}, got {part}")
-        html = table(HEADS["runs"], [map(escape, run) for run in runs()]) if part == "runs" else self.pages()
-        return [nodes.raw("", html, format="html")]
+        return self.parse_text_to_nodes(table(HEADS["runs"], runs()) if part == "runs" else self.pages())
 
     def pages(self) -> str:
         """Count the entries of each page, then list them, folded."""
-        grouped = [(page, list(group)) for page, group in groupby(of_the_book(), lambda entry: entry.page)]
-        counts, folded = [], []
-        for page, entries in grouped:
-            address = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{page}")
+        counts, folded, total = [], [], Counter()
+        for page, group in groupby(of_the_book(), lambda entry: entry.page):
+            entries = list(group)
             number = Counter(entry.kind for entry in entries)
-            counts.append([f'<a href="{address}">{page}</a>', *(str(number[kind]) for kind in KINDS)])
-            rows = [map(marked, (entry.words, entry.said, entry.held)) for entry in entries if entry.kind != "printed"]
+            total += number
+            counts.append([f"[{page}](../{page}.ipynb)", *(str(number[kind]) for kind in KINDS)])
+            rows = map(markdown, (entry for entry in entries if entry.kind != "printed"))
             lines = table(("What the page says", "What decides it", "Another run has to give"), rows)
-            folded.append(f"<details><summary>{page}: checks and verdicts</summary>{lines}</details>")
-        total = Counter(entry.kind for _, entries in grouped for entry in entries)
-        counts.append(["<strong>all</strong>", *(str(total[kind]) for kind in KINDS)])
-        return table(HEADS["pages"], counts) + "\n".join(folded)
+            folded.append(f"<details><summary>{page}: checks and verdicts</summary>\n\n{lines}\n\n</details>")
+        counts.append(["**all**", *(str(total[kind]) for kind in KINDS)])
+        return "\n\n".join([table(HEADS["pages"], counts), *folded])
 
 
 def setup(app):
