@@ -156,6 +156,13 @@ def test_a_hidden_difference_is_found_out():
         fit_replicas([learner(1.0), learner(1.5)], Sinusoids(), steps=1)
 
 
+def test_a_meta_gradient_that_hangs_on_last_digits_is_no_hidden_difference():
+    """Twenty steps at a rate so large that single precision leaves of some meta-gradient not even the first digit."""
+    made = [maml(sine_model(seed=seed).float(), alpha=0.1, steps=20) for seed in range(3)]
+    histories = fit_replicas(made, Sinusoids(), steps=1, progress=False)
+    assert [len(history.losses) for history in histories] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
