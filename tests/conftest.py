@@ -23,6 +23,7 @@ if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
     book = [
         "pages/test_guide.py",
         "test_answering.py",
+        "test_figure_links.py",
         "test_chapters.py",
         "test_letters.py",
         "test_notebooks.py",
