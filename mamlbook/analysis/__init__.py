@@ -10,6 +10,7 @@ from mamlbook.analysis.bayes import (
     marginal_mean,
     mixture_posterior,
     posterior,
+    posterior_of_steps,
     start_covariance,
 )
 from mamlbook.analysis.costs import Cost, KernelCounter, OperationCounter, SavedTensors, cost, peak
@@ -63,6 +64,7 @@ __all__ = [
     "mixture_posterior",
     "peak",
     "posterior",
+    "posterior_of_steps",
     "restricted",
     "search",
     "start_covariance",

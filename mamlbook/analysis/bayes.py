@@ -57,16 +57,28 @@ def implied_prior(x: Tensor, alpha: float, steps: int, noise: float) -> Tensor:
     >>> implied_prior(x, alpha=0.25, steps=1, noise=1.0)
     tensor([[[0.5000]]])
     """
-    curvature, directions = _spectrum(x)
-    left = 1 - positive("alpha", "inner rate", alpha) * curvature
-    powers = (left**-s for s in range(1, _steps(steps) + 1))
+    left, directions = _left(x, alpha, steps)
+    powers = (left**-s for s in range(1, steps + 1))
     spread = positive("noise", "standard deviation", noise) ** 2 * alpha * sum(powers, torch.zeros_like(left))
-    if not (spread.isfinite() & (spread >= 0)).all():
-        raise ValueError(
-            f"alpha: expected alpha times the largest curvature below 1, got {alpha * curvature.max().item():.3g} with "
-            f"{steps} steps, which no Gaussian prior explains; take a smaller alpha"
-        )
     return directions @ (spread[..., None] * directions.mT)
+
+
+def posterior_of_steps(support: Data, theta: Tensor, alpha: float, steps: int, noise: float) -> Belief:
+    """The posterior under the prior that the steps amount to, without an inverse: where they end, and how sure.
+
+    theta + G (y - X theta)  and  noise^2 alpha sum_{s<S} M^s, with ``gain_of_steps``. It is ``posterior`` under
+    ``implied_prior``, and stays precise where that prior is too wide for the numbers of a computer.
+
+    Shapes: ``support.x`` is (B, K, d) and ``support.y`` (B, K, 1); ``theta`` is (d,) or (B, d).
+
+    Raises:
+        ValueError: there is no such prior.
+    """
+    left, directions = _left(support.x, alpha, steps)
+    powers = (left**s for s in range(steps))
+    spread = positive("noise", "standard deviation", noise) ** 2 * alpha * sum(powers, torch.zeros_like(left))
+    moved = gain_of_steps(support.x, alpha, steps) @ _residual(support, theta)
+    return Belief(theta + moved[..., 0], directions @ (spread[..., None] * directions.mT))
 
 
 def gain_of_steps(x: Tensor, alpha: float, steps: int) -> Tensor:
@@ -191,10 +203,22 @@ def _identity(x: Tensor) -> Tensor:
     return torch.eye(x.shape[-1], dtype=x.dtype)
 
 
-def _spectrum(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Curvatures, (B, d), and directions as columns, (B, d, d); what rounding has made of no curvature is none."""
+def _left(x: Tensor, alpha: float, steps: int) -> tuple[Tensor, Tensor]:
+    """What a step leaves along each direction, (B, d), and the directions as columns, (B, d, d), if there is a prior.
+
+    Raises:
+        ValueError: S steps leave nothing of a distance, more than there was, or turn it round.
+    """
     curvature, directions = torch.linalg.eigh(x.mT @ x)
-    return curvature.clamp(min=0), directions
+    # What rounding has made of no curvature is none.
+    left = 1 - positive("alpha", "inner rate", alpha) * curvature.clamp(min=0)
+    allowed = (left > 0) | ((left < 0) & (left > -1)) if _steps(steps) % 2 == 0 else left > 0
+    if steps and not allowed.all():
+        raise ValueError(
+            f"alpha: expected alpha times the largest curvature below 1, got {alpha * curvature.max().item():.3g} with "
+            f"{steps} steps, which no Gaussian prior explains; take a smaller alpha"
+        )
+    return left, directions
 
 
 def _marginal(x: Tensor, covariance: Tensor, noise: float) -> Tensor:

@@ -17,6 +17,7 @@ from mamlbook.analysis import (
     marginal_mean,
     mixture_posterior,
     posterior,
+    posterior_of_steps,
     start_covariance,
 )
 
@@ -68,6 +69,26 @@ def test_the_steps_posterior_is_a_geometric_series():
     one = torch.eye(4).double() - alpha * x.mT @ x
     series = sum(torch.linalg.matrix_power(one, s) for s in range(steps))
     torch.testing.assert_close(belief.covariance, noise**2 * alpha * series, **DOUBLE)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 6])
+def test_the_posterior_of_steps_is_that_of_the_implied_prior(steps):
+    support, theta = some_tasks(4, 3, 5), normal(5, seed=3)
+    found = posterior_of_steps(support, theta, 0.04, steps, 0.7)
+    expected = posterior(support, theta, implied_prior(support.x, 0.04, steps, 0.7), 0.7)
+    torch.testing.assert_close(found, expected, **DOUBLE)
+
+
+def test_after_many_steps_the_posterior_is_that_of_least_squares():
+    support = some_tasks(4, 6, 3)
+    found = posterior_of_steps(support, normal(3), 0.05, 3000, 0.7)
+    x, y = (part.numpy() for part in support)
+    for task in range(4):
+        fit = np.linalg.lstsq(x[task], y[task], rcond=None)[0][:, 0]
+        np.testing.assert_allclose(found.mean[task].numpy(), fit, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found.covariance[task].numpy(), 0.49 * np.linalg.inv(x[task].T @ x[task]), atol=1e-9)
+    with pytest.raises(ValueError, match="alpha: expected"):
+        posterior_of_steps(support, normal(3), 5.0, 3, 0.7)
 
 
 def test_beyond_one_over_the_curvature_there_is_a_prior_at_even_numbers_of_steps_only():
