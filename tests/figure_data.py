@@ -152,6 +152,7 @@ MAKERS = {
     "guide": figures.algorithm_guide,
     "kink": figures.kink_figure,
     "pattern": lambda: figures.adaptation_pattern(starts()["maml"]),
+    "prior": figures.prior_of_steps,
     "pull": figures.proximal_pull,
     "quiz": lambda: figures.select_all(QUESTION, STATEMENTS, "practice"),
     "sine": lambda: figures.sine_adaptation(starts()),

@@ -27,6 +27,7 @@ ON_THE_CPU = {
     "cost": "it counts operations and bytes, which are those of every device",
     "higher": "single meta-gradients of small networks; nothing is trained",
     "speed": "it counts requests, which are those of every device; its times are stored",
+    "bayes": "closed forms of a few numbers; its networks are stored results",
 }
 """The pages that have no use for a GPU, with the reason."""
 

@@ -1,5 +1,18 @@
 """What a start looks like, what a meta-gradient is and what it costs."""
 
+from mamlbook.analysis.bayes import (
+    Belief,
+    error_covariance,
+    gain_of_prior,
+    gain_of_steps,
+    implied_prior,
+    log_marginal,
+    marginal_mean,
+    mixture_posterior,
+    posterior,
+    posterior_of_steps,
+    start_covariance,
+)
 from mamlbook.analysis.costs import Cost, KernelCounter, OperationCounter, SavedTensors, cost, peak
 from mamlbook.analysis.diagnostics import (
     agreement,
@@ -19,6 +32,7 @@ from mamlbook.analysis.verdict import GradientCheck
 
 __all__ = [
     "TF32",
+    "Belief",
     "Cost",
     "GradientCheck",
     "KernelCounter",
@@ -33,17 +47,27 @@ __all__ = [
     "candidates",
     "change",
     "cost",
+    "error_covariance",
+    "gain_of_prior",
+    "gain_of_steps",
     "gauss_newton_product",
     "gradient_check",
     "hessian_product",
+    "implied_prior",
     "largest_curvature",
     "linear_cka",
+    "log_marginal",
+    "marginal_mean",
     "mean_cca",
     "measure",
     "meta_gradients",
+    "mixture_posterior",
     "peak",
+    "posterior",
+    "posterior_of_steps",
     "restricted",
     "search",
+    "start_covariance",
     "task_gradients",
     "unsolved",
 ]
