@@ -61,13 +61,15 @@ PROTOCOL = (
     f"sine waves; {META_STEPS} meta-steps of {TASKS} tasks, with {' and '.join(map(str, LENGTHS))} examples in turn "
     "and 10 query points; Adam, whose rate rises for the first twentieth of a training and falls to zero along a "
     f"cosine. The settings are searched with {SEARCH_STEPS} meta-steps from another seed, by the error on {JUDGED} "
-    f"validation waves of each of these numbers of examples; the best are trained from {SEEDS} seeds. MAML and the "
-    f"adapter under MAML take {STEPS} steps in training, and in the test the number of 0..{BEYOND} that is best in "
-    "validation. Fine-tuning, of all weights or of the adapter, starts at networks trained jointly, and takes the rule, "
-    f"the rate and the number of 0..{LONG} steps that are best in validation. Mean squared errors on {POINTS} new points "
-    f"of {JUDGED} test waves, the same for all, a row for each seed: lengths, with {', '.join(map(str, TESTED))} "
-    f"examples; shifts, with 10 examples, of {', '.join(SHIFTS)}. Operations are those of matrix products: training, of "
-    "all meta-steps of one seed; learn, what one wave with 10 examples takes before a prediction; predict, one point more"
+    "validation waves of each of these numbers of examples, and larger outer rates as long as the largest is best; "
+    f"the chosen ones are trained from {SEEDS} seeds. MAML and the adapter under MAML take {STEPS} steps in training, "
+    f"and in the test the number of 0..{BEYOND} that is best in validation. Fine-tuning, of all weights or of the "
+    "adapter, starts at networks trained jointly, and takes the rule, the rate and the number of "
+    f"0..{LONG} steps that are best in validation. Mean squared errors on {POINTS} new points of {JUDGED} test waves, "
+    f"the same for all, a row for each seed, None for what is not finite: lengths, with {', '.join(map(str, TESTED))} "
+    f"examples; shifts, with 10 examples, of {', '.join(SHIFTS)}. Operations are those of matrix products: training, "
+    "of all meta-steps of one seed; learn, what one wave with 10 examples takes before a prediction; predict, one "
+    "point more"
 )
 
 
@@ -273,13 +275,13 @@ def validated(learner: MetaLearner, steps: int | None) -> tuple[float, int]:
     return mean.min().item(), int(mean.argmin())
 
 
-def last(learner: MetaLearner, waves: Sinusoids, steps: int | None) -> float:
-    """The mean error on test waves after so many steps."""
+def last(learner: MetaLearner, waves: Sinusoids, steps: int | None) -> float | None:
+    """The mean error on test waves after so many steps, None if it is not finite."""
     drawn = replace(waves, queries=POINTS).draw(JUDGED, torch.Generator().manual_seed(TEST))
     at = learner.adapt(drawn.support, steps)
     with learner.testing(), torch.no_grad():
         value = learner.model.losses(at.predict(at.phi, drawn.query.x), drawn.query.y).mean().item()
-    return float(f"{value:.5g}")
+    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def at_use(learner: MetaLearner, steps: int | None) -> dict[str, int]:
@@ -313,23 +315,37 @@ def training_operations(method: Method, steps: int) -> float:
     return steps * sum(cost(learner, batch).operations for batch in batches) / len(LENGTHS)
 
 
+def searched(method: Method, steps: int, known: dict[Setting, float]) -> dict[Setting, float]:
+    """The validation error of every setting, and of larger outer rates as long as the largest is the best."""
+    wanted = [Setting(beta, knob) for knob in method.knobs for beta in method.betas]
+    while missing := [setting for setting in wanted if setting not in known]:
+        tried = method.train(method, missing, [SEARCH_SEED], steps)
+        known |= {one: validated(learner, method.beyond)[0] for one, learner in zip(missing, tried, strict=True)}
+        best = min(known, key=known.__getitem__)
+        if best.beta == max(beta for beta, knob in known if knob == best.knob):
+            wanted.append(best._replace(beta=3 * best.beta))
+    return known
+
+
 def run(method: Method, seeds: int, meta_steps: int, search_steps: int) -> tuple[dict[str, Any], list[MetaLearner]]:
     """The search, and the trainings of what it chose."""
     started = time.perf_counter()
-    settings = [Setting(beta, knob) for knob in method.knobs for beta in method.betas]
-    tried = method.train(method, settings, [SEARCH_SEED], search_steps)
-    search = [validated(learner, method.beyond) for learner in tried]
-    best = min(range(len(settings)), key=lambda number: search[number])
-    learners = method.train(method, [settings[best]], range(seeds), meta_steps)
-    steps = method.beyond and _best_steps(learners, method.beyond)
+    tried = searched(method, search_steps, {})
+    best = min(tried, key=tried.__getitem__)
+    learners = method.train(method, [best], range(seeds), meta_steps)
     found = {
-        "setting": settings[best]._asdict(),
-        "search": [{**setting._asdict(), "error": value} for setting, (value, _) in zip(settings, search, strict=True)],
+        "setting": best._asdict(),
+        "search": [{**setting._asdict(), "error": finite(value)} for setting, value in tried.items()],
         "training": training_operations(method, meta_steps),
-        **measured(learners, steps),
+        **measured(learners, method.beyond and _best_steps(learners, method.beyond)),
         "seconds": round(time.perf_counter() - started),
     }
     return found, learners
+
+
+def finite(value: float) -> float | None:
+    """As JSON has it."""
+    return value if math.isfinite(value) else None
 
 
 def _best_steps(learners: Sequence[MetaLearner], beyond: int) -> int:
