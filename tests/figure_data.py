@@ -150,6 +150,7 @@ MAKERS = {
     "diagnosis": lambda: figures.failure_diagnosis(failures()),
     "diversity": lambda: figures.diversity_dial(measured()),
     "guide": figures.algorithm_guide,
+    "context": figures.attention_context,
     "kink": figures.kink_figure,
     "pattern": lambda: figures.adaptation_pattern(starts()["maml"]),
     "prior": figures.prior_of_steps,

@@ -26,6 +26,7 @@ ON_THE_CPU = {
     "unrolling": "the same network and as many steps, and what their graph holds; nothing is trained",
     "cost": "it counts operations and bytes, which are those of every device",
     "higher": "single meta-gradients of small networks; nothing is trained",
+    "in-context": "its attention layers have a few dozen numbers; the networks' results are stored",
     "speed": "it counts requests, which are those of every device; its times are stored",
     "bayes": "closed forms of a few numbers; its networks are stored results",
 }

@@ -127,6 +127,9 @@ TOPICS: dict[str, Section] = {
     "hyperparameters": PLACES["How to choose α, β and S"],
     "nan": PLACES["A gallery of failures"],
     "online learning": PLACES["A start that follows"],
+    "in-context learning": Section("beyond/in-context", "One layer is one step"),
+    "transformer": Section("beyond/in-context", "One layer is one step"),
+    "LoRA": Section("beyond/in-context", "Six ways to learn a wave"),
 }
 """What readers look for that is no row."""
 

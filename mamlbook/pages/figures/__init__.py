@@ -16,6 +16,7 @@ from mamlbook.pages.figures.scaling_charts import scaling, widths
 from mamlbook.pages.figures.settings import dots, heat
 from mamlbook.pages.figures.widgets.arrows import gradient_arrows
 from mamlbook.pages.figures.widgets.comparison import field_comparison
+from mamlbook.pages.figures.widgets.context import attention_context
 from mamlbook.pages.figures.widgets.cost import cost_explorer
 from mamlbook.pages.figures.widgets.crossover import crossover_explorer, crossover_table, recall_crossover
 from mamlbook.pages.figures.widgets.diagnosis import failure_diagnosis
@@ -34,6 +35,7 @@ __all__ = [
     "adaptation",
     "adaptation_pattern",
     "algorithm_guide",
+    "attention_context",
     "bars",
     "conflict",
     "cost_explorer",
