@@ -25,6 +25,7 @@ ON_THE_CPU = {
     "implicit": "loops of hundreds of inner steps, by hand and for a network of 97 weights; nothing is trained",
     "unrolling": "the same network and as many steps, and what their graph holds; nothing is trained",
     "cost": "it counts operations and bytes, which are those of every device",
+    "any-network": "networks of a few hundred weights, differentiated once; its trainings are stored",
     "speed": "it counts requests, which are those of every device; its times are stored",
 }
 """The pages that have no use for a GPU, with the reason."""

@@ -99,9 +99,8 @@ def _along(cell: Cell, x: Tensor, state: State, weights: Sequence[Tensor], *, ba
 def _refuse_more_than_plain(hx: object, params: object, expected: int) -> None:
     if isinstance(params, Tensor) or not isinstance(params, Sequence) or len(params) != expected:
         raise ValueError(
-            "net: expected a recurrent layer on a plain tensor, (K, T, d) or (T, K, d), and without projections; "
-            "packed sequences and proj_size cannot be adapted for all tasks at once: pad the sequences, as "
-            "torch.nn.utils.rnn.pad_sequence does"
+            "net: expected a recurrent layer on a plain tensor, (K, T, d) or (T, K, d), and without projections; make "
+            "it without proj_size, with a linear layer behind it, and pad sequences that were packed"
         )
 
 

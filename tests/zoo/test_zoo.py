@@ -21,7 +21,7 @@ REFUSED: dict[str, str] = {
     "boolean mask": r"mask.*torch\.where",
     "packed sequences": r"pack_padded_sequence.*gather",
     "random slopes": r"rrelu.*write it otherwise.*torch\.where",
-    "LSTM, projected": r"recurrent.*proj_size.*(pad|without|write)",
+    "LSTM, projected": r"recurrent.*without proj_size, with a linear layer behind it",
     "spectral norm": r"'linear1.*spectral.*net\.eval\(\)",
     "spectral norm by hooks": r"'linear1.*spectral.*net\.eval\(\)",
     "embedding with a largest norm": r"'words'.*max_norm.*without",
@@ -51,10 +51,10 @@ REFUSED_BY_ROW: dict[tuple[str, str], str] = {
     ("scalars", "kernel-ridge"): r"head.*name the last linear layer",
     ("hooks", "kernel-ridge"): r"head.*name the last linear layer",
     # All that would adapt is frozen.
-    ("frozen body", "boil"): r"body.*none of head",
+    ("frozen body", "boil"): r"body.*none of head.*require a gradient",
     # A kernel is between examples, each of which has one row of outputs.
     **{
-        (name, row): r"predictions.*outputs"
+        (name, row): r"predictions.*outputs.*nn\.Flatten\(\)"
         for name in ("dictionary out", "tuple out", "one number out", "transposed convolution", "upsampling")
         for row in ("ntk-ridge", "meta-rkhs-2")
     },
@@ -72,11 +72,11 @@ def refusal(name: str, row: str) -> str | None:
     if (name, row) in REFUSED_BY_ROW:
         reasons.append(REFUSED_BY_ROW[name, row])
     if row == "cavia" and not specimen.context:
-        reasons.append(r"context")
+        reasons.append(r"'context'.*layers\.Context")
     if row in HEAD_ROWS and specimen.head is None:
         reasons.append(r"head")
     if row == "protomaml" and not specimen.classes:
-        reasons.append(r"classes|a head with a bias")
+        reasons.append(r"classes.*choose maml|a head with a bias")
     return "|".join(f"(?:{reason})" for reason in reasons) or None
 
 
