@@ -16,13 +16,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from zoo.cells import build, cell, draw, tolerance  # noqa: E402
-from zoo.networks import ZOO  # noqa: E402
-from zoo.oracle import SETTINGS, settings  # noqa: E402
-
-from experiments import arguments, one_by_one  # noqa: E402
-from mamlbook import ALGORITHMS, Model  # noqa: E402
-from mamlbook.pages import environment  # noqa: E402
+from experiments import arguments, one_by_one
+from mamlbook import ALGORITHMS, Model
+from mamlbook.pages import environment
+from zoo.cells import build, cell, draw, tolerance
+from zoo.networks import ZOO
+from zoo.oracle import SETTINGS, settings
 
 SHOWN: dict[str, tuple[str, str]] = {
     "mlp": ("dense", ""),

@@ -125,7 +125,7 @@ def main(words: list[str] | None = None) -> None:
     options = parser.parse_args(words)
     device, begun = pick_device(options.device), time.process_time()
     runs = {name: measure(name, options.seeds, options.iterations) for name in METHODS}
-    theta = [run.pop("theta") for run in runs.values()][0]
+    theta = {name: run.pop("theta") for name, run in runs.items()}["MAML"]
     result = {
         "runs": runs,
         "protocol": f"accuracy on {QUERIES} new words after 0..{TEST_STEPS} steps on {SHOTS}, the mean over "
