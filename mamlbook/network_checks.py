@@ -74,7 +74,8 @@ def require_adaptable(net: nn.Module) -> None:
             )
     if not any(weight.requires_grad for weight in net.parameters()):
         raise ValueError(
-            "net: expected a network with weights to adapt, got one without parameters that require a gradient"
+            "net: expected a network with weights to adapt, got one without parameters that require a gradient; call "
+            "requires_grad_() on the layers that shall learn"
         )
 
 

@@ -136,6 +136,7 @@ def refuse_what_tasks_cannot_share(name: str, error: Exception) -> None:
 
 
 _CURES = {
+    "we do not yet support": "write it otherwise, in sums, products and torch.where",
     "Batching rule not implemented for": "write it otherwise",
     "dynamic shape": "choose entries by torch.where instead of a mask",
     "vmap: It looks like": "choose by torch.where instead of a Python if, or write it otherwise",

@@ -27,6 +27,7 @@ _CHECKPOINTS = "networks that call torch.utils.checkpoint"
 _COMPILED, _COSTS, _TREES = "compiled execution", "counting costs", "examples that are trees, and compiled execution"
 _USED = {
     "torch._weight_norm": "exact second derivatives of weight norms",
+    "torch._pack_padded_sequence": "nothing; but what is said of packed sequences helps less",
     "torch.utils.checkpoint._checkpoint_without_reentrant_generator": _CHECKPOINTS,
     "torch.utils.checkpoint.CheckpointFunction.apply": _CHECKPOINTS,
     "torch._assert_async": "nothing; but a GPU then waits where task numbers are checked",
@@ -87,6 +88,9 @@ BATCH_NORMS = (
 
 WEIGHT_NORM = getattr(torch, "_weight_norm", None)
 """What both weight norms of ``torch.nn.utils`` call."""
+
+PACKING = getattr(torch, "_pack_padded_sequence", None)
+"""What ``torch.nn.utils.rnn.pack_padded_sequence`` calls."""
 
 
 @contextmanager

@@ -122,6 +122,22 @@ def field_of(errors: list[float | None], beta: float = 1e-3) -> dict:
     return {"budgets": {"meta-steps": one, "arithmetic": one}}
 
 
+def verdicts() -> dict:
+    """Networks under two rows: exact, exact with an option under one row, refused under both for different reasons."""
+    refusals = {"maml": "net: expected a < b, got b; write it otherwise", "anil": "net: expected a head; name it"}
+    runs = {
+        "plain": ("dense", "", {"maml": 2.5e-15, "anil": 0.0}, []),
+        "unnamed": ("dense", "Model(net, loss, head='last')", {"maml": 1e-16, "anil": 3e-13}, ["anil"]),
+        "broken": ("random", "", refusals, []),
+    }
+    return {
+        "runs": {
+            name: {"about": f"a {name} one", "kind": kind, "option": option, "needing": needing, "cells": cells}
+            for name, (kind, option, cells, needing) in runs.items()
+        }
+    }
+
+
 FIELD = {
     "maml, S = 1": field_of([0.30, 0.32, 0.31, 0.29, 0.33]),
     "fomaml, S = 1": field_of([0.41, 0.43, 0.42, 0.39, 0.45]),
@@ -158,6 +174,7 @@ MAKERS = {
     "quiz": lambda: figures.select_all(QUESTION, STATEMENTS, "practice"),
     "sine": lambda: figures.sine_adaptation(starts()),
     "two_tasks": figures.two_tasks_figure,
+    "verdicts": lambda: figures.network_verdicts(verdicts(), "plain", "maml"),
     "weights": figures.weights_figure,
 }
 

@@ -27,8 +27,22 @@ def exact_operations() -> Iterator[None]:
 
     References: https://github.com/pytorch/pytorch/issues/175754 and 186256 for the norms.
     """
-    with sdpa_kernel(SDPBackend.MATH), without_checkpoints(), _Exchange():
+    with sdpa_kernel(SDPBackend.MATH), _layer_by_layer(), without_checkpoints(), _Exchange():
         yield
+
+
+@contextmanager
+def _layer_by_layer() -> Iterator[None]:
+    """Keep PyTorch from running a whole encoder layer as one kernel, as it does in evaluation without gradients.
+
+    On the way it drops what is padding, whose number of words no two tasks need to share.
+    """
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class _Exchange(TorchFunctionMode):

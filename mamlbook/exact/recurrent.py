@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout, linear
+
+from mamlbook.torch_internals import PACKING
 
 State = tuple[Tensor, ...]
 """What a cell remembers: (h,), or (h, c) for an LSTM, (K, width) each."""
@@ -96,13 +99,19 @@ def _along(cell: Cell, x: Tensor, state: State, weights: Sequence[Tensor], *, ba
 def _refuse_more_than_plain(hx: object, params: object, expected: int) -> None:
     if isinstance(params, Tensor) or not isinstance(params, Sequence) or len(params) != expected:
         raise ValueError(
-            "net: expected a recurrent layer on a plain tensor, (K, T, d) or (T, K, d), and without projections; "
-            "packed sequences and proj_size cannot be adapted for all tasks at once: pad the sequences, as "
-            "torch.nn.utils.rnn.pad_sequence does"
+            "net: expected a recurrent layer on a plain tensor, (K, T, d) or (T, K, d), and without projections; make "
+            "it without proj_size, with a linear layer behind it, and pad sequences that were packed"
         )
 
 
-EXACT: dict[Callable, Callable] = {
+def _refuse_packing(*_: object, **__: object) -> None:
+    raise ValueError(
+        "net: expected padded sequences, got one that packs them by pack_padded_sequence, which reads their lengths as "
+        "numbers; run the recurrent layer over all of a padded sequence and pick the output at its end by gather"
+    )
+
+
+EXACT: dict[Any, Callable] = {
     torch.lstm: _layers(_lstm),
     torch.gru: _layers(_gru),
     torch.rnn_tanh: _layers(_tanh),
@@ -111,5 +120,6 @@ EXACT: dict[Callable, Callable] = {
     torch.gru_cell: _one_step(_gru),
     torch.rnn_tanh_cell: _one_step(_tanh),
     torch.rnn_relu_cell: _one_step(_relu),
+    PACKING: _refuse_packing,
 }
 """The exact way of each kernel."""

@@ -14,8 +14,10 @@ def _context(model: Model) -> set[str]:
     names = {name for name in model.names if name.startswith("context.")}
     if not names:
         raise ValueError(
-            "net: expected a layer called 'context' that learns, as networks.contextual builds it, got "
-            f"{', '.join(model.names)}"
+            "net: expected a layer called 'context' that learns, got "
+            f"{', '.join(dict.fromkeys(name.partition('.')[0] for name in model.names))}; build a perceptron by "
+            "networks.contextual, or put layers.Context in front of your network, as nn.Sequential(OrderedDict("
+            "context=Context(5), net=net)), whose inputs it makes wider by 5"
         )
     return names
 

@@ -47,7 +47,10 @@ def numeric_targets(y_hat: Tensor, y: Tensor) -> Tensor:
     """
     if not isinstance(y_hat, Tensor) or not isinstance(y, Tensor) or y_hat.ndim != 3:
         got = tuple(y_hat.shape) if isinstance(y_hat, Tensor) else type(y_hat).__name__
-        raise ValueError(f"net: expected predictions (tasks, examples, outputs) for a squared loss, got {got}")
+        raise ValueError(
+            f"net: expected predictions (tasks, examples, outputs) for a squared loss, got {got}; let the network end "
+            "in one row of outputs per example, as nn.Flatten() makes it, or choose maml, which takes any"
+        )
     if y.is_floating_point() or y.shape == y_hat.shape:
         if y.shape != y_hat.shape:
             raise ValueError(f"y: expected the shape of the predictions, {tuple(y_hat.shape)}, got {tuple(y.shape)}")

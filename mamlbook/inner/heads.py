@@ -83,7 +83,10 @@ class MinimumNormHead(nn.Module, Part):
 def _class_means(model: Model, support: Data, theta: Params) -> tuple[Tensor, Tensor]:
     """The mean features of each class and of all others, with the 1 for the bias: (B, C, d + 1) each."""
     if support.y.is_floating_point():
-        raise ValueError(f"y: expected classes, whole numbers of shape (tasks, examples), got {support.y.dtype}")
+        raise ValueError(
+            f"y: expected classes, whole numbers of shape (tasks, examples), got {support.y.dtype}; a head that is "
+            "computed from the means of classes has no other targets: for numbers choose maml or anil"
+        )
     h = head_features(model, theta, support.x)
     classes = torch.arange(head_of(model, theta).shape[1], device=support.y.device)
     member = (support.y[:, None] == classes[:, None]).to(h.dtype)  # (B, C, K)

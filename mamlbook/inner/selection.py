@@ -45,7 +45,7 @@ def chosen(model: Model, *choices: Choice) -> set[str]:
         if not found:
             raise ValueError(
                 f"keep: expected a choice that matches weights of the network, got {_named(choice)}, which matches "
-                f"none of {', '.join(model.names)}"
+                f"none of {', '.join(model.names)}; choose among these, or let other weights require a gradient"
             )
         names |= found
     return names

@@ -10,7 +10,7 @@ from mamlbook.pages.figures.widgets.base import Widget
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
 from shown import MISFITS
 
-WORDS = {"comparison", "guide", "quiz"}  # made of words: no sliders, no legend, no picture
+WORDS = {"comparison", "guide", "quiz", "verdicts"}  # made of words: no sliders, no legend, no picture
 every_figure = pytest.mark.parametrize("kind", MAKERS)
 every_drawing = pytest.mark.parametrize("kind", [kind for kind in MAKERS if kind not in WORDS])
 WIDTHS = [900, 640, 390, 320]

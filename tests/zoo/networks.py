@@ -421,6 +421,34 @@ class Encoder(nn.Module):
         return self.head(self.layer(x)[:, -1])
 
 
+@specimen("encoder with padding", "a stack of encoder layers, and words to be left out", (3, 4), (1,), head="head")
+class Padded(nn.Module):
+    """A stack of encoder layers that leaves out the last of three words, and reads the first."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(4, 2, 5, dropout=0.0, batch_first=True)
+        self.layers, self.head = nn.TransformerEncoder(layer, 2), nn.Linear(4, 1)
+        scattered(self, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = (torch.arange(3, device=x.device) == 2).expand(len(x), -1)
+        return self.head(self.layers(x, src_key_padding_mask=padding)[:, 0])
+
+
+@specimen("decoder", "an encoder and a decoder layer, the later words hidden", (3, 4), (1,), head="head")
+class Decoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.both = nn.Transformer(4, 2, 1, 1, 5, dropout=0.0, batch_first=True)
+        self.head = nn.Linear(4, 1)
+        scattered(self, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        later = nn.Transformer.generate_square_subsequent_mask(3, device=x.device, dtype=x.dtype)
+        return self.head(self.both(x, x, tgt_mask=later, tgt_is_causal=True)[:, -1])
+
+
 specimen(
     "transformer", "an encoder layer that normalises afterwards", (3, 4), (1,), head="head",
     by=partial(Encoder, activation="gelu"),
@@ -489,6 +517,17 @@ for name, about, width, recipe in [
     ("LSTM, projected", "a recurrent layer whose state is projected", 1, partial(nn.LSTM, proj_size=1)),
 ]:
     specimen(name, about, (3, 2), (1,), head="head", by=partial(Recurrent, recipe, width))(Recurrent)
+
+
+@specimen("packed sequences", "a recurrent layer that skips padding by packing", (3, 2), (1,), head="head")
+class Packed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.recurrent, self.head = nn.LSTM(2, 2, batch_first=True), nn.Linear(2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        packed = nn.utils.rnn.pack_padded_sequence(x, torch.full((len(x),), 2), batch_first=True)
+        return self.head(self.recurrent(packed)[1][0][-1])
 
 
 # What comes in and what goes out.
@@ -838,6 +877,43 @@ def _frozen_head() -> nn.Module:
     return net
 
 
+class LowRank(nn.Module):
+    """A linear layer that is not learned, and beside it the product of two thin matrices that are."""
+
+    def __init__(self, base: nn.Linear, rank: int = 1):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.down = nn.Parameter(torch.randn(rank, base.in_features))
+        self.up = nn.Parameter(0.3 * torch.randn(base.out_features, rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) + x @ self.down.T @ self.up.T
+
+
+@specimen("LoRA", "low-rank adapters beside layers that are not learned", (2,), (2,))
+def _low_rank() -> nn.Module:
+    return nn.Sequential(OrderedDict(body=LowRank(nn.Linear(2, 4)), tanh=nn.Tanh(), last=LowRank(nn.Linear(4, 2))))
+
+
+class AddedProduct(nn.Module):
+    """The same as a parametrisation of a weight."""
+
+    def __init__(self, outputs: int, inputs: int):
+        super().__init__()
+        self.down, self.up = nn.Parameter(torch.randn(1, inputs)), nn.Parameter(0.3 * torch.randn(outputs, 1))
+
+    def forward(self, w: Tensor) -> Tensor:
+        return w + self.up @ self.down
+
+
+@specimen("LoRA as a parametrisation", "the same, where the layer itself stays in its place", (2,), (1,), head="head")
+def _low_rank_parametrised() -> nn.Module:
+    body = nn.Linear(2, 3)
+    nn.utils.parametrize.register_parametrization(body, "weight", AddedProduct(3, 2))
+    body.parametrizations.weight.original.requires_grad_(False)
+    return nn.Sequential(OrderedDict(body=body, tanh=nn.Tanh(), head=nn.Linear(3, 1)))
+
+
 @specimen("unused weight", "a layer that is never called, and a weight in a branch that is not taken", (2,), (1,))
 class Unused(nn.Module):
     def __init__(self, branch: bool = False):
@@ -948,6 +1024,11 @@ def _spectral_norm_fixed() -> nn.Module:
 @specimen("spectral norm by hooks, fixed", "the same the old way, in evaluation", (2,), (1,), head="head")
 def _spectral_norm_by_hooks_fixed() -> nn.Module:
     return _spectral_norm_by_hooks().eval()
+
+
+@specimen("random slopes", "a leaky ReLU whose slope is drawn", (2,), (1,), head="head")
+def _random_slopes() -> nn.Module:
+    return perceptron(2, 3, 1, activation=nn.RReLU)
 
 
 @specimen("hooks", "hooks that change what goes in and what comes out", (2,), (1,), head="head")

@@ -29,6 +29,7 @@ from mamlbook.pages.figures.widgets.pull import proximal_pull
 from mamlbook.pages.figures.widgets.quiz import select_all
 from mamlbook.pages.figures.widgets.sine import sine_adaptation
 from mamlbook.pages.figures.widgets.two_tasks import two_tasks_figure
+from mamlbook.pages.figures.widgets.verdicts import network_verdicts
 from mamlbook.pages.figures.widgets.weights import weights_figure
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "gradient_arrows",
     "heat",
     "kink_figure",
+    "network_verdicts",
     "panels",
     "prior_of_steps",
     "proximal_pull",
