@@ -54,7 +54,7 @@ def test_a_pair_is_picked_by_pointer_and_by_keys(show):
         assert "exact" in shown.said()
         assert "10⁻¹⁵" in shown.said()
         shown.figure.locator('select[data-name="network"]').select_option("2")
-        assert "refused — broken under maml" in shown.said()
+        assert "refused: broken under maml" in shown.said()
         assert "net: expected a < b, got b" in shown.said()
         assert "Cure: write it otherwise." in shown.said()
         shown.figure.locator('select[data-name="row"]').press("ArrowDown")
