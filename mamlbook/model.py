@@ -126,6 +126,7 @@ class Model(nn.Module):
         if f"{self.head}.weight" not in self.names:
             raise ValueError(
                 f"net: expected a head that learns, got {self.head!r}, whose weight is frozen or is another layer's too"
+                "; let it require a gradient and be its own, or choose an algorithm without a head, such as maml"
             )
         return self.head
 

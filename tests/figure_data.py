@@ -129,6 +129,7 @@ def verdicts() -> dict:
         "plain": ("dense", "", {"maml": 2.5e-15, "anil": 0.0}, []),
         "unnamed": ("dense", "Model(net, loss, head='last')", {"maml": 1e-16, "anil": 3e-13}, ["anil"]),
         "broken": ("random", "", refusals, []),
+        **{f"plain {number}": ("dense", "", {"maml": 1e-16, "anil": 1e-15}, []) for number in range(2, 6)},
     }
     return {
         "runs": {

@@ -50,7 +50,7 @@
     const { name, about } = data.networks[state.network], row = data.rows[state.row];
     const head = kit.html("p", { class: "mb-verdict", "data-verdict": now.verdict },
       kit.html("strong", {}, { exact: "exact", option: "exact, with an option", refused: "refused" }[now.verdict]),
-      ` \u2014 ${name} under ${row}`);
+      `: ${name} under ${row}`);
     const lines = [head, kit.aside(`${about}.`)];
     if (now.verdict !== "refused") lines.push(kit.paragraph(`The package and plain loops differ by ${power(now.error)}, relative.`));
     if (now.verdict === "option") lines.push(kit.paragraph(kit.html("strong", {}, "The option: "), kit.html("code", {}, now.cure)));
