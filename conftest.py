@@ -6,4 +6,4 @@ import os
 # by side on few cores do not wait for one another's threads, which costs a factor of ten.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-pytest_plugins = ["tools.nbval_tolerance"]
+pytest_plugins = ["mamlbook.pages.nbval_tolerance"]

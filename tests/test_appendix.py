@@ -16,7 +16,8 @@ QUESTIONS = APPENDIX / "questions.md"
 def questions() -> dict[str, str]:
     """Give the answer of each question."""
     parts = re.split(r"^### (.*)$", QUESTIONS.read_text(), flags=re.MULTILINE)[1:]
-    return {question: answer.split("\n## ")[0].strip() for question, answer in zip(parts[::2], parts[1::2], strict=True)}
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return {question: answer.split("\n## ")[0].strip() for question, answer in pairs}
 
 
 def sections_with_code(path: Path) -> set[str]:

@@ -12,9 +12,9 @@ import nbformat
 import pytest
 
 from compared import nbval, save
+from mamlbook.pages.nbval_tolerance import TAG, agree, tolerances
 from need import need
 from tools.book import ROOT, SETUP_TAGS, is_setup, notebooks, pages, repository, setup_source
-from tools.nbval_tolerance import TAG, agree, tolerances
 from tools.notebooks import SOLUTION, load, normalise, text, write
 
 NOTEBOOKS = notebooks()

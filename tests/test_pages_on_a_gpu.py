@@ -12,8 +12,8 @@ for tool in ("ipykernel", "nbclient", "nbformat", "nbval", "yaml"):  # a machine
 from compared import nbval, save
 from cut_short import outputs
 from devices import rehearsal
+from mamlbook.pages.nbval_tolerance import agree, tolerances
 from tools.book import ROOT, notebooks
-from tools.nbval_tolerance import agree, tolerances
 from tools.notebooks import load
 
 LINE = 'device = "cuda" if torch.cuda.is_available() else "cpu"'

@@ -155,7 +155,7 @@ def test_every_link_leads_to_a_page_and_a_section(path):
 
 def test_a_link_that_leads_nowhere_is_found():
     path = ROOT / "book/variants/implicit.ipynb"
-    there = "[a](unrolling.ipynb) [b](#Exactly,-on-two-bowls) [c](../appendix/notation.md#Glossary)"
+    there = "[a](unrolling.ipynb) [b](#Exactly,-on-two-bowls) [c](../appendix/notation.md#The-formula)"
     assert not dead(path, there)
     nowhere = ["nowhere.ipynb", "#nowhere", "unrolling.ipynb#Nowhere", "unrolling", "/book/variants/unrolling.ipynb"]
     assert dead(path, " ".join(f"[a]({target})" for target in nowhere)) == nowhere

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import nbformat
 
+from mamlbook.pages.nbval_tolerance import NUMBER, TAG
 from tools.book import ROOT, is_setup, notebooks
-from tools.nbval_tolerance import NUMBER, TAG
 from tools.notebooks import execute
 
 VERDICT = re.compile(r"^\*\*(true|false|not settled)\b.*?\*\*")

@@ -18,6 +18,7 @@ CODE = re.compile(r"(?<![`}])`([^`\n]+)`(?!`)")  # and not a role's argument
 CALLED = re.compile(r"[A-Za-z_][\w.]*(\(.*\))?")
 OTHER = re.compile(r"[A-Z_]+|\w+\.zip")  # a setting of the environment, a file of data
 COMMANDS, SPELLED = {"pip", "torchrun"}, {"nan", "inf"}
+FLAGS = {"create_graph", "copy_initial_weights", "track_higher_grads"}  # of torch.autograd and of higher
 WHOLE = ("mamlbook.", "torch.", "higher.")
 
 
@@ -44,7 +45,7 @@ def others() -> frozenset[str]:
     torch_itself = (torch, torch.Tensor, torch.nn, torch.autograd)
     measured = (ROOT / "benchmarks" / "requirements.txt").read_text()
     known = {name for place in (builtins, *torch_itself) for name in dir(place)} | set(re.findall(r"\w+", measured))
-    return frozenset(known | COMMANDS | SPELLED | {"create_graph"} | set(mamlbook.ALGORITHMS))
+    return frozenset(known | COMMANDS | SPELLED | FLAGS | set(mamlbook.ALGORITHMS))
 
 
 def unknown(text: str, code: str) -> list[str]:

@@ -4,10 +4,17 @@ A cell tagged `nbval-rtol:1e-2` passes when the text around its numbers is the s
 integers are the same, and each float is within 1 % of the stored one or one step of its last printed digit away.
 Nothing is forgiven near zero unless the cell says so itself, with a second tag `nbval-atol:1e-12`. Cells without a
 tag are compared exactly.
+
+It is a plug-in of pytest: `python -m pytest --nbval -p mamlbook.pages.nbval_tolerance`. The outermost conftest.py
+may name it in `pytest_plugins` instead.
 """
+
+from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 try:
     from nbval.plugin import IPyNbCell
@@ -69,10 +76,10 @@ def tolerances(tags: list[str]) -> dict[str, float]:
     return {match[1]: float(match[2]) for tag in tags if (match := TAG.fullmatch(tag))}
 
 
-def with_tolerance(sanitize):
+def with_tolerance(sanitize: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Wrap nbval's `sanitize`, which sees every text just before it is compared."""
 
-    def wrapped(self, text):
+    def wrapped(self: Any, text: Any) -> Any:
         text = sanitize(self, text)
         found = tolerances(self.cell.metadata.get("tags", []))
         if isinstance(text, str) and found:
