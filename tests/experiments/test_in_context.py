@@ -22,7 +22,7 @@ def quick(monkeypatch):
         changed = experiment.Method(method.learner, knobs, (1e-3,), method.beyond, method.train)
         monkeypatch.setitem(experiment.METHODS, name, changed)
     monkeypatch.setitem(experiment.RULES, "Adam", (torch.optim.Adam, (0.01,)))
-    monkeypatch.setitem(experiment.RULES, "SGD", (torch.optim.SGD, (0.01, math.inf)[:1]))
+    monkeypatch.setitem(experiment.RULES, "SGD", (torch.optim.SGD, (0.01,)))
 
 
 def command(folder, *methods):

@@ -88,10 +88,10 @@ def _still(first: dict[str, Any]) -> str:
     asked = LOW + (HIGH - LOW) * (torch.arange(17, dtype=torch.float64) + 0.5) / 17
     answers = attended(x, y, asked, first["alpha"], first["layers"])
     panel = Panel((LOW, HIGH), (-TOP, TOP), (-2, -1, 0, 1, 2), (-3, -2, -1, 0, 1, 2, 3), "y", 330)
-    panel.curves += [("maml", grid.tolist(), line.tolist()), ("joint", grid.tolist(), (weights @ y).tolist())]
+    panel.curves.extend([("maml", grid.tolist(), line.tolist()), ("joint", grid.tolist(), (weights @ y).tolist())])
     inside = answers.abs() <= TOP
-    panel.points += [("query", *pair) for pair in zip(asked[inside].tolist(), answers[inside].tolist(), strict=True)]
-    panel.points += [("support", *pair) for pair in first["points"]]
+    panel.points.extend(("query", *pair) for pair in zip(asked[inside].tolist(), answers[inside].tolist(), strict=True))
+    panel.points.extend(("support", *pair) for pair in first["points"])
     names = {"maml": "gradient steps", "joint": "one softmax head", "query": "linear attention", "support": "examples"}
     return still_picture([panel], names, "x")
 
