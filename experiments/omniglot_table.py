@@ -40,12 +40,12 @@ from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper
 from mamlbook.training import pick_device
 
 NAME = "omniglot-table"
-FILTERS, TASKS, QUERIES, STEPS, SEARCH_STEPS, SEEDS, SEARCH_SEED = 16, 8, 5, 300, 100, 3, 100
-BETAS = (1e-3, 3e-3, 1e-2)
+FILTERS, TASKS, QUERIES, STEPS, SEARCH_STEPS, SEEDS, SEARCH_SEED = 16, 8, 5, 250, 75, 3, 100
+BETAS = (3e-3, 1e-2, 3e-2)
 VALIDATION_CLASSES, VALIDATION_TASKS, TEST_TASKS = 100, 200, 600
 VALIDATION, TEST = 11, 12  # seeds of the tasks that are chosen on, and of those that are reported
 LEAST_JUDGED = 3  # inner steps that are looked at where training takes fewer
-HEAD_STEPS, HEAD_RATES = 10, (0.1, 1.0, 10.0)
+HEAD_STEPS, HEAD_RATES = 5, (0.1, 1.0, 10.0)
 
 PROTOCOL = (
     f"A short protocol, the same for every row: conv4 with {FILTERS} filters and strides, 28 x 28; {STEPS} meta-steps "
@@ -54,7 +54,7 @@ PROTOCOL = (
     f"classes apart, four for each character. {VALIDATION_CLASSES} of the training characters are kept apart for the "
     f"search: {SEARCH_STEPS} meta-steps from one seed for every outer rate of {list(BETAS)} at the middle inner "
     "setting, then for the other two at the best outer rate; the number of inner steps, and how a head is fitted to a "
-    f"frozen backbone, by the final training of the first seed; all on {VALIDATION_TASKS} validation tasks. Searched "
+    "backbone, by the final training of the first seed; a backbone is searched by the nearest mean; all on {VALIDATION_TASKS} validation tasks. Searched "
     f"at 5 ways and 1 shot, and taken over by the other columns. Measured from {SEEDS} other seeds on {TEST_TASKS} "
     "tasks, the same for all rows; batch norm uses the statistics of the batch at hand."
 )
@@ -257,8 +257,8 @@ def for_new_tasks(learner: MetaLearner, ways: int, use: Use | None) -> MetaLearn
     return use.learner(Model(net, cross_entropy))
 
 
-def uses(name: str, learner: MetaLearner) -> dict[str, dict[str, Use | None]]:
-    """Every use of a training by the rows that it gives, with the number of inner steps to look at."""
+def uses(name: str) -> dict[str, dict[str, Use | None]]:
+    """Every use of a training, by the rows that it gives; None is to use it as it was trained."""
     return dict(TRAININGS[name].rows or {name: {"": None}})
 
 
@@ -335,6 +335,7 @@ class Table:
     def save(self) -> None:
         cells = {column: self.cells[column] for column in COLUMNS if column in self.cells}
         result = {"cells": cells, "search": self.search, "missing": self.cost(), "protocol": PROTOCOL}
+        result |= {"command": "python -m experiments.omniglot_table", "seed": SEARCH_SEED}
         with replacing(self.folder / f"{NAME}.npz") as partial, partial.open("wb") as file:
             np.savez_compressed(file, **{name: array.half().numpy() for name, array in self.weights.items()})
         record(NAME, {**result, **environment(self.device)}, folder=self.folder)
@@ -371,21 +372,21 @@ class Table:
         learner, seconds = trained(
             name, "5w1s", some.train, setting, beta, SEARCH_SEED, SEARCH_STEPS, str(self.device), file
         )
-        value = 0.0 if learner is None else max(best for _, _, best in self.validated(name, "5w1s", learner).values())
+        row = self.rows_of(name)[0]
+        value = 0.0 if learner is None else self.validated(name, row, "5w1s", learner)[2]
         tried.append({"setting": setting, "beta": beta, "validation": round(value, 2), "seconds": round(seconds, 1)})
         self.save()
         file.unlink(missing_ok=True)
 
-    def validated(self, name: str, column: str, learner: MetaLearner) -> dict[str, tuple[str, int, float]]:
-        """For each row the use and the number of inner steps that do best on validation tasks, and the accuracy."""
-        found, queries = {}, QUERIES * COLUMNS[column][0]
-        for row, ways_to_use in uses(name, learner).items():
-            for use, how in ways_to_use.items():
-                right = scores(learner, how, column, self.world(column).validation, VALIDATION_TASKS, VALIDATION)
-                means = (100 * right.double() / queries).mean(0)
-                step = int(means.argmax())
-                if row not in found or means[step] > found[row][2]:
-                    found[row] = (use, step, means[step].item())
+    def validated(self, name: str, row: str, column: str, learner: MetaLearner) -> tuple[str, int, float]:
+        """The use of a training for a row, and the inner steps, that do best on validation tasks; the accuracy."""
+        found, queries = ("", 0, -1.0), QUERIES * COLUMNS[column][0]
+        for use, how in uses(name)[row].items():
+            right = scores(learner, how, column, self.world(column).validation, VALIDATION_TASKS, VALIDATION)
+            means = (100 * right.double() / queries).mean(0)
+            step = int(means.argmax())
+            if means[step] > found[2]:
+                found = (use, step, means[step].item())
         return found
 
     def fill(self, column: str, name: str, seed: int) -> None:
@@ -401,13 +402,13 @@ class Table:
             with torch.no_grad():  # what is stored is what is measured
                 for weight in learner.parameters():
                     weight.copy_(weight.half())
-        for row, ways_to_use in TRAININGS[name].rows.items() if TRAININGS[name].rows else [(name, {"": None})]:
+        for row, ways_to_use in uses(name).items():
             cell = cells.setdefault(row, {**chosen, "seeds": {}})
             if learner is None:
                 cell["seeds"][str(seed)] = {"right": None, "seconds": None}
                 continue
             if "inner_steps" not in cell:
-                use, steps, value = self.validated(name, column, learner)[row]
+                use, steps, value = self.validated(name, row, column, learner)
                 cell.update(use=use, inner_steps=steps, validation=round(value, 2))
             how = ways_to_use[cell["use"]]
             right = scores(learner, how, column, pools.test, TEST_TASKS, TEST)[:, cell["inner_steps"]]
