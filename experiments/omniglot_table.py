@@ -53,8 +53,9 @@ PROTOCOL = (
     "turned characters are classes of their own. Pre-training sees as many pictures a step and tells all training "
     f"classes apart, four for each character. {VALIDATION_CLASSES} of the training characters are kept apart for the "
     f"search: {SEARCH_STEPS} meta-steps from one seed for every outer rate of {list(BETAS)} at the middle inner "
-    "setting, then for the other two at the best outer rate; the number of inner steps, and how a head is fitted to a "
-    "backbone, by the final training of the first seed; a backbone is searched by the nearest mean; all on {VALIDATION_TASKS} validation tasks. Searched "
+    "setting, then for the other two at the best outer rate; a backbone is searched by the nearest mean. The number "
+    "of inner steps, and how a head is fitted to a backbone, are chosen with the final training of the first seed. All "
+    f"this is judged on {VALIDATION_TASKS} validation tasks. Settings are searched "
     f"at 5 ways and 1 shot, and taken over by the other columns. Measured from {SEEDS} other seeds on {TEST_TASKS} "
     "tasks, the same for all rows; batch norm uses the statistics of the batch at hand."
 )
