@@ -307,13 +307,8 @@ def trained(
 
 
 def text_of(right: Tensor) -> str:
-    """Whole numbers below 1,296 as two letters each, in base 36: short, and read by Python's ``int(..., 36)``."""
+    """Whole numbers below 1,296 with two letters for each, in base 36, as ``mamlbook.pages.few_shot.numbers`` reads."""
     return "".join(np.base_repr(number, 36).zfill(2).lower() for number in right.tolist())
-
-
-def numbers_of(text: str) -> Tensor:
-    """The numbers of ``text_of``."""
-    return torch.tensor([int(text[place : place + 2], 36) for place in range(0, len(text), 2)])
 
 
 class Table:

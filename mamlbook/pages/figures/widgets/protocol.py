@@ -17,7 +17,7 @@ from mamlbook.pages.figures.widgets.still import Panel, still_picture
 TASKS = (20, 50, 100, 200, 400, 600)
 ROLES = {"mean": "first", "paired": "second", "separate": "third"}
 CAPTION = (
-    "The difference of two rows on the first test tasks, mean over the trainings of each row. In pairs: the interval of "
+    "The difference of two rows on the first test tasks, mean over the trainings of each. In pairs: the interval of "
     "the mean difference, task by task. Apart: that of two measurements that share no task. Both intervals speak of "
     "these trained networks alone."
 )
