@@ -25,6 +25,7 @@ from mamlbook.pages.figures.widgets.guide import algorithm_guide
 from mamlbook.pages.figures.widgets.kink import kink_figure
 from mamlbook.pages.figures.widgets.pattern import adaptation_pattern
 from mamlbook.pages.figures.widgets.prior import prior_of_steps
+from mamlbook.pages.figures.widgets.protocol import tasks_needed
 from mamlbook.pages.figures.widgets.pull import proximal_pull
 from mamlbook.pages.figures.widgets.quiz import select_all
 from mamlbook.pages.figures.widgets.sine import sine_adaptation
@@ -66,6 +67,7 @@ __all__ = [
     "sensitivity",
     "sine_adaptation",
     "steps",
+    "tasks_needed",
     "tracking",
     "two_loops",
     "two_tasks_figure",
