@@ -32,10 +32,10 @@ from mamlbook.training import pick_device
 
 METHODS = ("maml", "fomaml", "prototypes", "random")
 SHOTS, QUERIES = 1, 3
-FILTERS, WIDTHS = 16, (8, 16, 32)
+FILTERS, WIDTHS = 16, (8, 16)
 STEPS = 3  # inner steps in training
-TASKS, ITERATIONS, SEARCH, SEEDS = 8, 800, 200, 5
-ALPHAS, BETAS = (0.1, 0.2, 0.4), (1e-3, 3e-3)
+TASKS, ITERATIONS, SEARCH, SEEDS = 8, 300, 120, 5
+ALPHAS, BETAS = (0.1, 0.3), (1e-3, 3e-3)
 FURTHER = 2  # how often a search goes beyond the end at which its best rate lies
 VALIDATION_ALPHABETS, VALIDATION_TASKS, TEST_TASKS = 6, 300, 1000
 SEARCH_SEED, VALIDATION_SEED, TEST_SEED = 100, 101, 102
@@ -141,16 +141,15 @@ def search(method: str, known: dict[str, Pool], iterations: int, tasks: int) -> 
                     trained(start, known["search"], beta, iterations, SEARCH_SEED)
                 tried[alpha, beta] = scores(start, known["validation"], tasks, VALIDATION_SEED)[:, STEPS].mean().item()
         best = max(tried, key=lambda pair: tried[pair])
-        wider = {name: _beyond(values, value) for (name, values), value in zip(rates.items(), best, strict=True)}
-        if not any(wider.values()):
+        wider = [_beyond(values, value) for values, value in zip(zip(*tried, strict=True), best, strict=True)]
+        if not any(wider):
             break
-        # Beyond the end, the other rate stays at its best.
-        rates = {name: wider[name] or [value] for name, value in zip(rates, best, strict=True)}
+        rates = {name: [value, *more] for name, value, more in zip(rates, best, wider, strict=True)}
     rows = [{"alpha": alpha, "beta": beta, "accuracy": round(found, 2)} for (alpha, beta), found in tried.items()]
     return dict(zip(("alpha", "beta"), best, strict=True)), rows
 
 
-def _beyond(values: list[float], best: float) -> list[float]:
+def _beyond(values: tuple[float, ...], best: float) -> list[float]:
     """A rate beyond the end of those that were tried, if the best lies there."""
     if not best:
         return []
@@ -251,7 +250,12 @@ def about(options) -> dict[str, Any]:
         f"{options.tasks} tasks of the 20 evaluation alphabets, the same for all methods, seeds = the means of every "
         "seed, two_shots = the means with 2 drawings of each to learn from; prototypes take no steps",
         "data": "Omniglot of Lake, Salakhutdinov and Tenenbaum, MIT licence, https://github.com/brendenlake/omniglot",
-        "network": {"blocks": 3, "filters": FILTERS, "multiplications": multiplications(FILTERS)},
+        "network": {
+            "blocks": 3,
+            "norm": "of each picture by itself",
+            "filters": FILTERS,
+            "multiplications": multiplications(FILTERS),
+        },
         "training": {
             "iterations": options.iterations,
             "tasks": TASKS,

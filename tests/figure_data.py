@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 
 from mamlbook.networks import mlp
 from mamlbook.pages import figures
@@ -147,7 +148,9 @@ def drawn_starts() -> tuple[dict, tuple]:
     """Four networks that nobody trained, and three characters, a bar, a frame and a stair, each a little moved."""
     methods = ("maml", "fomaml", "prototypes", "random")
     networks = [network(filters=4, seed=seed) for seed in range(len(methods))]
-    weights = tuple(p.detach().half().float() for net in networks for p in net.parameters())
+    draw = torch.Generator().manual_seed(0)  # so that gains and offsets are not 1 and 0
+    noisy = [p.detach() + 0.1 * torch.randn(p.shape, generator=draw) for net in networks for p in net.parameters()]
+    weights = tuple(p.half().float() for p in noisy)
     rows, columns = np.mgrid[:28, :28]
     drawings = []
     for character in range(3):

@@ -29,9 +29,13 @@ def figure():
 
 def scores(phi: list, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The features and the scores of pictures (K, 1, 28, 28)."""
-    for weight, bias in zip(phi[0:6:2], phi[1:6:2], strict=True):
-        x = relu(conv2d(x, weight, bias, stride=2, padding=1))
-    return x.flatten(1), linear(x.flatten(1), phi[6], phi[7])
+    for block in range(3):
+        weight, bias, gain, offset = phi[4 * block : 4 * block + 4]
+        x = conv2d(x, weight, bias, stride=2, padding=1)
+        variance, mean = torch.var_mean(x, (1, 2, 3), correction=0, keepdim=True)
+        unit = (x - mean) / (variance + 1e-5).sqrt()
+        x = relu(unit * gain[:, None, None] + offset[:, None, None])
+    return x.flatten(1), linear(x.flatten(1), phi[12], phi[13])
 
 
 def expected(method: str, theta: list, alpha: float, support: list, query: list, steps: int = 10) -> list:
@@ -55,7 +59,7 @@ def expected(method: str, theta: list, alpha: float, support: list, query: list,
 
 def thetas() -> dict:
     weights = [p.double() for p in drawn_starts()[1]]
-    return {name: weights[8 * n : 8 * n + 8] for n, name in enumerate(METHODS)}
+    return {name: weights[14 * n : 14 * n + 14] for n, name in enumerate(METHODS)}
 
 
 def raster(strokes: list) -> np.ndarray:
@@ -141,7 +145,7 @@ def test_the_still_picture_says_what_the_methods_come_to():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r, w: (r, w[:-1]), "weights: expected 8 tensors for each of 4 methods, got 31"),
+        (lambda r, w: (r, w[:-1]), "weights: expected 14 tensors for each of 4 methods, got 55"),
         (lambda r, w: (r, (w[1], *w[1:])), r"weights: expected the shapes .* for maml, got"),
         (lambda r, w: (r, (w[0] * math.nan, *w[1:])), "weights: expected numbers that half precision has"),
         (lambda r, w: ({**r, "methods": {"anil": {"alpha": 1}}}, w), "result: expected methods of maml.*, got anil"),

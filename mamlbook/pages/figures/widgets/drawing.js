@@ -5,10 +5,12 @@
   if (book.drawing) return;
 
   const SIDES = [28, 14, 7, 4], SIDE = SIDES[0], WAYS = 3; // three convolutions of stride 2
+  const FLOOR = 1e-5; // below a variance, as in PyTorch
   const PEN = 0.8, EDGE = 1.2, LENGTH = 16, MOST_ZOOM = 2; // pixels: how Omniglot's drawings look at 28 by 28
   const MOVED = 0.02; // of a pad: how far a pointer goes before it draws over a stored drawing
 
-  // ---- the network: parameters are flat arrays in PyTorch's order, weight and bias of each layer ---------------
+  // ---- the network: parameters are flat arrays in PyTorch's order ----------------------------------------------
+  // Of each of three blocks the kernels, their biases, the gains and the offsets of the norm, then the head's two.
 
   function half(bits) {
     const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
@@ -17,7 +19,8 @@
 
   function decoded(text, filters) {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)), view = new DataView(bytes.buffer);
-    const sizes = [9 * filters, filters, 9 * filters * filters, filters, 9 * filters * filters, filters, WAYS * filters * SIDES[3] ** 2, WAYS];
+    const block = (channels) => [9 * channels * filters, filters, filters, filters];
+    const sizes = [...block(1), ...block(filters), ...block(filters), WAYS * filters * SIDES[3] ** 2, WAYS];
     let at = 0;
     return sizes.map((size) => Float64Array.from({ length: size }, () => half(view.getUint16(2 * at++, true))));
   }
@@ -39,18 +42,18 @@
     const filters = phi[1].length, layers = [];
     let input = picture, channels = 1;
     for (let b = 0; b < 3; b++) {
-      const out = SIDES[b + 1], places = out * out, row = channels * 9, weight = phi[2 * b], bias = phi[2 * b + 1];
+      const out = SIDES[b + 1], places = out * out, row = channels * 9, [weight, bias] = phi.slice(4 * b);
       const around = patches(input, channels, SIDES[b], out), output = new Float64Array(filters * places);
       for (let l = 0; l < places; l++) for (let f = 0; f < filters; f++) {
         let sum = bias[f];
         for (let i = 0, w = f * row, p = l * row; i < row; i++) sum += weight[w + i] * around[p + i];
-        output[f * places + l] = sum > 0 ? sum : 0;
+        output[f * places + l] = sum;
       }
-      layers.push({ around, output });
+      layers.push({ around, output, ...normalised(output, places, phi[4 * b + 2], phi[4 * b + 3]) });
       input = output;
       channels = filters;
     }
-    const [weight, bias] = phi.slice(6), size = input.length;
+    const [weight, bias] = phi.slice(12), size = input.length;
     const scores = Float64Array.from({ length: WAYS }, (_, c) => {
       let sum = bias[c];
       for (let i = 0; i < size; i++) sum += weight[c * size + i] * input[i];
@@ -59,25 +62,52 @@
     return { layers, features: input, scores };
   }
 
+  // Puts the outputs of one picture, in place, to mean 0 and variance 1 over all channels and pixels, and through gain,
+  // offset and ReLU.
+  function normalised(output, places, gain, offset) {
+    const mean = output.reduce((sum, z) => sum + z, 0) / output.length;
+    const scale = 1 / Math.sqrt(output.reduce((sum, z) => sum + (z - mean) ** 2, 0) / output.length + FLOOR);
+    const unit = output.map((z) => (z - mean) * scale);
+    for (let at = 0; at < output.length; at++) {
+      const f = Math.floor(at / places);
+      output[at] = Math.max(0, gain[f] * unit[at] + offset[f]);
+    }
+    return { unit, scale };
+  }
+
+  // The same backwards: from the derivatives by the results to those by the outputs, in place.
+  function denormalised(slopes, { output, unit, scale }, places, gain, [gains, offsets]) {
+    let sum = 0, along = 0;
+    for (let at = 0; at < slopes.length; at++) {
+      const f = Math.floor(at / places), slope = output[at] > 0 ? slopes[at] : 0;
+      gains[f] += slope * unit[at];
+      offsets[f] += slope;
+      slopes[at] = slope * gain[f];
+      sum += slopes[at];
+      along += slopes[at] * unit[at];
+    }
+    for (let at = 0; at < slopes.length; at++) slopes[at] = scale * (slopes[at] - (sum + along * unit[at]) / slopes.length);
+  }
+
   // Adds one picture's gradient, given the derivative of the loss by the scores. ReLU has slope 0 at 0, as in PyTorch.
   function backward(phi, gradient, { layers, features }, slope) {
     const filters = phi[1].length, size = features.length;
     let above = new Float64Array(size);
     for (let c = 0; c < WAYS; c++) {
-      gradient[7][c] += slope[c];
+      gradient[13][c] += slope[c];
       for (let i = 0; i < size; i++) {
-        gradient[6][c * size + i] += slope[c] * features[i];
-        above[i] += slope[c] * phi[6][c * size + i];
+        gradient[12][c * size + i] += slope[c] * features[i];
+        above[i] += slope[c] * phi[12][c * size + i];
       }
     }
     for (let b = 2; b >= 0; b--) {
       const places = SIDES[b + 1] ** 2, channels = b ? filters : 1, row = channels * 9;
-      const { around, output } = layers[b], weight = phi[2 * b], own = gradient[2 * b];
+      const { around } = layers[b], [weight, , gain] = phi.slice(4 * b), [own, bias, ...norm] = gradient.slice(4 * b);
+      denormalised(above, layers[b], places, gain, norm);
       const below = b ? new Float64Array(around.length) : null;
       for (let f = 0; f < filters; f++) for (let l = 0; l < places; l++) {
-        const d = output[f * places + l] > 0 ? above[f * places + l] : 0;
-        if (d === 0) continue;
-        gradient[2 * b + 1][f] += d;
+        const d = above[f * places + l];
+        bias[f] += d;
         const w = f * row, p = l * row;
         for (let i = 0; i < row; i++) own[w + i] += d * around[p + i];
         if (below) for (let i = 0; i < row; i++) below[p + i] += d * weight[w + i];

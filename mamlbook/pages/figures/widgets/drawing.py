@@ -25,17 +25,23 @@ from mamlbook.tasks.base import Data
 ROLES = {"maml": "maml", "fomaml": "fomaml", "prototypes": "second", "random": "random"}
 NAMES = {"maml": "MAML", "fomaml": "FOMAML", "prototypes": "prototypes", "random": "random start"}
 WAYS, SIDE, STEPS = 3, 28, 10
-BLOCKS = 3  # convolutions, each a weight and a bias, before the head's two
+BLOCKS = 3  # convolutions, each with a norm, before the head
+TENSORS = 4 * BLOCKS + 2  # weight and bias of each
 SHADES = 15  # between paper and ink in a stored drawing
 FIRST_QUERY = 2  # which drawing of the first character is the first query: the two before it can be support
 
 
 def network(filters: int = 16, seed: int = 0) -> nn.Sequential:
-    """Three convolutions of stride 2 without a norm, and a linear head: (K, 1, 28, 28) to (K, 3)."""
+    """Three convolutions of stride 2 and a linear head: (K, 1, 28, 28) to (K, 3).
+
+    Each convolution's output is normalised over the channels and pixels of its own picture, so that no picture changes
+    what another one comes to.
+    """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     with drawn_on_cpu(seed):
         for number in range(1, BLOCKS + 1):
             layers[f"conv{number}"] = nn.Conv2d(1 if number == 1 else filters, filters, 3, stride=2, padding=1)
+            layers[f"norm{number}"] = nn.GroupNorm(1, filters)
             layers[f"relu{number}"] = nn.ReLU()
         layers["flatten"] = nn.Flatten()
         layers["head"] = nn.Linear(filters * 4 * 4, WAYS)
@@ -58,7 +64,7 @@ def draw_characters(
     ``result`` is what ``experiments.drawing`` stores: under ``methods`` the inner rate ``alpha`` of maml, fomaml,
     prototypes and random, and under ``episode`` the ``drawings`` that the figure begins with, 3 characters with at
     least 3 drawings each, as 784 hexadecimal digits. ``weights`` holds the starts of ``result["methods"]``, one after
-    the other, 8 tensors each, in the order of ``network().parameters()``; the figure carries them in half precision
+    the other, 14 tensors each, in the order of ``network().parameters()``; the figure carries them in half precision
     and computes in float64. ``step``, of 0 to 10, is the first picture's number of inner steps.
 
     Raises:
@@ -122,14 +128,13 @@ def _starts(methods: list[str], weights: Params) -> dict[str, Params]:
     unknown = [name for name in methods if name not in ROLES]
     if unknown or not methods:
         raise ValueError(f"result: expected methods of {', '.join(ROLES)}, got {', '.join(unknown) or 'none'}")
-    each = 2 * (BLOCKS + 1)
-    if len(weights) != each * len(methods):
+    if len(weights) != TENSORS * len(methods):
         raise ValueError(
-            f"weights: expected {each} tensors for each of {len(methods)} methods, got {len(weights)}; pass "
+            f"weights: expected {TENSORS} tensors for each of {len(methods)} methods, got {len(weights)}; pass "
             "recall_weights('drawing')"
         )
     expected = [tuple(p.shape) for p in network(len(weights[1])).parameters()]
-    starts = {name: tuple(weights[each * n : each * (n + 1)]) for n, name in enumerate(methods)}
+    starts = {name: tuple(weights[TENSORS * n : TENSORS * (n + 1)]) for n, name in enumerate(methods)}
     for name, theta in starts.items():
         if (shapes := [tuple(p.shape) for p in theta]) != expected:
             raise ValueError(f"weights: expected the shapes {expected} for {name}, got {shapes}")
