@@ -25,6 +25,12 @@
     return sizes.map((size) => Float64Array.from({ length: size }, () => half(view.getUint16(2 * at++, true))));
   }
 
+  const known = new Map(); // decoded once
+  function startOf(text, filters) {
+    if (!known.has(text)) known.set(text, decoded(text, filters));
+    return known.get(text);
+  }
+
   // The nine pixels around every second one, of all channels: a row for each place that a kernel is put at.
   function patches(input, channels, side, out) {
     const found = new Float64Array(out * out * channels * 9);
@@ -168,7 +174,7 @@
   function learn(data, support, query) {
     const found = {};
     for (const [name, text] of Object.entries(data.starts)) {
-      const start = decoded(text, data.filters);
+      const start = startOf(text, data.filters);
       found[name] = name === "prototypes" ? compared(start, support, query, data.steps) : adapted(start, support, query, data.rates[name], data.steps);
     }
     return found;
@@ -383,7 +389,7 @@
   function build(frame, data) {
     const state = begun(data.first), steps = Array.from({ length: data.steps + 1 }, (_, s) => s);
     const hint = kit.html("p", { class: "mb-hint", id: `${frame.says.id}-hint` },
-      "Draw with a finger, a pen or the mouse. On a keyboard, arrows go through stored drawings, Backspace undoes and Delete clears.");
+      "Draw with a finger, a pen or the mouse; Example puts in a stored drawing. On a keyboard, arrows go through those, Backspace undoes and Delete clears.");
     const view = kit.plot(frame, {
       margin: { left: 44 }, x: { domain: [-0.2, data.steps + 0.2], ticks: steps, label: "inner steps" },
       y: { domain: [-0.02, 1.02], ticks: [0, 0.25, 0.5, 0.75, 1], label: "probability of what the query is meant to be" },
