@@ -14,6 +14,7 @@ from mamlbook.pages import Cell, figures
 from mamlbook.pages.figures.widgets.base import Widget
 from mamlbook.pages.figures.widgets.cost import NAMES
 from mamlbook.pages.figures.widgets.diagnosis import HEALTHY, TEXTS
+from mamlbook.pages.figures.widgets.drawing import network
 from mamlbook.pages.quiz import QUESTION, STATEMENTS
 
 STEPS, WIDTHS = [1, 2, 5, 16, 64], [10, 40]
@@ -175,6 +176,28 @@ def comparison() -> Widget:
         return figures.field_comparison(results=field_results(Path(folder)))
 
 
+def drawn_starts() -> tuple[dict, tuple]:
+    """Four networks that nobody trained, and three characters, a bar, a frame and a stair, each a little moved."""
+    methods = ("maml", "fomaml", "prototypes", "random")
+    networks = [network(filters=4, seed=seed) for seed in range(len(methods))]
+    draw = torch.Generator().manual_seed(0)  # so that gains and offsets are not 1 and 0
+    noisy = [p.detach() + 0.1 * torch.randn(p.shape, generator=draw) for net in networks for p in net.parameters()]
+    weights = tuple(p.half().float() for p in noisy)
+    rows, columns = np.mgrid[:28, :28]
+    drawings = []
+    for character in range(3):
+        drawings.append([])
+        for at in range(4):
+            down, right = rows - 9 - at, columns - 9
+            frame = np.maximum(abs(down - 5), abs(right - 5)) == 5
+            ink = [(down == 4) & (abs(right - 5) < 6), frame, (down // 3 == right // 3) & (abs(down - 5) < 6)][
+                character
+            ]
+            drawings[-1].append("".join("0f"[int(one)] for one in ink.ravel()))
+    rates = {name: {"alpha": 0.0 if name == "prototypes" else 0.2} for name in methods}
+    return {"methods": rates, "episode": {"drawings": drawings}}, weights
+
+
 MAKERS = {
     "arrows": figures.gradient_arrows,
     "comparison": comparison,
@@ -182,6 +205,7 @@ MAKERS = {
     "crossover": lambda: figures.crossover_explorer(crossing("a processor"), crossing("a GPU", 0.1)),
     "diagnosis": lambda: figures.failure_diagnosis(failures()),
     "diversity": lambda: figures.diversity_dial(measured()),
+    "drawing": lambda: figures.draw_characters(*drawn_starts()),
     "guide": figures.algorithm_guide,
     "context": figures.attention_context,
     "kink": figures.kink_figure,
