@@ -68,8 +68,7 @@ class FewWaves:
     """
 
     def __init__(self, split: bool):
-        shots = POINTS // 2 if split else POINTS
-        self.split, self.waves = split, Sinusoids(shots=shots, queries=POINTS - shots or 1)
+        self.split = split
         self.pools: dict[int, Tasks] = {}
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
@@ -148,7 +147,9 @@ def kernels(learner: MetaLearner, tasks: Tasks) -> tuple[Tensor, Tensor, Tensor]
     phi = learner.adapt(tasks.support, steps=TEST_STEPS).phi
 
     def gradients(phi: Sequence[Tensor], x: Tensor) -> Tensor:
-        outputs = jacrev(lambda *phi: functional_call(net, dict(zip(names, phi, strict=True)), (x,)), tuple(range(6)))
+        outputs = jacrev(
+            lambda *phi: functional_call(net, dict(zip(names, phi, strict=True)), (x,)), tuple(range(len(phi)))
+        )
         return torch.cat([part.flatten(2)[:, 0] for part in outputs(*phi)], 1)
 
     one, other = (vmap(gradients)(tuple(phi), data.x.to(phi[0])).detach().cpu() for data in tasks[:2])
@@ -247,7 +248,7 @@ def sureness(seeds: int, steps: int, how: dict[str, Any]) -> dict[str, list[dict
         starts = {rate: [one[i * seeds + seed]] for i, rate in enumerate(RATES)}
         first = [(i * seeds + seed) * MEMBERS for i in range(len(RATES))]
         teams = {rate: team[at : at + MEMBERS] for rate, at in zip(RATES, first, strict=True)}
-        found["exact"].append(summary(tuple(t[..., 0] if t.ndim > 2 else t for t in exact_scores(test)), test))
+        found["exact"].append(summary(exact_scores(test), test))
         for method, candidates in (("point", starts), ("laplace", starts), ("ensemble", teams)):
             found[method].append(judged(method, candidates, choice, test))
     return found
