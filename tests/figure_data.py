@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mamlbook.networks import mlp
-from mamlbook.pages import figures
+from mamlbook.pages import Cell, figures
 from mamlbook.pages.figures.widgets.base import Widget
 from mamlbook.pages.figures.widgets.cost import NAMES
 from mamlbook.pages.figures.widgets.diagnosis import HEALTHY, TEXTS
@@ -139,6 +139,21 @@ def field_results(folder: Path, entries: dict | None = None) -> Path:
     return folder
 
 
+def few_shot_cells(seeds: int = 3, tasks: int = 600) -> dict[str, dict[str, Cell]]:
+    """A table of two columns that looks like a measured one: rows that share what is hard about a task."""
+    generator = torch.Generator().manual_seed(0)
+
+    def column(ways: int, **shares: float) -> dict[str, Cell]:
+        hard, found = 0.1 * torch.randn(tasks, generator=generator), {}
+        for name, share in shares.items():
+            queries = 5 * ways
+            noise = 0.03 * torch.randn(seeds, tasks, generator=generator)
+            found[name] = Cell(((share + hard + noise).clamp(0, 1) * queries).round().long(), queries)
+        return found
+
+    return {"5w1s": column(5, maml=0.8, fomaml=0.79, reptile=0.6), "20w1s": column(20, maml=0.6, fomaml=0.55)}
+
+
 def comparison() -> Widget:
     with TemporaryDirectory() as folder:
         return figures.field_comparison(results=field_results(Path(folder)))
@@ -177,6 +192,7 @@ MAKERS = {
     "guide": figures.algorithm_guide,
     "kink": figures.kink_figure,
     "pattern": lambda: figures.adaptation_pattern(starts()["maml"]),
+    "protocol": lambda: figures.tasks_needed(few_shot_cells()),
     "pull": figures.proximal_pull,
     "quiz": lambda: figures.select_all(QUESTION, STATEMENTS, "practice"),
     "sine": lambda: figures.sine_adaptation(starts()),

@@ -6,6 +6,7 @@ from typing import Any
 from mamlbook.pages.claims import CheckFailed, attempt, check
 from mamlbook.pages.comparisons import paired, recall_errors
 from mamlbook.pages.display import intervals, show, source, table
+from mamlbook.pages.few_shot import Cell, few_shot_table, recall_table
 from mamlbook.pages.field import recall_field
 from mamlbook.pages.first_order import first_order_table, recall_first_order
 from mamlbook.pages.live import Live
@@ -15,12 +16,14 @@ from mamlbook.stored import RESULTS, RUNS, environment, is_stored, load_theta, r
 __all__ = [
     "RESULTS",
     "RUNS",
+    "Cell",
     "CheckFailed",
     "Live",
     "attempt",
     "check",
     "curves_of",
     "environment",
+    "few_shot_table",
     "figures",
     "first_order_table",
     "intervals",
@@ -35,6 +38,7 @@ __all__ = [
     "recall_first_order",
     "recall_seeds",
     "recall_sweep",
+    "recall_table",
     "recall_weights",
     "record",
     "running_on",

@@ -24,6 +24,7 @@ from mamlbook.pages.figures.widgets.drawing import draw_characters
 from mamlbook.pages.figures.widgets.guide import algorithm_guide
 from mamlbook.pages.figures.widgets.kink import kink_figure
 from mamlbook.pages.figures.widgets.pattern import adaptation_pattern
+from mamlbook.pages.figures.widgets.protocol import tasks_needed
 from mamlbook.pages.figures.widgets.pull import proximal_pull
 from mamlbook.pages.figures.widgets.quiz import select_all
 from mamlbook.pages.figures.widgets.sine import sine_adaptation
@@ -62,6 +63,7 @@ __all__ = [
     "sensitivity",
     "sine_adaptation",
     "steps",
+    "tasks_needed",
     "tracking",
     "two_loops",
     "two_tasks_figure",
