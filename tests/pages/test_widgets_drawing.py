@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import conv2d, cross_entropy, linear, relu
 
 from figure_data import MAKERS, drawn_starts
+from mamlbook.pages import recall, recall_weights
 from mamlbook.pages.figures import draw_characters
 from mamlbook.pages.figures.widgets.drawing import NAMES, network
 from shown import MISFITS, Shown
@@ -443,3 +444,43 @@ def test_every_control_has_a_name_of_its_own(show):
         assert len(names) == len(set(names)) == 21
         words = shown.figure.locator(".mb-pad-card button").all_text_contents()
         assert all(name.startswith(f"{word}: ") for name, word in zip(names, words, strict=True))
+
+
+# ---- with the stored starts ------------------------------------------------------------------------------------------
+
+
+def by_hand(character: int, draws: np.random.Generator) -> list:
+    """A ring, a zigzag or an arrow, as a hand draws it: at another place, size and slant each time, and shaky."""
+    turn = np.linspace(0, 2 * np.pi, 25)
+    shapes = [
+        [np.stack([np.cos(turn), np.sin(turn)], 1)],
+        [np.array([(-1, -1), (1, -1), (-1, 1), (1, 1)])],
+        [np.array([(0, -1), (0, 1)]), np.array([(-0.7, 0.3), (0, 1), (0.7, 0.3)])],
+    ]
+    angle, size = draws.normal(0, 0.1), draws.uniform(0.12, 0.35)
+    slant = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    place = draws.uniform(0.4, 0.6, 2)
+    strokes = []
+    for corners in shapes[character]:
+        along = np.linspace(0, len(corners) - 1, 25)
+        line = np.stack([np.interp(along, np.arange(len(corners)), axis) for axis in corners.T], 1)
+        strokes.append((place + (line + draws.normal(0, 0.03, line.shape)) @ slant.T).clip(0, 1).round(4).tolist())
+    return strokes
+
+
+def test_what_a_hand_draws_is_told_by_starts_that_learned_from_omniglot(show):
+    draws, right, tasks = np.random.default_rng(0), dict.fromkeys(METHODS, 0), 12
+    stored = recall("drawing")
+    with show(draw_characters(stored, recall_weights("drawing"))) as shown:
+        for task in range(tasks):
+            pictures = [call(shown, "drawn", by_hand(character, draws)) for character in (0, 1, 2, task % 3)]
+            found = call(shown, "learn", [(one, label) for label, one in enumerate(pictures[:3])], pictures[3])
+            for name in METHODS:
+                right[name] += int(np.argmax(found[name][3])) == task % 3
+    # Three in four at least; guessing would be one in three.
+    assert min(right["maml"], right["prototypes"]) >= 0.75 * tasks
+    assert right["random"] < right["maml"]
+
+
+def test_the_stored_figure_is_small():
+    assert len(draw_characters(recall("drawing"), recall_weights("drawing")).html) < 150_000
