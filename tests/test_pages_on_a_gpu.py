@@ -26,6 +26,7 @@ ON_THE_CPU = {
     "unrolling": "the same network and as many steps, and what their graph holds; nothing is trained",
     "cost": "it counts operations and bytes, which are those of every device",
     "higher": "single meta-gradients of small networks; nothing is trained",
+    "testing": "it compares printed text; nothing is trained",
     "speed": "it counts requests, which are those of every device; its times are stored",
 }
 """The pages that have no use for a GPU, with the reason."""
