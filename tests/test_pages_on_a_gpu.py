@@ -28,6 +28,7 @@ ON_THE_CPU = {
     "higher": "single meta-gradients of small networks; nothing is trained",
     "in-context": "its attention layers have a few dozen numbers; the networks' results are stored",
     "any-network": "networks of a few hundred weights, differentiated once; its trainings are stored",
+    "testing": "it compares printed text; nothing is trained",
     "speed": "it counts requests, which are those of every device; its times are stored",
     "bayes": "closed forms of a few numbers; its networks are stored results",
 }

@@ -29,6 +29,9 @@ GUIDE: dict[str, Question | End] = {
         {
             "A network with random weights": "tasks",
             "A network that was trained on much other data": "pretrained",
+            "A large model that reads examples in its input": "prompt",
+            "A policy that acts and is rewarded": "policy",
+            "Data, and no code yet": "data",
         },
     ),
     "pretrained": Question(
@@ -76,9 +79,36 @@ GUIDE: dict[str, Question | End] = {
             "With batch norm the predictions hang on the other examples": "norm",
             "Some tasks are left behind": "behind",
             "The same few tasks come back, or their data may not be moved": "again",
+            "It has to say how sure it is": "sure",
         },
     ),
     "slow": Question("Where does it run?", {"On a CPU": "processor", "On a GPU": "gpu"}),
+    "prompt": End(
+        "Decide how much should adapt: all weights, a few, or none.",
+        {},
+        {
+            "Adapt weights, a few, or none": "The three, side by side, with what each costs in use.",
+            "One layer is one step": "Why reading examples can be an inner step.",
+            "Adapters and frozen parts": "How to adapt a few weights beside those of a large network.",
+        },
+    ),
+    "policy": End(
+        "MAML on trajectories, with a surrogate whose second derivative is right.",
+        {"fomaml": "It needs no second derivative, and so cannot get it wrong."},
+        {
+            "A step on trajectories": "What support and query are, and the meta-gradient computed exactly.",
+            "A wrong second derivative": "Which surrogate is right, and how far off the naive one is.",
+        },
+    ),
+    "data": End(
+        "Make tasks of your data, check them, and begin with MAML and its baselines.",
+        {"maml": "The exact gradient of the loss after adaptation."},
+        {
+            "From your data to a learner": "From a table or a folder to a learner that is trained and checked.",
+            "Networks and algorithms": "Whether your network can be adapted, and what to change if not.",
+            "What each decision is worth": "For pictures: what a protocol decides, in numbers.",
+        },
+    ),
     "alike": End(
         "Train jointly, and take gradient steps on the support set in the test.",
         {"joint": "One gradient a task, and no inner loop; it is also what every other row has to beat."},
@@ -235,6 +265,14 @@ GUIDE: dict[str, Question | End] = {
             "conflict-averse": "The step that helps the least helped task most.",
             "learned-weights": "Less weight to noisy tasks, learned.",
             "amfs-weights": "More weight to tasks whose gradients agree.",
+        },
+    ),
+    "sure": End(
+        "A start is a point: what it says of its own certainty has to be measured.",
+        {},
+        {
+            "Whether intervals hold": "Intervals from the steps, from Bayes' rule and from several starts.",
+            "What a point cannot know": "Tasks of two kinds, of which a mean is neither.",
         },
     ),
     "again": End(

@@ -85,6 +85,16 @@ PLACES: dict[str, Section] = {
     "Fewer launches": Section("practice/on-a-gpu", "Fewer launches"),
     "Fewer bits": Section("practice/precision", "The formats"),
     "The memory of a GPU": Section("practice/on-a-gpu", "Memory"),
+    "Adapt weights, a few, or none": Section("beyond/in-context", "Which should you use?"),
+    "One layer is one step": Section("beyond/in-context", "One layer is one step"),
+    "A step on trajectories": Section("beyond/reinforcement", "A step on trajectories"),
+    "A wrong second derivative": Section("beyond/reinforcement", "Why the second derivative is wrong"),
+    "Whether intervals hold": Section("beyond/bayes", "Do the intervals hold?"),
+    "What a point cannot know": Section("beyond/bayes", "What a point cannot know"),
+    "Networks and algorithms": Section("practice/any-network", "Networks and algorithms"),
+    "Adapters and frozen parts": Section("practice/any-network", "Which weights adapt"),
+    "What each decision is worth": Section("practice/few-shot-images", "What each decision is worth"),
+    "From your data to a learner": Section("practice/build-your-own", "What a learner asks of your data"),
 }
 """Other sections that the guide and the quiz of the map point to, by the words of their links."""
 
@@ -127,9 +137,16 @@ TOPICS: dict[str, Section] = {
     "hyperparameters": PLACES["How to choose α, β and S"],
     "nan": PLACES["A gallery of failures"],
     "online learning": PLACES["A start that follows"],
-    "in-context learning": Section("beyond/in-context", "One layer is one step"),
-    "transformer": Section("beyond/in-context", "One layer is one step"),
-    "LoRA": Section("beyond/in-context", "Six ways to learn a wave"),
+    "in-context learning": PLACES["One layer is one step"],
+    "transformer": PLACES["One layer is one step"],
+    "LoRA": PLACES["Adapters and frozen parts"],
+    "reinforcement learning": PLACES["A step on trajectories"],
+    "policy gradient": PLACES["A step on trajectories"],
+    "DiCE": PLACES["A wrong second derivative"],
+    "Bayes": Section("beyond/bayes", "Steps are a posterior mean"),
+    "uncertainty": PLACES["Whether intervals hold"],
+    "Omniglot": Section("practice/few-shot-images", "The table"),
+    "own data": PLACES["From your data to a learner"],
 }
 """What readers look for that is no row."""
 
