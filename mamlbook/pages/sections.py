@@ -127,6 +127,8 @@ TOPICS: dict[str, Section] = {
     "hyperparameters": PLACES["How to choose α, β and S"],
     "nan": PLACES["A gallery of failures"],
     "online learning": PLACES["A start that follows"],
+    "Omniglot": Section("practice/few-shot-images", "The table"),
+    "transductive": Section("practice/few-shot-images", "What each decision is worth"),
 }
 """What readers look for that is no row."""
 
