@@ -147,6 +147,8 @@ TOPICS: dict[str, Section] = {
     "uncertainty": PLACES["Whether intervals hold"],
     "Omniglot": Section("practice/few-shot-images", "The table"),
     "own data": PLACES["From your data to a learner"],
+    "Omniglot": Section("practice/few-shot-images", "The table"),
+    "transductive": Section("practice/few-shot-images", "What each decision is worth"),
 }
 """What readers look for that is no row."""
 

@@ -52,7 +52,7 @@
       kit.paragraph(kit.html("strong", {}, `${state.tasks} tasks: `), `${one} ${percent(first.mean)} ± ${percent(first.half)} %, ${other} ${percent(second.mean)} ± ${percent(second.half)} %.`),
       kit.paragraph(`The difference is ${percent(paired.mean)}: `, kit.number(frame, `± ${percent(paired.half)} in pairs`, data.roles.paired), ", ", kit.number(frame, `± ${percent(separate)} apart`, data.roles.separate), `. In pairs ${judged}.`),
     ];
-    if (seeds) lines.push(kit.aside(`Over ${rows[state.row].seeds.length} trainings of each, all tasks: ${percent(seeds.mean)} ± ${percent(seeds.half)}. More tasks do not make this interval narrower.`));
+    if (seeds) lines.push(kit.aside(`Over ${Math.min(rows[state.row].seeds.length, rows[state.against].seeds.length)} trainings of each, all tasks: ${percent(seeds.mean)} ± ${percent(seeds.half)}. More tasks do not make this interval narrower.`));
     frame.say(...lines);
   }
 
