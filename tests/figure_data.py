@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from torch import nn
 
 from mamlbook.networks import mlp
 from mamlbook.pages import figures
@@ -35,6 +36,12 @@ def starts(**changes) -> dict:
     found = {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
     found["maml"] = [1.4 * p for p in found["maml"]]
     return {**found, **changes}
+
+
+def walkers() -> dict:
+    """Two policies for the plane with different weights."""
+    networks = {name: mlp(2, 8, 8, 2, activation=nn.Tanh, seed=seed) for seed, name in enumerate(("maml", "joint"))}
+    return {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
 
 
 def counted() -> dict:
@@ -151,6 +158,7 @@ MAKERS = {
     "diversity": lambda: figures.diversity_dial(measured()),
     "guide": figures.algorithm_guide,
     "kink": figures.kink_figure,
+    "navigation": lambda: figures.plane_navigation(walkers(), {"maml": 0.02, "joint": 0.01}),
     "pattern": lambda: figures.adaptation_pattern(starts()["maml"]),
     "pull": figures.proximal_pull,
     "quiz": lambda: figures.select_all(QUESTION, STATEMENTS, "practice"),

@@ -30,9 +30,9 @@ class Navigation:
 
     @on_cpu()
     def __init__(self, goals: Tensor | None = None, *, horizon: int = 20, half: float = 0.5, longest: float = 0.1):
-        self.goals = torch.zeros(0, 2) if goals is None else torch.as_tensor(goals, dtype=torch.float32)
-        if self.goals.ndim != 2 or self.goals.shape[1] != 2:
-            raise ValueError(f"goals: expected (tasks, 2), got {tuple(self.goals.shape)}")
+        self.goals = torch.zeros(0, 2) if goals is None else torch.as_tensor(goals)
+        if self.goals.ndim != 2 or self.goals.shape[1] != 2 or not self.goals.is_floating_point():
+            raise ValueError(f"goals: expected numbers (tasks, 2), got {self.goals.dtype} {tuple(self.goals.shape)}")
         self.horizon = whole_number("horizon", horizon, expected="a whole number of decisions")
         self.half = positive("half", "half of the square's side", half)
         self.longest = positive("longest", "longest step", longest)
@@ -54,7 +54,7 @@ class Navigation:
 
     def begin(self, shots: int, generator: torch.Generator) -> Tensor:
         """The origin, for ``shots`` trajectories of each task."""
-        return torch.zeros(self.tasks, shots, 2)
+        return self.goals.new_zeros(self.tasks, shots, 2)
 
     def observe(self, state: Tensor) -> Tensor:
         """What a policy sees: where it is."""

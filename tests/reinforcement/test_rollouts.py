@@ -167,7 +167,7 @@ def test_a_learner_without_trajectories_is_refused():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Navigation(torch.zeros(3)), r"goals: expected \(tasks, 2\), got \(3,\)"),
+        (lambda: Navigation(torch.zeros(3)), r"goals: expected numbers \(tasks, 2\), got torch.float32 \(3,\)"),
         (lambda: Navigation(longest=0), "longest: expected a finite longest step above 0, got 0"),
         (lambda: Navigation(horizon=1.5), "horizon: expected a whole number of decisions"),
         (lambda: GaussianPolicy(0), "std: expected a finite standard deviation of the actions above 0, got 0"),

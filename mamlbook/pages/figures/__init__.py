@@ -22,6 +22,7 @@ from mamlbook.pages.figures.widgets.diagnosis import failure_diagnosis
 from mamlbook.pages.figures.widgets.diversity import diversity_dial, recall_dial
 from mamlbook.pages.figures.widgets.guide import algorithm_guide
 from mamlbook.pages.figures.widgets.kink import kink_figure
+from mamlbook.pages.figures.widgets.navigation import plane_navigation
 from mamlbook.pages.figures.widgets.pattern import adaptation_pattern
 from mamlbook.pages.figures.widgets.pull import proximal_pull
 from mamlbook.pages.figures.widgets.quiz import select_all
@@ -49,6 +50,7 @@ __all__ = [
     "heat",
     "kink_figure",
     "panels",
+    "plane_navigation",
     "proximal_pull",
     "race",
     "recall_crossover",
