@@ -2,13 +2,16 @@
 
     python -m experiments.navigation
 
-writes runs/navigation.json, one method at a time, and goes on where it stopped; the starts are in runs/navigation.npz.
+writes runs/navigation.json, one method at a time, and goes on where it stopped, in the search as well; two kinds of
+starts are in runs/navigation.npz.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +19,7 @@ from torch import Tensor, nn
 
 from experiments import arguments, one_by_one
 from mamlbook import Exact, FirstOrder, GradientDescent, MetaBatch, MetaGradient, Model, Params, mlp
-from mamlbook.pages import environment, recall, record
+from mamlbook.pages import environment, recall, recall_weights, record
 from mamlbook.reinforcement import (
     GaussianPolicy,
     Navigation,
@@ -33,6 +36,7 @@ from mamlbook.training import pick_device
 
 WORLD, STD, HIDDEN = Navigation(horizon=10), 0.1, 16
 TASKS, SHOTS, MOST_STEPS = 20, 20, 3
+JUDGED = (1, 3)  # inner steps after which methods are compared, each with rates chosen for that number
 SEARCHED, ITERATIONS, SEEDS = 150, 300, 5
 SEARCH_SEEDS = (100, 101)
 ALPHAS, BETAS = (0.003, 0.01, 0.03), (0.003, 0.01, 0.03)
@@ -138,52 +142,67 @@ def numbers(values: Tensor) -> list[float | None]:
     return [round(value, 4) if value == value else None for value in values.tolist()]
 
 
-def best(search: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The rates with the highest return at their best number of inner steps, at least one."""
+def best(search: Sequence[dict[str, Any]], steps: int) -> dict[str, float]:
+    """The rates with the highest return after so many inner steps."""
 
     def reached(one: dict[str, Any]) -> float:
-        return max((value for value in one["returns"][1:] if value is not None), default=float("-inf"))
+        value = one["returns"][steps]
+        return float("-inf") if value is None else value
 
     chosen = max(search, key=reached)
-    return {"alpha": chosen["alpha"], "beta": chosen["beta"], "steps": chosen["returns"].index(reached(chosen))}
+    return {"alpha": chosen["alpha"], "beta": chosen["beta"]}
 
 
-def beyond(tried: Sequence[float], at: float) -> list[float]:
+def beyond(tried: set[float], at: float) -> list[float]:
     """The next rate after the end of what was tried, if the best is there."""
     if at == max(tried):
         return [float(f"{3 * at:.1g}")]
     return [float(f"{at / 3:.1g}")] if at == min(tried) else []
 
 
-def search(name: str) -> list[dict[str, Any]]:
-    """A grid of rates; a best one at its edge is followed beyond it, twice at most."""
-    alphas, betas = list(ALPHAS), list(BETAS) if METHODS[name].trained else [0.0]
-    found = searched(name, alphas, betas)
-    for _ in range(2):
-        at = best(found)
-        more = beyond(alphas, at["alpha"])
-        faster = beyond(betas, at["beta"]) if METHODS[name].trained else []
-        if more:
-            found += searched(name, more, betas)
-        if faster:
-            found += searched(name, [at["alpha"]], faster)
-        alphas, betas = alphas + more, betas + faster
-    return found
+def search(name: str, found: list[dict[str, Any]]) -> None:
+    """A grid of rates; a best one at the end of what was tried with its partner is followed beyond it, twice."""
+    trained = METHODS[name].trained
+    found += [] if found else searched(name, ALPHAS, BETAS if trained else [0.0])
+    for steps in JUDGED * 2:
+        at = best(found, steps)
+        alphas = {one["alpha"] for one in found if one["beta"] == at["beta"]}
+        betas = {one["beta"] for one in found if one["alpha"] == at["alpha"]}
+        for alpha in beyond(alphas, at["alpha"]):
+            found += searched(name, [alpha], [at["beta"]])
+        for beta in beyond(betas, at["beta"]) if trained else []:
+            found += searched(name, [at["alpha"]], [beta])
 
 
-def measure(name: str, starts: dict[str, Params]) -> dict[str, Any]:
-    """The search, and what its winner earns from fresh seeds on fresh goals."""
-    started, found = time.perf_counter(), search(name)
-    chosen, method = best(found), METHODS[name]
+def final(name: str, chosen: dict[str, float]) -> Params:
+    """The starts of fresh seeds with the chosen rates."""
+    method = METHODS[name]
     alpha = chosen["alpha"] if method.adapted else 0.0
-    starts[name] = train(method, alpha, [chosen["beta"]] * SEEDS, range(SEEDS), ITERATIONS)
-    earned = returns(starts[name], chosen["alpha"], TEST)
-    return {
-        "search": found,
-        "chosen": chosen,
-        "error": {str(seed): {"returns": numbers(row)} for seed, row in enumerate(earned)},
-        "seconds": round(time.perf_counter() - started),
-    }
+    return train(method, alpha, [chosen["beta"]] * SEEDS, range(SEEDS), ITERATIONS)
+
+
+def measure(name: str, folder: Path) -> dict[str, Any]:
+    """The search, and what its winners earn from fresh seeds on fresh goals, one winner for each number of steps."""
+    begun, kept = time.perf_counter(), folder / "navigation.partial.json"
+    known = json.loads(kept.read_text()) if kept.is_file() else {}
+    own = known.setdefault(name, {"search": [], "seconds": 0.0})
+    search(name, own["search"])
+    own["seconds"] += time.perf_counter() - begun
+    record(kept.stem, known, folder=folder)
+    begun, chosen, ends = time.perf_counter(), {}, {}
+    for steps in JUDGED:
+        chosen[steps] = best(own["search"], steps)
+        starts = final(name, chosen[steps])
+        ends[steps] = returns(starts, chosen[steps]["alpha"], TEST)
+        if (name, steps) in STORED:
+            record(_weights(name), {}, starts, folder=folder)
+    error = {str(n): {str(steps): numbers(ends[steps][n]) for steps in JUDGED} for n in range(SEEDS)}
+    seconds = round(own["seconds"] + time.perf_counter() - begun)
+    return {"search": own["search"], "chosen": chosen, "error": error, "seconds": seconds}
+
+
+def _weights(name: str) -> str:
+    return f"navigation.{name.split(',')[0].split()[0].lower()}.partial"
 
 
 class Told(Navigation):
@@ -210,46 +229,35 @@ PROTOCOL = (
     "Goals uniform in a square of side 1, horizon {horizon}, Gaussian policy of width {std} around a network "
     "2-{hidden}-{hidden}-2 with tanh. Meta-steps of {tasks} goals, {shots} trajectories before and after one inner "
     "step, Adam. Every method searches its inner and its outer rate by itself, over two seeds and {searched} "
-    "meta-steps, on {goals} validation goals at the best number of steps from 1 to {most}; a rate at the end of its "
-    "range is followed beyond it. returns: means over {goals} fresh goals after 0 to {most} steps, each on {shots} "
-    "fresh trajectories, after {iterations} meta-steps from fresh seeds. The weights: the five starts of MAML with "
-    "LVC, then those of joint training."
+    "meta-steps, on {goals} validation goals, once by the return after one inner step and once by that after three; a "
+    "rate at the end of what was tried is followed beyond it. error: mean returns over {goals} fresh goals after 0 to "
+    "{most} steps, each on {shots} fresh trajectories, after {iterations} meta-steps from fresh seeds, with the rates "
+    "chosen for one step (1) and for three (3). The weights: the five starts of MAML with LVC, then those of joint "
+    "training, both with the rates chosen for one step."
 )
-STORED = ("MAML, LVC", "joint training")
+STORED = (("MAML, LVC", 1), ("joint training", 1))
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = arguments("navigation", __doc__)
-    options = parser.parse_args(words)
-    device = pick_device(options.device)
+    options = arguments("navigation", __doc__).parse_args(words)
+    device, folder = pick_device(options.device), options.results
     torch.set_num_threads(1)
-    starts: dict[str, Params] = {}
+    sizes = {"horizon": WORLD.horizon, "std": STD, "hidden": HIDDEN, "tasks": TASKS, "shots": SHOTS}
+    sizes |= {"searched": SEARCHED, "goals": TEST_GOALS, "most": MOST_STEPS, "iterations": ITERATIONS}
     about = {
         "command": "python -m experiments.navigation",
         "told": told(),
-        "protocol": PROTOCOL.format(
-            horizon=WORLD.horizon,
-            std=STD,
-            hidden=HIDDEN,
-            tasks=TASKS,
-            shots=SHOTS,
-            searched=SEARCHED,
-            goals=TEST_GOALS,
-            most=MOST_STEPS,
-            iterations=ITERATIONS,
-        ),
+        "protocol": PROTOCOL.format(**sizes),
         "seed": {"networks": list(range(SEEDS)), "validation goals": VALIDATION, "test goals": TEST},
         **environment(device),
     }
-    path = one_by_one("navigation", options.results, METHODS, METHODS, lambda name: measure(name, starts), **about)
-    result = recall("navigation", folder=options.results)
-    for name in STORED:
-        if name not in starts:  # measured before an interrupt
-            chosen, method = result["runs"][name]["chosen"], METHODS[name]
-            alpha = chosen["alpha"] if method.adapted else 0.0
-            starts[name] = train(method, alpha, [chosen["beta"]] * SEEDS, range(SEEDS), ITERATIONS)
+    path = one_by_one("navigation", folder, METHODS, METHODS, lambda name: measure(name, folder), **about)
+    result = recall("navigation", folder=folder)
     result["seconds"] = sum(run["seconds"] for run in result["runs"].values())
-    record("navigation", result, tuple(t for name in STORED for t in starts[name]), folder=options.results)
+    weights = tuple(t for name, _ in STORED for t in recall_weights(_weights(name), folder=folder))
+    record("navigation", result, weights, folder=folder)
+    for partial in folder.glob("navigation.*partial.*"):
+        partial.unlink()
     print(path)
 
 
