@@ -25,6 +25,7 @@ ON_THE_CPU = {
     "implicit": "loops of hundreds of inner steps, by hand and for a network of 97 weights; nothing is trained",
     "unrolling": "the same network and as many steps, and what their graph holds; nothing is trained",
     "cost": "it counts operations and bytes, which are those of every device",
+    "reinforcement": "exact mazes of six logits; the policy of the plane is stored, and runs in the figure",
     "speed": "it counts requests, which are those of every device; its times are stored",
 }
 """The pages that have no use for a GPU, with the reason."""

@@ -127,6 +127,12 @@ TOPICS: dict[str, Section] = {
     "hyperparameters": PLACES["How to choose α, β and S"],
     "nan": PLACES["A gallery of failures"],
     "online learning": PLACES["A start that follows"],
+    "reinforcement learning": Section("beyond/reinforcement", "A step on trajectories"),
+    "policy gradient": Section("beyond/reinforcement", "A step on trajectories"),
+    "REINFORCE": Section("beyond/reinforcement", "Why the second derivative is wrong"),
+    "DiCE": Section("beyond/reinforcement", "Why the second derivative is wrong"),
+    "ProMP": Section("beyond/reinforcement", "Why the second derivative is wrong"),
+    "2-D navigation": Section("beyond/reinforcement", "Navigation in the plane"),
 }
 """What readers look for that is no row."""
 

@@ -45,7 +45,7 @@ def dice(log_probability: Tensor, advantage: Tensor) -> Tensor:
     Shapes: (K, T) and (K, T) to (K,).
 
     References: [Foerster et al., 2018](https://arxiv.org/abs/1802.05098); the baseline for every order is that of
-    [Mao et al., 2019](https://arxiv.org/abs/1902.01459).
+    [Mao et al., 2019](https://www.cs.ox.ac.uk/publications/publication12553-abstract.html).
     """
     box = magic_box(log_probability.cumsum(-1))
     before = pad(box[..., :-1], (1, 0), value=1.0)
