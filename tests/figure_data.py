@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch import nn
 
 from mamlbook.networks import mlp
 from mamlbook.pages import Cell, figures
@@ -37,6 +38,12 @@ def starts(**changes) -> dict:
     found = {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
     found["maml"] = [1.4 * p for p in found["maml"]]
     return {**found, **changes}
+
+
+def walkers() -> dict:
+    """Two policies for the plane with different weights."""
+    networks = {name: mlp(2, 8, 8, 2, activation=nn.Tanh, seed=seed) for seed, name in enumerate(("maml", "joint"))}
+    return {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
 
 
 def counted() -> dict:
@@ -209,6 +216,7 @@ MAKERS = {
     "guide": figures.algorithm_guide,
     "context": figures.attention_context,
     "kink": figures.kink_figure,
+    "navigation": lambda: figures.plane_navigation(walkers(), {"maml": 0.02, "joint": 0.01}),
     "pattern": lambda: figures.adaptation_pattern(starts()["maml"]),
     "prior": figures.prior_of_steps,
     "protocol": lambda: figures.tasks_needed(few_shot_cells()),

@@ -29,6 +29,7 @@ ON_THE_CPU = {
     "in-context": "its attention layers have a few dozen numbers; the networks' results are stored",
     "any-network": "networks of a few hundred weights, differentiated once; its trainings are stored",
     "testing": "it compares printed text; nothing is trained",
+    "reinforcement": "exact mazes of six logits; the policy of the plane is stored, and runs in the figure",
     "speed": "it counts requests, which are those of every device; its times are stored",
     "bayes": "closed forms of a few numbers; its networks are stored results",
 }

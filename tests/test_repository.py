@@ -177,7 +177,7 @@ LAYERS = [
     {"metagradient", "weighting"},
     {"learner"},
     {"arguments"},
-    {"algorithms", "evaluation", "execution"},
+    {"algorithms", "evaluation", "execution", "reinforcement"},
     {"analysis", "model_zoo", "training"},
     {"pages"},
     {"new"},

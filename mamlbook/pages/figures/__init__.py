@@ -24,6 +24,7 @@ from mamlbook.pages.figures.widgets.diversity import diversity_dial, recall_dial
 from mamlbook.pages.figures.widgets.drawing import draw_characters
 from mamlbook.pages.figures.widgets.guide import algorithm_guide
 from mamlbook.pages.figures.widgets.kink import kink_figure
+from mamlbook.pages.figures.widgets.navigation import plane_navigation
 from mamlbook.pages.figures.widgets.pattern import adaptation_pattern
 from mamlbook.pages.figures.widgets.prior import prior_of_steps
 from mamlbook.pages.figures.widgets.protocol import tasks_needed
@@ -58,6 +59,7 @@ __all__ = [
     "network_verdicts",
     "panels",
     "prior_of_steps",
+    "plane_navigation",
     "proximal_pull",
     "race",
     "recall_crossover",
