@@ -26,7 +26,7 @@ def sections_with_code(path: Path) -> set[str]:
     for cell in load(path).cells:
         if cell.cell_type == "markdown":
             for line in re.findall(r"^#{1,6} +(.*?) *$", cell.source, re.MULTILINE):
-                section = line.replace(" ", "-")
+                section = line.replace("`", "").replace(" ", "-")
         elif cell.outputs:
             found.add(section)
     return found

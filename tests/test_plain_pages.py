@@ -134,7 +134,7 @@ def test_a_wrong_year_is_found(extension, entries):
 def headings(path: Path) -> set[str]:
     """List the anchors of a page, as Jupyter makes them from its headings."""
     source = path.read_text() if path.suffix == ".md" else prose(load(path))
-    return {line.replace(" ", "-") for line in re.findall(r"^#{1,6} +(.*?) *$", source, re.MULTILINE)}
+    return {line.replace("`", "").replace(" ", "-") for line in re.findall(r"^#{1,6} +(.*?) *$", source, re.MULTILINE)}
 
 
 def dead(path: Path, source: str) -> list[str]:

@@ -147,12 +147,8 @@ TOPICS: dict[str, Section] = {
     "uncertainty": PLACES["Whether intervals hold"],
     "Omniglot": Section("practice/few-shot-images", "The table"),
     "own data": PLACES["From your data to a learner"],
-    "Omniglot": Section("practice/few-shot-images", "The table"),
     "transductive": Section("practice/few-shot-images", "What each decision is worth"),
-    "reinforcement learning": Section("beyond/reinforcement", "A step on trajectories"),
-    "policy gradient": Section("beyond/reinforcement", "A step on trajectories"),
     "REINFORCE": Section("beyond/reinforcement", "Why the second derivative is wrong"),
-    "DiCE": Section("beyond/reinforcement", "Why the second derivative is wrong"),
     "ProMP": Section("beyond/reinforcement", "Why the second derivative is wrong"),
     "2-D navigation": Section("beyond/reinforcement", "Navigation in the plane"),
 }
