@@ -113,14 +113,14 @@
     };
   }
 
-  // The posterior means of the implied priors, as marks on the path of the steps.
+  // The posterior means of the implied priors, as marks on the path at every fourth step.
   function marks(view, role) {
     const shape = kit.outline(view.made.looks[role].marker, 3.6);
     const group = kit.svg("g", { "clip-path": `url(#${view.clip})` });
     view.marks.append(group);
     return {
       draw(path) {
-        group.replaceChildren(...path.flatMap(({ believed }, s) => (believed ? [kit.svg("path", {
+        group.replaceChildren(...path.flatMap(({ believed }, s) => (believed && s % 4 === 0 ? [kit.svg("path", {
           d: shape, fill: kit.colour(role), class: "mb-marker", transform: `translate(${view.x(s)} ${kit.clamp(view.y(believed.mean), -999, 9999)})`,
         })] : [])));
       },
