@@ -21,6 +21,7 @@ HTML = ROOT / "_build/html"
 TOOLS = ["nbclient", "nbformat", "packaging", "playwright", "pypdf", "yaml"]
 if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
     book = [
+        "pages/test_doctor.py",
         "pages/test_guide.py",
         "test_chapters.py",
         "test_letters.py",
