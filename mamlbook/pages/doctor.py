@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from html import escape
+from typing import Any, NamedTuple
 
 from mamlbook.pages.guide import Question
 from mamlbook.pages.sections import Section
@@ -105,6 +106,22 @@ SYMPTOMS: dict[str, Symptom] = {
     ),
 }
 """The symptoms by name, in the order in which they are met."""
+
+
+def symptom_table(folder: str = "practice") -> Any:
+    """Every symptom with its cause, its cure and a link to the section, for a page in this folder of the book."""
+    from IPython.display import HTML  # only a notebook has it
+
+    lines = []
+    for one in SYMPTOMS.values():
+        link = f'<a href="{escape(one.section.address(folder))}">{escape(one.words)}</a>'
+        cells = (escape(one.sign), escape(one.cause), escape(one.cure), link)
+        lines.append("<tr>" + "".join(f'<td style="text-align: left">{cell}</td>' for cell in cells) + "</tr>")
+    titles = ("What is seen", "Cause", "Cure", "Explained in")
+    head = "".join(f'<th style="text-align: left">{title}</th>' for title in titles)
+    body = "\n".join(lines)
+    return HTML(f'<table class="table">\n<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>')
+
 
 FIRST = "begin"
 QUESTIONS: dict[str, Question] = {

@@ -1,9 +1,9 @@
 """The doctor: every symptom is reached, explained by a section that exists, and shown where Python says."""
 
 import pytest
-from test_guide import missing
 
-from mamlbook.pages.doctor import FIRST, QUESTIONS, SYMPTOMS
+from book_sections import missing
+from mamlbook.pages.doctor import FIRST, QUESTIONS, SYMPTOMS, symptom_table
 from mamlbook.pages.figures import run_doctor
 from shown import payload
 
@@ -60,3 +60,11 @@ def test_the_address_is_that_of_the_page_it_stands_on():
     links = [node["links"][0][1] for node in payload(run_doctor("variants").html)["nodes"].values() if "links" in node]
     assert "stability.ipynb#A-gallery-of-failures" in links
     assert "../practice/limits.ipynb#Unlike-tasks,-measured" in links
+
+
+def test_the_table_has_every_symptom_with_its_link():
+    rows = symptom_table().data.split("<tr>")[2:]
+    assert len(rows) == len(SYMPTOMS)
+    for row, one in zip(rows, SYMPTOMS.values(), strict=True):
+        assert all(text in row for text in (one.sign, one.cause, one.cure))
+        assert f'<a href="{one.section.address("practice")}">{one.words}</a>' in row
