@@ -92,7 +92,10 @@ class TaskTable:
             ValueError: the shares are none, or some part would be left without a task.
         """
         ends = bounds(shares, len(self), "tasks of the table")
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        # The second permutation: the first is the order in which ``draw`` takes tasks from the same seed, whose first
+        # tasks would then all lie in the first part, so that no sample of them could meet the others.
+        _, order = (torch.randperm(len(self), generator=generator) for _ in range(2))
         parts = [order[round(begin) : round(end)] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
         if not all(map(len, parts)):
             raise ValueError(

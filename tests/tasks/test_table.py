@@ -95,6 +95,14 @@ def test_the_check_of_tasks_finds_nothing_in_parts_and_a_leak_in_the_whole():
     assert [verdict.name for verdict in check_tasks(whole, test=first).problems] == ["test unseen"]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_tasks_drawn_from_the_seed_of_the_split_lie_in_all_parts(seed):
+    whole = TaskTable(np.repeat(np.arange(200), 2), np.zeros(400), np.zeros(400), shots=1, queries=1)
+    first, last = whole.split((100, 100), seed=seed)
+    drawn = {whole.names[number] for number in whole.draw(100, generator(seed)).index.tolist()}
+    assert min(len(drawn & set(part.names)) for part in (first, last)) > 25
+
+
 @pytest.mark.parametrize(
     ("build", "kind", "message"),
     [
