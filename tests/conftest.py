@@ -21,6 +21,7 @@ HTML = ROOT / "_build/html"
 TOOLS = ["nbclient", "nbformat", "packaging", "playwright", "pypdf", "yaml"]
 if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
     book = [
+        "pages/test_doctor.py",
         "pages/test_guide.py",
         "test_answering.py",
         "test_figure_links.py",

@@ -14,6 +14,7 @@ from mamlbook.tasks.preparation import as_data, prepared, prepared_data
 from mamlbook.tasks.quadratic import LinearRegression, Quadratics, half_squared_error
 from mamlbook.tasks.sinusoid import Sinusoids
 from mamlbook.tasks.splits import class_split
+from mamlbook.tasks.table import TaskTable
 from mamlbook.tasks.task_check import check_tasks
 from mamlbook.tasks.task_report import TaskReport, Verdict
 from mamlbook.tasks.unequal import batches_by_size
@@ -34,6 +35,7 @@ __all__ = [
     "SupportAsQuery",
     "TaskDistribution",
     "TaskReport",
+    "TaskTable",
     "Tasks",
     "Verdict",
     "WaveCollection",

@@ -32,13 +32,13 @@ def class_split(
     >>> [len(part) for part in class_split(pool)], [len(part) for part in class_split(pool, (7, 2))]
     ([6, 2, 2], [7, 2])
     """
-    bounds = _bounds(shares, len(pool))
+    ends = bounds(shares, len(pool))
     units = _together(pool.looks, pool.alphabets if by_alphabet else None)
     order = torch.randperm(int(units.max()) + 1, generator=torch.Generator().manual_seed(seed))
     sizes = units.bincount()[order]
     centres = sizes.cumsum(0) - sizes / 2  # in which part the middle of a unit lies decides
     parts = torch.empty_like(order)
-    parts[order] = torch.bucketize(centres.double(), torch.tensor(bounds, dtype=torch.float64), right=True)
+    parts[order] = torch.bucketize(centres.double(), torch.tensor(ends, dtype=torch.float64), right=True)
     found = parts[units]
     for number, share in enumerate(shares):
         if not (found == number).any():
@@ -49,19 +49,23 @@ def class_split(
     return tuple(pool[found == number] for number in range(len(shares)))
 
 
-def _bounds(shares: Sequence[float], classes: int) -> list[float]:
-    """Where each part ends, in classes."""
+def bounds(shares: Sequence[float], count: int, what: str = "classes of the pool") -> list[float]:
+    """Where each part of so many classes or tasks ends.
+
+    Raises:
+        ValueError: the shares are none.
+    """
     shares = tuple(shares)
     counts = all(isinstance(share, Integral) and not isinstance(share, bool) for share in shares)
     above = all(share > 0 for share in shares)
-    good = sum(shares) <= classes if counts else math.isclose(sum(shares), 1, abs_tol=1e-6)
+    good = sum(shares) <= count if counts else math.isclose(sum(shares), 1, abs_tol=1e-6)
     if not shares or not above or not good:
         raise ValueError(
             f"shares: expected fractions above 0 that add up to 1, or whole numbers that add up to at most the "
-            f"{classes} classes of the pool, got {shares}"
+            f"{count} {what}, got {shares}"
         )
-    bounds = list(itertools.accumulate(shares if counts else (share * classes for share in shares)))
-    return bounds if counts else [*bounds[:-1], classes + 1]  # rounding leaves no class out
+    ends = list(itertools.accumulate(shares if counts else (share * count for share in shares)))
+    return ends if counts else [*ends[:-1], count + 1]  # rounding leaves no class out
 
 
 def _together(looks: Tensor, alphabets: Sequence[str] | None) -> Tensor:

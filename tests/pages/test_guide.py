@@ -1,15 +1,12 @@
 """The guide, the sections it points to and the quiz of the map: nothing leads nowhere, and no row is forgotten."""
 
-import re
-
-import nbformat
 import pytest
 
+from book_sections import missing
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.pages.guide import FIRST, GUIDE, End, Question
 from mamlbook.pages.quiz import STATEMENTS
 from mamlbook.pages.sections import APART, PLACES, SECTIONS, Section
-from tools.book import ROOT, pages
 
 QUESTIONS_ON_THE_WAY, SUGGESTIONS = 6, 6
 KNOWN = {**SECTIONS, **PLACES}
@@ -24,17 +21,6 @@ def ways(name: str = FIRST, before: tuple[str, ...] = ()) -> list[tuple[str, ...
 
 def ends() -> dict[str, End]:
     return {name: node for name, node in GUIDE.items() if isinstance(node, End)}
-
-
-def headings(page: str) -> list[str]:
-    cells = nbformat.read(ROOT / "book" / f"{page}.ipynb", as_version=4).cells
-    prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    return re.findall(r"^#{2,4} +(.*?) *$", prose, re.MULTILINE)
-
-
-def missing(section: Section) -> bool:
-    """Whether a section is on no page of the table of contents."""
-    return f"book/{section.page}" not in pages() or section.heading not in headings(section.page)
 
 
 @pytest.mark.parametrize("name", KNOWN)

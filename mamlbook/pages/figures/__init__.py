@@ -22,6 +22,7 @@ from mamlbook.pages.figures.widgets.crossover import crossover_explorer, crossov
 from mamlbook.pages.figures.widgets.diagnosis import failure_diagnosis
 from mamlbook.pages.figures.widgets.diversity import diversity_dial, recall_dial
 from mamlbook.pages.figures.widgets.drawing import draw_characters
+from mamlbook.pages.figures.widgets.doctor import run_doctor
 from mamlbook.pages.figures.widgets.guide import algorithm_guide
 from mamlbook.pages.figures.widgets.kink import kink_figure
 from mamlbook.pages.figures.widgets.navigation import plane_navigation
@@ -66,6 +67,7 @@ __all__ = [
     "recall_dial",
     "recall_times",
     "rows",
+    "run_doctor",
     "scaling",
     "select_all",
     "sensitivity",
