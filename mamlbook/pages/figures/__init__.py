@@ -21,8 +21,8 @@ from mamlbook.pages.figures.widgets.cost import cost_explorer
 from mamlbook.pages.figures.widgets.crossover import crossover_explorer, crossover_table, recall_crossover
 from mamlbook.pages.figures.widgets.diagnosis import failure_diagnosis
 from mamlbook.pages.figures.widgets.diversity import diversity_dial, recall_dial
-from mamlbook.pages.figures.widgets.drawing import draw_characters
 from mamlbook.pages.figures.widgets.doctor import run_doctor
+from mamlbook.pages.figures.widgets.drawing import draw_characters
 from mamlbook.pages.figures.widgets.guide import algorithm_guide
 from mamlbook.pages.figures.widgets.kink import kink_figure
 from mamlbook.pages.figures.widgets.navigation import plane_navigation
