@@ -233,7 +233,8 @@ def test_the_stored_table_has_what_was_asked_for_first():
     cells = STORED["cells"]["5w1s"]
     assert set(cells) == {row for name in experiment.TRAININGS for row in experiment.uses(name)}
     for row, cell in cells.items():
-        assert set(cell["seeds"]) == {"0", "1", "2"}, row
+        missing = STORED["missing"].get("5w1s", {}).get(row, {"seeds": []})["seeds"]
+        assert sorted([*map(int, cell["seeds"]), *missing]) == [0, 1, 2], row  # there, or said to be missing
         for seed in cell["seeds"].values():
             assert len(numbers(seed["right"])) == experiment.TEST_TASKS
             assert 4 * numbers(seed["right"]).double().mean().item() == pytest.approx(seed["accuracy"][0], abs=0.006)
