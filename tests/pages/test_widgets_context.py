@@ -1,6 +1,7 @@
 """The figure of a context: attention and gradient steps against PyTorch's autograd, its points and what it says."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -135,13 +136,12 @@ def test_points_and_question_follow_pointer_and_keyboard(show):
 
 def test_the_dots_lie_on_the_line(show):
     with show(attention_context()) as shown:
-        line = shown.figure.locator(".mb-layer-curves path.mb-curve").first.bounding_box()
+        line = shown.figure.locator(".mb-layer-curves path.mb-curve").first.get_attribute("d")
+        x0, y0, x1, y1 = map(float, re.findall(r"[\d.]+", line))
         dots = shown.figure.locator(".mb-layer-marks path.mb-marker")
-        boxes = [dots.nth(i).bounding_box() for i in range(17)]
-        centres = [(b["x"] + b["width"] / 2, b["y"] + b["height"] / 2) for b in boxes]
-        for x, y in centres:
-            share = (x - line["x"]) / line["width"]
-            assert y == pytest.approx(line["y"] + line["height"] * (1 - share), abs=1.5)
+        places = [re.findall(r"[\d.]+", dots.nth(i).get_attribute("transform")) for i in range(17)]
+        for x, y in (map(float, place) for place in places):
+            assert y == pytest.approx(y0 + (y1 - y0) * (x - x0) / (x1 - x0), abs=0.2)
 
 
 def test_the_book_shows_the_same_numbers(in_the_book):
