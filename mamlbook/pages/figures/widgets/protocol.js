@@ -32,7 +32,7 @@
     const one = accuracies(rows[row]).slice(0, tasks), other = accuracies(rows[against]).slice(0, tasks);
     const apart = one.map((value, i) => value - other[i]);
     const [first, second, paired] = [one, other, apart].map(interval);
-    const seeds = rows[row].seeds.map((value, i) => value - rows[against].seeds[i]).filter(Number.isFinite);
+    const seeds = rows[row].seeds.length === rows[against].seeds.length ? rows[row].seeds.map((value, i) => value - rows[against].seeds[i]) : [];
     const needed = paired.mean === 0 ? null : Math.ceil(((1.959964 * paired.spread) / paired.mean) ** 2);
     return { first, second, paired, separate: Math.hypot(first.half, second.half), seeds: seeds.length > 1 ? interval(seeds) : null, needed };
   }
@@ -52,7 +52,7 @@
       kit.paragraph(kit.html("strong", {}, `${state.tasks} tasks: `), `${one} ${percent(first.mean)} ± ${percent(first.half)} %, ${other} ${percent(second.mean)} ± ${percent(second.half)} %.`),
       kit.paragraph(`The difference is ${percent(paired.mean)}: `, kit.number(frame, `± ${percent(paired.half)} in pairs`, data.roles.paired), ", ", kit.number(frame, `± ${percent(separate)} apart`, data.roles.separate), `. In pairs ${judged}.`),
     ];
-    if (seeds) lines.push(kit.aside(`Over ${Math.min(rows[state.row].seeds.length, rows[state.against].seeds.length)} trainings of each, all tasks: ${percent(seeds.mean)} ± ${percent(seeds.half)}. More tasks do not make this interval narrower.`));
+    if (seeds) lines.push(kit.aside(`Over ${rows[state.row].seeds.length} trainings of each, all tasks: ${percent(seeds.mean)} ± ${percent(seeds.half)}. More tasks do not make this interval narrower.`));
     frame.say(...lines);
   }
 
