@@ -44,7 +44,7 @@ class SoftmaxPolicy:
 
 
 class GaussianPolicy:
-    """a ~ N(y_hat, ``std``^2 I): the network says the mean, the width is fixed.
+    """a ~ N(y_hat, sigma^2 I), sigma the fixed ``std``: the network says the mean, the width is fixed.
 
     Shapes: ``y_hat`` and actions (..., d).
 

@@ -80,7 +80,8 @@ class TaskTable:
         keys = keys.where(torch.arange(keys.shape[1]) < counts[index, None], -1)  # only rows that exist
         places = keys.topk(self.shots + self.queries).indices + (counts.cumsum(0) - counts)[index, None]
         rows = order[places].split((self.shots, self.queries), 1)
-        return Tasks(*(Data(self.x[chosen], self.y[chosen]) for chosen in rows), index)
+        support, query = (Data(self.x[chosen], self.y[chosen]) for chosen in rows)
+        return Tasks(support, query, index)
 
     @on_cpu()
     def split(self, shares: Sequence[float] = (0.6, 0.2, 0.2), *, seed: int = 0) -> tuple[TaskTable, ...]:

@@ -76,25 +76,7 @@ def draw_characters(
     if step not in range(STEPS + 1):
         raise ValueError(f"step: expected a whole number from 0 to {STEPS}, got {step}")
     rates = {name: float(result["methods"][name]["alpha"]) for name in starts}
-    data = {
-        "roles": {name: ROLES[name] for name in starts},
-        "names": {name: NAMES[name] for name in starts},
-        "starts": {name: _encoded(theta) for name, theta in starts.items()},
-        "rates": rates,
-        "filters": len(weights[1]),
-        "steps": STEPS,
-        "drawings": drawings,
-        "first": {"step": step, "query": FIRST_QUERY},
-    }
-    if caption is None:
-        taken = ", ".join(f"{rate:g} ({NAMES[name]})" for name, rate in rates.items() if name != "prototypes")
-        caption = (
-            f"Every method has the same network and takes inner steps of its own searched rate: {taken}. Prototypes "
-            "compare features and take none. A drawing is centred, brought to the size of Omniglot’s drawings, and "
-            "made 28 by 28 pixels: the small picture is what the networks see. The drawings at the start are one "
-            "episode of Omniglot (Lake, Salakhutdinov and Tenenbaum, MIT licence), of an alphabet that no method was "
-            "trained on. Nothing leaves your device."
-        )
+    data = _data(starts, rates) | {"drawings": drawings, "first": {"step": step, "query": FIRST_QUERY}}
     found = {name: probabilities(name, theta, rates[name], drawings) for name, theta in starts.items()}
     return widget(
         "drawing",
@@ -102,7 +84,29 @@ def draw_characters(
         title=title,
         alt=_alt(found, step),
         fallback=_still(found, drawings, step),
-        caption=caption,
+        caption=_about(rates) if caption is None else caption,
+    )
+
+
+def _data(starts: Mapping[str, Params], rates: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "roles": {name: ROLES[name] for name in starts},
+        "names": {name: NAMES[name] for name in starts},
+        "starts": {name: _encoded(theta) for name, theta in starts.items()},
+        "rates": rates,
+        "filters": len(next(iter(starts.values()))[1]),
+        "steps": STEPS,
+    }
+
+
+def _about(rates: Mapping[str, float]) -> str:
+    taken = ", ".join(f"{rate:g} ({NAMES[name]})" for name, rate in rates.items() if name != "prototypes")
+    return (
+        f"Every method has the same network and takes inner steps of its own searched rate: {taken}. Prototypes "
+        "compare features and take none. A drawing is centred, brought to the size of Omniglot’s drawings, and "
+        "made 28 by 28 pixels: the small picture is what the networks see. The drawings at the start are one "
+        "episode of Omniglot (Lake, Salakhutdinov and Tenenbaum, MIT licence), of an alphabet that no method was "
+        "trained on. Nothing leaves your device."
     )
 
 
