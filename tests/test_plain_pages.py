@@ -79,6 +79,20 @@ def test_shows_no_mark_as_source(path):
     assert not [marks for marks in found if marks[0]]
 
 
+# A line that begins with HTML is HTML to the next empty line: Markdown in it stays source.
+IN_HTML = re.compile(r"<summary>(?:(?!</summary>).)*[`$*]", re.DOTALL)
+
+
+@every_notebook
+def test_a_summary_holds_no_markdown(path):
+    assert not IN_HTML.findall(prose(load(path)))
+
+
+def test_markdown_in_a_summary_is_found():
+    assert IN_HTML.search("<details><summary>With `net.eval()`.</summary>")
+    assert not IN_HTML.search("<details><summary>With <code>net.eval()</code>.</summary>\n\n`a`\n\n</details>")
+
+
 @pytest.mark.parametrize(("name", "example"), [(name, example) for name, (_, example) in RAW.items()])
 def test_every_mark_is_found(name, example):
     assert name in raw(example)
