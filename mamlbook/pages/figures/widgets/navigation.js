@@ -161,6 +161,7 @@
     const names = Object.keys(data.starts), setting = data.setting;
     const state = { ...first(data), adapted: {}, visible: {} };
     const view = kit.plot(frame, {
+      margin: { left: 44 }, // −0.5 stands on it
       x: { domain: [-WIDE, WIDE], ticks: [-0.5, 0, 0.5], label: "first coordinate" },
       y: { domain: [-HIGH, HIGH], ticks: [-0.5, 0, 0.5], label: "second coordinate" },
       height: (width) => Math.round((width - 48) * (HIGH / WIDE) + 62), // one scale on both axes
