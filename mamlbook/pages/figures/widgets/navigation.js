@@ -164,7 +164,7 @@
       margin: { left: 44 }, // −0.5 stands on it
       x: { domain: [-WIDE, WIDE], ticks: [-0.5, 0, 0.5], label: "first coordinate" },
       y: { domain: [-HIGH, HIGH], ticks: [-0.5, 0, 0.5], label: "second coordinate" },
-      height: (width) => Math.round((width - 48) * (HIGH / WIDE) + 62), // one scale on both axes
+      height: (width) => Math.round((width - 58) * (HIGH / WIDE) + 62), // one scale on both axes
       label: "Plane with a movable goal",
     });
     view.picture.classList.add("mb-tappable");
