@@ -36,8 +36,10 @@ def touch(page, place):
     figure = page.locator("figure.mamlbook-figure[data-mounted]").nth(place)
     movable = figure.locator(".mb-live :is(input[type=range], [role=slider]):visible")
     for number in range(min(2, movable.count())):
-        movable.nth(number).press("ArrowRight" if number else "ArrowLeft")
-        movable.nth(number).press("ArrowUp")
+        before = page.evaluate(VALUES, place)
+        movable.nth(number).press("ArrowLeft")
+        if page.evaluate(VALUES, place) == before:  # at an end
+            movable.nth(number).press("ArrowRight")
     select = figure.locator(".mb-live select:visible")
     if select.count():
         select.first.select_option(index=1)
