@@ -14,7 +14,10 @@ class Names(SphinxTransform):
     default_priority = 215  # after plain_pages
 
     def apply(self, **kwargs):
-        """Add the entries of this page."""
+        """Add the entries of this page; a glossary adds none, so that its terms do not come before the sections."""
+        for glossary in self.document.findall(addnodes.glossary):
+            for entry in list(glossary.findall(addnodes.index)):
+                entry.parent.remove(entry)
         wanted: dict[str, list[str]] = {}
         for name, section in NAMES.items():
             if f"book/{section.page}" == self.env.docname:

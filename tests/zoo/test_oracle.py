@@ -33,6 +33,7 @@ UNSOUND = {
     "buffer that is written": "its state changes",
     "buffer that is replaced": "its state changes",
     "spectral norm": "its state changes",
+    "random slopes": "it draws anew at each call",
     "spectral norm by hooks": "its state changes",
     "embedding with a largest norm": "its weights change by being used",
     "sparse embedding": "its gradient is no tensor to compute with",

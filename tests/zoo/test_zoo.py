@@ -54,7 +54,7 @@ REFUSED_BY_ROW: dict[tuple[str, str], str] = {
     ("frozen body", "boil"): r"body.*none of head.*require a gradient",
     # A kernel is between examples, each of which has one row of outputs.
     **{
-        (name, row): r"predictions.*outputs.*nn\.Flatten\(\)"
+        (name, row): r"predictions.*outputs.*(nn\.Flatten\(\)|in one tensor)"
         for name in ("dictionary out", "tuple out", "one number out", "transposed convolution", "upsampling")
         for row in ("ntk-ridge", "meta-rkhs-2")
     },
