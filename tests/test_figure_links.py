@@ -7,7 +7,12 @@ import pytest
 
 from tools.book import ROOT, pages
 
-HTML = ROOT / "_build/html"
+
+def notebook_text(name: str) -> str:
+    """Give the source of a page with its outputs, or nothing where it is no notebook."""
+    path = ROOT / f"{name}.ipynb"
+    return path.read_text("utf-8") if path.is_file() else ""
+
 
 VALUES = """(place) => {
     const figure = document.querySelectorAll("figure.mamlbook-figure[data-mounted]")[place];
@@ -16,10 +21,7 @@ VALUES = """(place) => {
 COPY = "figure.mamlbook-figure button[data-name=link]"
 
 
-def with_figures() -> list[str]:
-    """List the pages of the built book that have an interactive figure."""
-    built = [(name, HTML / f"{name}.html") for name in pages()]
-    return [name for name, path in built if path.is_file() and "mamlbook-figure" in path.read_text("utf-8")]
+FIGURED = [name for name in pages() if "mamlbook-figure" in notebook_text(name)]
 
 
 def opened(browser, address):
@@ -47,12 +49,11 @@ def touch(page, place):
         figure.locator(".mb-live button:visible:not(:disabled)").first.click()
 
 
-@pytest.mark.parametrize("name", pages())
+@pytest.mark.parametrize("name", FIGURED)
 def test_a_figure_is_opened_as_it_was_left(name, base, browser):
-    if "mamlbook-figure" not in (HTML / f"{name}.html").read_text("utf-8"):
-        return
     page = opened(browser, f"{base}{name}.html")
     count = page.locator("figure.mamlbook-figure[data-mounted]").count()
+    assert count, "no figure is alive"
     for place in range(count):
         before = page.evaluate(VALUES, place)
         touch(page, place)
@@ -68,8 +69,35 @@ def test_a_figure_is_opened_as_it_was_left(name, base, browser):
     page.context.close()
 
 
+def test_what_was_drawn_by_hand_is_in_the_address(base, browser):
+    page = opened(browser, f"{base}book/practice/baselines.html")
+    figure = page.locator("figure[data-kind=drawing]")
+    place = page.evaluate(
+        "[...document.querySelectorAll('figure[data-mounted]')].findIndex((f) => f.dataset.kind === 'drawing')"
+    )
+    figure.locator("button", has_text="Clear all").click()
+    pads = "document.querySelector('figure[data-kind=drawing]').mamlbook.state.pads"
+    area = figure.locator("[role=application], [tabindex]").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 30)
+    page.mouse.down()
+    for step in range(1, 6):
+        page.mouse.move(box["x"] + 30 + 12 * step, box["y"] + 30 + 9 * step)
+    page.mouse.up()
+    strokes = page.evaluate(f"JSON.stringify(Object.values({pads}).map((pad) => pad.strokes))")
+    assert any(json.loads(strokes)), "nothing was drawn"
+    page.locator(COPY).nth(place).click()
+    page.wait_for_function(f"location.hash.startsWith('#figure={place}.')")
+    other = opened(browser, page.url)
+    assert other.evaluate(f"JSON.stringify(Object.values({pads}).map((pad) => pad.strokes))") == strokes
+    assert not other.errors
+    other.context.close()
+    page.context.close()
+
+
 def test_an_address_that_holds_nonsense_changes_nothing(base, browser):
-    (name, *_) = with_figures()
+    name = FIGURED[0]
     page = opened(browser, f"{base}{name}.html")
     before = page.evaluate(VALUES, 0)
     page.context.close()

@@ -4,7 +4,7 @@
 // the controls first, as a hand would, and then what no control holds, such as points that were dragged.
 (function () {
   "use strict";
-  const LONGEST = 600; // characters of one entry; what is longer is computed from the others
+  const LONGEST = 6000; // characters of one entry, a few drawings; what is longer is computed from the others
   const figures = () => [...document.querySelectorAll("figure.mamlbook-figure[data-mounted]")];
   const controls = (figure) => [...figure.querySelectorAll("input[data-name], select[data-name]")];
   const chosen = (control) => (["checkbox", "radio"].includes(control.type) ? control.checked : control.value);
@@ -15,7 +15,7 @@
   // Whether a value from an address can stand where a figure has its own: the same kinds, and only finite numbers.
   function alike(value, own) {
     if (own === null || own === undefined) return value === null || typeof value !== "object" || (Array.isArray(value) && value.every(Number.isFinite));
-    if (value === null) return false;
+    if (value === null) return typeof own === "object"; // what is not there yet, or no longer
     if (typeof value !== typeof own || Array.isArray(value) !== Array.isArray(own)) return false;
     if (typeof value === "number") return Number.isFinite(value);
     if (typeof value !== "object") return true;
