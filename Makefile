@@ -24,6 +24,7 @@ DEVICE ?= cuda
 MINUTES ?= 4
 COLAB := .venv-colab
 COLAB_PYTHON ?= python3.12
+LOCK := .venv-lock
 SLOW := tests/test_site.py tests/test_answering.py tests/test_figure_links.py tests/test_notebooks.py tests/test_plain_pages.py tests/test_algorithms.py
 CORE := $(filter-out $(SLOW), $(wildcard tests/test_*.py)) tests/exact tests/inner tests/metagradient tests/tasks \
 	tests/training
@@ -33,17 +34,18 @@ SHARD_site := tests/test_site.py tests/test_answering.py tests/test_figure_links
 SHARD_notebooks := book tests/test_notebooks.py tests/test_plain_pages.py tests/test_pages_on_a_gpu.py
 SHARD_package := tests mamlbook $(addprefix --ignore=,$(SHARD_site) $(SHARD_notebooks))
 
-.PHONY: help book test check lint format notebooks pdf serve screenshot gpu bench colab check-here test-package test-notebooks test-site set-repository clean chromium
+.PHONY: help book test check lint format notebooks pdf serve screenshot gpu bench colab check-here test-package test-notebooks test-site set-repository clean chromium lock
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 # Installed again only when what is asked for has changed.
-$(STAMP): requirements.txt pyproject.toml
+$(STAMP): requirements.txt requirements-hashes.txt pyproject.toml
 	@$(HAVE_PYTHON)
 	@"$(PYTHON)" -c '$(NEEDED)'
 	@echo "Installing the environment into $(VENV) (about two minutes the first time) ..."
 	@"$(PYTHON)" -m venv $(VENV)
+	@$(RUN) pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements-hashes.txt
 	@$(RUN) pip install -qq --disable-pip-version-check -r requirements.txt
 	@$(RUN) pip install -qq --disable-pip-version-check --no-deps --editable .
 	@touch $@
@@ -126,9 +128,20 @@ $(COLAB)/.installed: tests/colab.txt
 	@$(COLAB)/bin/python -m pip install -qq --disable-pip-version-check -r tests/colab.txt
 	@touch $@
 
+# All but torch, whose build and whose libraries are other ones on a machine with a GPU, so that they cannot be fixed here.
+lock: $(LOCK)/.installed  ## write the hashes of what requirements.txt pins
+	@grep -v '^torch==' requirements.txt | $(LOCK)/bin/uv pip compile - --quiet --no-deps --generate-hashes --universal \
+		--python-version 3.11 --no-annotate --custom-compile-command "make lock" --output-file requirements-hashes.txt
+
+$(LOCK)/.installed:
+	@$(HAVE_PYTHON)
+	@"$(PYTHON)" -m venv $(LOCK)
+	@$(LOCK)/bin/python -m pip install -qq --disable-pip-version-check uv==0.13.9
+	@touch $@
+
 set-repository: $(STAMP)  ## make the book its own: make set-repository URL=https://github.com/OWNER/NAME
 	@$(RUN) tools.set_repository "$(URL)"
 
 clean:  ## remove what was built, and the environment
-	rm -rf _build $(VENV) $(BENCH) $(COLAB) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf _build $(VENV) $(BENCH) $(COLAB) $(LOCK) .pytest_cache .ruff_cache .mypy_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

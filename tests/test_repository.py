@@ -85,6 +85,19 @@ def pins() -> dict[str, str]:
     return dict(zip(names, (match[2] for match in pinned), strict=True))
 
 
+def test_every_pin_but_torch_has_its_hashes():
+    text = (ROOT / "requirements-hashes.txt").read_text().replace("\\\n", " ")
+    locked = {}
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            pin, *hashes = line.split()
+            name, version = pin.split("==")
+            locked[canonicalize_name(name)] = version
+            assert hashes, f"{name} has no hash"
+            assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word) for word in hashes), f"a hash of {name}"
+    assert locked == {name: version for name, version in pins().items() if name != "torch"}, "run make lock"
+
+
 def test_the_pins_satisfy_what_the_package_asks_for():
     for requirement in map(Requirement, PROJECT["dependencies"]):
         assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)]), requirement
