@@ -34,7 +34,7 @@ SHARD_site := tests/test_site.py tests/test_answering.py tests/test_figure_links
 SHARD_notebooks := book tests/test_notebooks.py tests/test_plain_pages.py tests/test_pages_on_a_gpu.py
 SHARD_package := tests mamlbook $(addprefix --ignore=,$(SHARD_site) $(SHARD_notebooks))
 
-.PHONY: help book test check lint format notebooks pdf serve screenshot gpu bench colab check-here test-package test-notebooks test-site set-repository clean chromium lock
+.PHONY: help book test check lint format notebooks pdf epub serve screenshot gpu bench colab check-here test-package test-notebooks test-site set-repository clean chromium lock
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -88,6 +88,9 @@ notebooks: $(STAMP)  ## run every notebook again and store its outputs
 
 pdf: book chromium  ## print the book, to _build/model-agnostic-meta-learning.pdf
 	@$(RUN) tools.pdf
+
+epub: book chromium  ## bind the book for readers of EPUB, to _build/model-agnostic-meta-learning.epub
+	@$(RUN) tools.epub
 
 serve: book  ## look at the book in a browser
 	@echo "http://127.0.0.1:8000/ (stop with Ctrl-C)"

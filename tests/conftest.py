@@ -39,6 +39,7 @@ if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
         "pages/test_api_page.py",
         "pages/test_names.py",
         "tools/test_ledger.py",
+        "tools/test_epub.py",
         "tools/test_pdf.py",
     ]
 

@@ -4,10 +4,7 @@ python -m tools.pdf                            the whole book, to _build/model-a
 python -m tools.pdf --pages variants/reptile   some of its pages
 """
 
-import argparse
 import io
-import re
-import sys
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -21,35 +18,15 @@ from pypdf.generic import Fit, NameObject, TextStringObject
 from tqdm import tqdm
 
 from tools import chromium
-from tools.book import ROOT, pages
+from tools.book import ROOT
+from tools.print_form import BUILD, HTML, PrintForm, asked
 
-HTML = ROOT / "_build/html"
-TARGET = ROOT / "_build/model-agnostic-meta-learning.pdf"
+TARGET = BUILD / "model-agnostic-meta-learning.pdf"
 PAPER = {
     "format": "A4",
     "margin": {"top": "18mm", "bottom": "20mm", "left": "19mm", "right": "19mm"},
     "print_background": True,
 }
-DRAWN = "() => !window.MathJax?.startup?.promise || MathJax.startup.promise.then(() => true)"
-
-# Each answer leaves its number behind, and is handed over in the order of the page.
-TAKE_ANSWERS = """number => {
-    const taken = [];
-    const take = (box, question) => {
-        const copy = box.cloneNode(true);
-        copy.querySelectorAll('summary, script, .headerlink, .copybtn').forEach(part => part.remove());
-        copy.querySelectorAll('[id]').forEach(part => part.removeAttribute('id'));
-        copy.querySelectorAll('details').forEach(inner => { inner.open = true; });
-        taken.push([question, copy.innerHTML]);
-        const mark = document.createElement('p');
-        mark.className = 'answer-mark';
-        mark.textContent = `${question ? question + '  ' : ''}(Answer ${number}.${taken.length} at the end)`;
-        box.replaceWith(mark);
-    };
-    document.querySelectorAll('details.answer').forEach(box => take(box, box.querySelector('summary').textContent));
-    document.querySelectorAll('.tag_hide-cell').forEach(box => take(box, ''));
-    return taken;
-}"""
 
 FRONT = """<h1 style="margin-top: 7cm; font-size: 2.6rem">{title}</h1>
 <p style="font-size: 1.2rem">{author}, {year}</p>
@@ -72,24 +49,18 @@ class Chapter(NamedTuple):
     answers: list[tuple[str, str]]
 
 
-class Printer:
-    """A browser that prints pages of the book as paper has them."""
-
-    def __init__(self, browser, html: Path = HTML):
-        self.html = html
-        self.page = browser.new_page(viewport={"width": 900, "height": 1200})
-        self.page.emulate_media(media="print", color_scheme="light")
+class Printer(PrintForm):
+    """A browser that prints pages of the book."""
 
     def chapter(self, name: str, number: int) -> Chapter:
         """Print one page without its answers."""
-        self._open(name)
-        answers = self.page.evaluate(TAKE_ANSWERS, number)
-        title = self.page.evaluate("() => document.querySelector('h1').childNodes[0].textContent")
-        return Chapter(name, title.strip(), self._print(), [(question, text) for question, text in answers])
+        self.open(name)
+        answers = self.take_answers(number)
+        return Chapter(name, self.title(), self._print(), answers)
 
     def written(self, like: str, body: str) -> PdfReader:
         """Print HTML of our own in the dress of a page."""
-        self._open(like)
+        self.open(like)
         put = (
             "body => { document.querySelector('article').innerHTML = body; return window.MathJax?.typesetPromise?.() }"
         )
@@ -101,10 +72,6 @@ class Printer:
         sheets = "".join(f"<div><span>{number}</span></div>" for number in range(first, last + 1))
         self.page.set_content(NUMBERS.format(sheets=sheets))
         return self._sheets(self.page.pdf(prefer_css_page_size=True))
-
-    def _open(self, name: str) -> None:
-        self.page.goto((self.html / f"{name}.html").as_uri(), wait_until="load")
-        self.page.wait_for_function(DRAWN, timeout=120_000)
 
     def _print(self) -> PdfReader:
         return self._sheets(self.page.pdf(outline=True, tagged=True, **PAPER))
@@ -195,20 +162,10 @@ def write(browser, names: list[str], target: Path = TARGET, html: Path = HTML) -
 
 def main(words: list[str] | None = None) -> None:
     """Print the whole book, or the pages named."""
-    parser = argparse.ArgumentParser(prog="tools.pdf", description=__doc__.splitlines()[0])
-    parser.add_argument("--pages", nargs="+", help="pages without suffix, from the folder of the pages; by default all")
-    parser.add_argument("--out", type=Path, default=TARGET)
-    options = parser.parse_args(words)
-    known = pages()
-    wanted = known if options.pages is None else [f"book/{re.sub('^book/', '', name)}" for name in options.pages]
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        sys.exit(f"--pages: expected some of {', '.join(known)}, got {', '.join(unknown)}")
-    if chromium.find() is None or not all((HTML / f"{name}.html").is_file() for name in wanted):
-        sys.exit("The PDF needs a built book and Chromium: make pdf")
+    wanted, target = asked("tools.pdf", __doc__.splitlines()[0], TARGET, words)
     with sync_playwright() as play:
         browser = chromium.launch(play)
-        path = write(browser, wanted, options.out)
+        path = write(browser, wanted, target)
         browser.close()
     print(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
 

@@ -2,9 +2,11 @@
 
 import re
 
+import nbformat
 import pytest
 from pypdf import PdfReader
 
+from tools.book import ROOT
 from tools.pdf import main, write
 
 NAMES = ["book/variants/reptile", "book/appendix/bibliography"]
@@ -58,6 +60,11 @@ def test_answers_stand_at_the_end(text):
     for mark in marks:
         assert re.search(rf"(^|\n)\s*{re.escape(mark)}\b", end), mark
     assert "Show the solution" not in whole
+    cells = nbformat.read(ROOT / f"{NAMES[0]}.ipynb", 4).cells
+    solutions = [cell.source for cell in cells if "hide-cell" in cell.metadata.get("tags", [])]
+    assert solutions
+    for solution in solutions:
+        assert solution.strip().splitlines()[1] in end, "the code of a solution"
 
 
 def test_a_figure_that_moves_is_still_on_paper(text):
