@@ -29,7 +29,7 @@ SLOW := tests/test_site.py tests/test_answering.py tests/test_figure_links.py te
 CORE := $(filter-out $(SLOW), $(wildcard tests/test_*.py)) tests/exact tests/inner tests/metagradient tests/tasks \
 	tests/training
 CHECK = -n $(JOBS) --dist loadfile -q --doctest-modules mamlbook $(CORE)
-TEST := pytest -n $(JOBS) --dist loadfile -rfEs --doctest-modules --nbval --nbval-current-env
+TEST := pytest --durations 40 --durations-min 5 -n $(JOBS) --dist loadfile -rfEs --doctest-modules --nbval --nbval-current-env
 SHARD_site := tests/test_site.py tests/test_answering.py tests/test_figure_links.py $(wildcard tests/pages/test_widgets*.py)
 SHARD_notebooks := book tests/test_notebooks.py tests/test_plain_pages.py tests/test_pages_on_a_gpu.py
 SHARD_package := tests mamlbook $(addprefix --ignore=,$(SHARD_site) $(SHARD_notebooks))

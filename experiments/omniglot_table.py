@@ -44,6 +44,7 @@ FILTERS, TASKS, QUERIES, STEPS, SEARCH_STEPS, SEEDS, SEARCH_SEED = 16, 8, 5, 250
 BETAS = (3e-3, 1e-2, 3e-2)
 VALIDATION_CLASSES, VALIDATION_TASKS, TEST_TASKS = 100, 200, 600
 VALIDATION, TEST = 11, 12  # seeds of the tasks that are chosen on, and of those that are reported
+FURTHER = 2  # values that are tried beyond an end of a range while the best is the last
 LEAST_JUDGED = 3  # inner steps that are looked at where training takes fewer
 HEAD_STEPS, HEAD_RATES = 5, (0.1, 1.0, 10.0)
 
@@ -53,8 +54,10 @@ PROTOCOL = (
     "turned characters are classes of their own. Pre-training sees as many pictures a step and tells all training "
     f"classes apart, four for each character. {VALIDATION_CLASSES} of the training characters are kept apart for the "
     f"search: {SEARCH_STEPS} meta-steps from one seed for every outer rate of {list(BETAS)} at the middle inner "
-    "setting, then for the other two at the best outer rate; a backbone is searched by the nearest mean. The number "
-    "of inner steps, and how a head is fitted to a backbone, are chosen with the final training of the first seed. All "
+    "setting, then for the other two at the best outer rate; a rate or a setting that is best at an end of its range "
+    f"is followed beyond it, at most {FURTHER} times, about three times as far each; a backbone is searched by the "
+    "nearest mean. The number of inner steps, and how a head is fitted to a backbone, are chosen with the final "
+    "training of the first seed. All "
     f"this is judged on {VALIDATION_TASKS} validation tasks. Settings are searched "
     f"at 5 ways and 1 shot, and taken over by the other columns. Measured from {SEEDS} other seeds on {TEST_TASKS} "
     "tasks, the same for all rows; batch norm uses the statistics of the batch at hand."
@@ -311,6 +314,20 @@ def text_of(right: Tensor) -> str:
     return "".join(np.base_repr(number, 36).zfill(2).lower() for number in right.tolist())
 
 
+def ahead(values: Sequence[float], found: dict[float, float]) -> float | None:
+    """The next value of a range to try, three times beyond an end that is best; None if there is none.
+
+    ``found`` is the accuracy of those that were tried.
+    """
+    for value in values:
+        if value not in found:
+            return value
+    best = max(found, key=found.__getitem__)
+    if len(found) < len(values) + FURTHER and best in (min(found), max(found)):
+        return float(f"{best * 10 / 3 if best == max(found) else best * 3 / 10:.2g}")
+    return None
+
+
 class Table:
     """What is measured so far, on disk after every step."""
 
@@ -340,29 +357,51 @@ class Table:
         return list(TRAININGS[name].rows or {name: {}})
 
     def has(self, column: str, name: str, seed: int) -> bool:
-        cells = self.cells.get(column, {})
-        return all(str(seed) in cells.get(row, {}).get("seeds", {}) for row in self.rows_of(name))
+        """Whether a training is measured, at what its search has found once it is at its end."""
+        if self.wanted(name) is not None:
+            return False
+        chosen, cells = self.chosen(name), self.cells.get(column, {})
+        return all(
+            str(seed) in cell.get("seeds", {}) and {key: cell[key] for key in chosen} == chosen
+            for cell in (cells.get(row, {}) for row in self.rows_of(name))
+        )
 
     # ------------------------------------------------------------ one job
 
+    def wanted(self, name: str) -> tuple[float, float] | None:
+        """The inner setting and the outer rate that are tried next; None at the end of the search.
+
+        First the outer rates at the middle setting, then the other settings at the best of these rates.
+        """
+        training = TRAININGS[name]
+        if training.episodes == "none":
+            return None
+        tried = self.search.get(name, {"tried": []})["tried"]
+        middle = training.settings[0]
+        by_beta = {one["beta"]: one["validation"] for one in tried if one["setting"] == middle}
+        beta = ahead(BETAS, by_beta)
+        if beta is not None:
+            return middle, beta
+        beta = max(by_beta, key=by_beta.__getitem__)
+        by_setting = {one["setting"]: one["validation"] for one in tried if one["beta"] == beta}
+        setting = ahead(training.settings, by_setting) if len(training.settings) > 1 else None
+        return None if setting is None else (setting, beta)
+
+    def chosen(self, name: str) -> dict[str, float]:
+        """The inner setting and the outer rate that do best of those that were tried."""
+        if TRAININGS[name].episodes == "none":
+            return {"setting": 0.0, "beta": BETAS[0]}
+        best = max(self.search[name]["tried"], key=lambda tried: tried["validation"])
+        return {"setting": best["setting"], "beta": best["beta"]}
+
     def settings(self, name: str) -> dict[str, float]:
         """The inner setting and the outer rate that the search has found, after searching where it has not ended."""
-        training = TRAININGS[name]
         found = self.search.setdefault(name, {"tried": []})
-        if training.episodes == "none":
-            return {"setting": 0.0, "beta": BETAS[0]}
-        middle, *others = training.settings
-        for beta in BETAS:
-            self.attempt(name, middle, beta, found["tried"])
-        best = max(found["tried"], key=lambda tried: tried["validation"])["beta"]
-        for setting in others:
-            self.attempt(name, setting, best, found["tried"])
-        chosen = max(found["tried"], key=lambda tried: tried["validation"])
-        return {"setting": chosen["setting"], "beta": chosen["beta"]}
+        while (next_one := self.wanted(name)) is not None:
+            self.attempt(name, *next_one, found["tried"])
+        return self.chosen(name)
 
     def attempt(self, name: str, setting: float, beta: float, tried: list[dict[str, Any]]) -> None:
-        if any(one["setting"] == setting and one["beta"] == beta for one in tried):
-            return
         file = self.checkpoints / f"{NAME}-search-{name}-{setting:g}-{beta:g}.pt"
         some = self.world("5w1s")
         learner, seconds = trained(
@@ -388,6 +427,8 @@ class Table:
     def fill(self, column: str, name: str, seed: int) -> None:
         """Search if it has to be, train from one seed, measure, store."""
         chosen = self.settings(name)
+        if self.has(column, name, seed):
+            return  # the search has gone on, and found what it had found
         file = self.checkpoints / f"{NAME}-{column}-{name}-{seed}.pt"
         pools = self.world(column)
         learner, seconds = trained(
@@ -400,6 +441,8 @@ class Table:
                     weight.copy_(weight.half())
         for row, ways_to_use in uses(name).items():
             cell = cells.setdefault(row, {**chosen, "seeds": {}})
+            if {key: cell[key] for key in chosen} != chosen:
+                cell = cells[row] = {**chosen, "seeds": {}}
             if learner is None:
                 cell["seeds"][str(seed)] = {"right": None, "seconds": None}
                 continue
@@ -471,8 +514,13 @@ def main(words: list[str] | None = None) -> None:
     options: argparse.Namespace = parser.parse_args(words)
     begun = time.monotonic()
     table = Table(options.results, omniglot(options.data), pick_device(options.device), options.checkpoints)
-    todo = [job for job in jobs() if not table.has(*job)]
-    for column, name, seed in [] if options.cost else todo[: options.cells]:
+    filled = 0
+    for column, name, seed in [] if options.cost else jobs():
+        if table.has(column, name, seed):
+            continue
+        if filled == options.cells:
+            break
+        filled += 1
         if time.monotonic() - begun > 60 * options.minutes:
             break
         started = time.monotonic()

@@ -1,6 +1,7 @@
 """The table of Omniglot: its tasks, that it goes on where it stopped, and what is stored, measured again."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -158,6 +159,43 @@ def test_a_training_that_was_cut_off_goes_on_from_its_checkpoint(quick, tmp_path
     assert len(done) == experiment.SEARCH_STEPS
     monkeypatch.setattr(experiment, "scores", meant)
     assert timeless(run(tmp_path / "cut", "--cells", "1")) == timeless(whole)
+
+
+def test_what_is_best_at_an_end_is_followed_beyond_it():
+    def told(values, accuracy):
+        found = {}
+        while (value := experiment.ahead(values, found)) is not None:
+            found[value] = accuracy(value)
+        return list(found)
+
+    rising, falling = (lambda value: value), (lambda value: -value)
+    assert told((3e-3, 1e-2, 3e-2), rising) == [3e-3, 1e-2, 3e-2, 0.1, 0.33]
+    assert told((0.4, 0.13, 1.2), falling) == [0.4, 0.13, 1.2, 0.039, 0.012]
+    assert told((3e-3, 1e-2, 3e-2), lambda value: -abs(value - 1e-2)) == [3e-3, 1e-2, 3e-2]
+    assert told((3e-3, 1e-2, 3e-2), lambda value: -abs(value - 0.1)) == [3e-3, 1e-2, 3e-2, 0.1, 0.33]
+
+
+def test_a_search_that_goes_on_replaces_the_cells_whose_setting_it_changes(quick, tmp_path, monkeypatch):
+    good = []
+
+    def accuracy_of(table, name, row, column, learner):
+        return next(iter(experiment.uses(name)[row])), 0, float(name in good)
+
+    monkeypatch.setattr(experiment, "FURTHER", 0)
+    monkeypatch.setattr(experiment.Table, "validated", accuracy_of)
+    before = run(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    monkeypatch.setattr(experiment, "FURTHER", 1)
+    again = run(tmp_path / "one")
+    assert timeless(again["cells"]) == timeless(before["cells"]), "all alike: the first is best, and stays so"
+    assert len(again["search"]["maml"]["tried"]) == len(before["search"]["maml"]["tried"]) + 2
+    good.append("maml")
+    last = run(tmp_path / "other")
+    cells, old = last["cells"]["5w1s"], before["cells"]["5w1s"]
+    assert cells["maml"]["beta"] == min(one["beta"] for one in last["search"]["maml"]["tried"]) < old["maml"]["beta"]
+    assert set(cells["maml"]["seeds"]) == {"0", "1"}
+    del cells["maml"], old["maml"]
+    assert timeless(cells) == timeless(old)
 
 
 def test_no_minutes_no_cell_and_cost_alone_trains_nothing(quick, tmp_path, capsys):
