@@ -58,8 +58,8 @@ PROTOCOL = (
     f"is followed beyond it, at most {FURTHER} times, about three times as far each; a backbone is searched by the "
     "nearest mean. The number of inner steps, and how a head is fitted to a backbone, are chosen with the final "
     "training of the first seed. All "
-    f"this is judged on {VALIDATION_TASKS} validation tasks. Settings are searched "
-    f"at 5 ways and 1 shot, and taken over by the other columns. Measured from {SEEDS} other seeds on {TEST_TASKS} "
+    f"this is judged on {VALIDATION_TASKS} validation tasks. Each number of ways and shots has a search of its own, "
+    f"which the alphabets take over from the paper's split. Measured from {SEEDS} other seeds on {TEST_TASKS} "
     "tasks, the same for all rows; batch norm uses the statistics of the batch at hand."
 )
 
@@ -71,6 +71,9 @@ COLUMNS: dict[str, tuple[int, int, str]] = {
     "20w5s": (20, 5, "paper"),
 }
 """Ways, shots and split of every column: 1200 shuffled characters to learn from, or 30 alphabets of 50."""
+
+SEARCHED = {"5w1s-alphabets": "5w1s"}
+"""The columns that take over the search of another one."""
 
 
 class Use(NamedTuple):
@@ -334,7 +337,7 @@ class Table:
     def __init__(self, folder: Path, pool: Pool, device: torch.device, checkpoints: Path):
         self.folder, self.pool, self.device, self.checkpoints = folder, pool, device, checkpoints
         known = recall(NAME, folder=folder) if (folder / f"{NAME}.json").is_file() else {}
-        self.search: dict[str, dict[str, Any]] = known.get("search", {})
+        self.search: dict[str, dict[str, list[dict[str, Any]]]] = known.get("search", {})
         self.cells: dict[str, dict[str, dict[str, Any]]] = known.get("cells", {})
         self.weights = stored_weights(folder) if (folder / f"{NAME}.npz").is_file() else {}
         self.worlds: dict[str, World] = {}
@@ -358,9 +361,9 @@ class Table:
 
     def has(self, column: str, name: str, seed: int) -> bool:
         """Whether a training is measured, at what its search has found once it is at its end."""
-        if self.wanted(name) is not None:
+        if self.wanted(column, name) is not None:
             return False
-        chosen, cells = self.chosen(name), self.cells.get(column, {})
+        chosen, cells = self.chosen(column, name), self.cells.get(column, {})
         return all(
             str(seed) in cell.get("seeds", {}) and {key: cell[key] for key in chosen} == chosen
             for cell in (cells.get(row, {}) for row in self.rows_of(name))
@@ -368,15 +371,18 @@ class Table:
 
     # ------------------------------------------------------------ one job
 
-    def wanted(self, name: str) -> tuple[float, float] | None:
+    def tried(self, column: str, name: str) -> list[dict[str, Any]]:
+        """What the search of a training has tried for a column so far."""
+        return self.search.get(SEARCHED.get(column, column), {}).get(name, [])
+
+    def wanted(self, column: str, name: str) -> tuple[float, float] | None:
         """The inner setting and the outer rate that are tried next; None at the end of the search.
 
         First the outer rates at the middle setting, then the other settings at the best of these rates.
         """
-        training = TRAININGS[name]
+        training, tried = TRAININGS[name], self.tried(column, name)
         if training.episodes == "none":
             return None
-        tried = self.search.get(name, {"tried": []})["tried"]
         middle = training.settings[0]
         by_beta = {one["beta"]: one["validation"] for one in tried if one["setting"] == middle}
         beta = ahead(BETAS, by_beta)
@@ -387,29 +393,29 @@ class Table:
         setting = ahead(training.settings, by_setting) if len(training.settings) > 1 else None
         return None if setting is None else (setting, beta)
 
-    def chosen(self, name: str) -> dict[str, float]:
+    def chosen(self, column: str, name: str) -> dict[str, float]:
         """The inner setting and the outer rate that do best of those that were tried."""
         if TRAININGS[name].episodes == "none":
             return {"setting": 0.0, "beta": BETAS[0]}
-        best = max(self.search[name]["tried"], key=lambda tried: tried["validation"])
+        best = max(self.tried(column, name), key=lambda tried: tried["validation"])
         return {"setting": best["setting"], "beta": best["beta"]}
 
-    def settings(self, name: str) -> dict[str, float]:
+    def settings(self, column: str, name: str) -> dict[str, float]:
         """The inner setting and the outer rate that the search has found, after searching where it has not ended."""
-        found = self.search.setdefault(name, {"tried": []})
-        while (next_one := self.wanted(name)) is not None:
-            self.attempt(name, *next_one, found["tried"])
-        return self.chosen(name)
+        while (next_one := self.wanted(column, name)) is not None:
+            self.attempt(column, name, *next_one)
+        return self.chosen(column, name)
 
-    def attempt(self, name: str, setting: float, beta: float, tried: list[dict[str, Any]]) -> None:
-        file = self.checkpoints / f"{NAME}-search-{name}-{setting:g}-{beta:g}.pt"
-        some = self.world("5w1s")
+    def attempt(self, column: str, name: str, setting: float, beta: float) -> None:
+        column = SEARCHED.get(column, column)
+        file = self.checkpoints / f"{NAME}-search-{column}-{name}-{setting:g}-{beta:g}.pt"
         learner, seconds = trained(
-            name, "5w1s", some.train, setting, beta, SEARCH_SEED, SEARCH_STEPS, str(self.device), file
+            name, column, self.world(column).train, setting, beta, SEARCH_SEED, SEARCH_STEPS, str(self.device), file
         )
         row = self.rows_of(name)[0]
-        value = 0.0 if learner is None else self.validated(name, row, "5w1s", learner)[2]
-        tried.append({"setting": setting, "beta": beta, "validation": round(value, 2), "seconds": round(seconds, 1)})
+        value = 0.0 if learner is None else self.validated(name, row, column, learner)[2]
+        found = {"setting": setting, "beta": beta, "validation": round(value, 2), "seconds": round(seconds, 1)}
+        self.search.setdefault(column, {}).setdefault(name, []).append(found)
         self.save()
         file.unlink(missing_ok=True)
 
@@ -426,7 +432,7 @@ class Table:
 
     def fill(self, column: str, name: str, seed: int) -> None:
         """Search if it has to be, train from one seed, measure, store."""
-        chosen = self.settings(name)
+        chosen = self.settings(column, name)
         if self.has(column, name, seed):
             return  # the search has gone on, and found what it had found
         file = self.checkpoints / f"{NAME}-{column}-{name}-{seed}.pt"

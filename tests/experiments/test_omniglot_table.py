@@ -188,11 +188,11 @@ def test_a_search_that_goes_on_replaces_the_cells_whose_setting_it_changes(quick
     monkeypatch.setattr(experiment, "FURTHER", 1)
     again = run(tmp_path / "one")
     assert timeless(again["cells"]) == timeless(before["cells"]), "all alike: the first is best, and stays so"
-    assert len(again["search"]["maml"]["tried"]) == len(before["search"]["maml"]["tried"]) + 2
+    assert len(again["search"]["5w1s"]["maml"]) == len(before["search"]["5w1s"]["maml"]) + 2
     good.append("maml")
     last = run(tmp_path / "other")
     cells, old = last["cells"]["5w1s"], before["cells"]["5w1s"]
-    assert cells["maml"]["beta"] == min(one["beta"] for one in last["search"]["maml"]["tried"]) < old["maml"]["beta"]
+    assert cells["maml"]["beta"] == min(one["beta"] for one in last["search"]["5w1s"]["maml"]) < old["maml"]["beta"]
     assert set(cells["maml"]["seeds"]) == {"0", "1"}
     del cells["maml"], old["maml"]
     assert timeless(cells) == timeless(old)
@@ -280,12 +280,21 @@ def test_the_stored_table_has_what_was_asked_for_first():
 
 def test_every_setting_was_found_by_the_search():
     for name, training in experiment.TRAININGS.items():
-        tried = STORED["search"][name]["tried"]
         if training.episodes == "none":
             continue
-        assert {one["beta"] for one in tried if one["setting"] == training.settings[0]} >= set(experiment.BETAS)
-        assert {one["setting"] for one in tried} == set(training.settings)
-        best = max(tried, key=lambda one: one["validation"])
-        for row in experiment.uses(name):
-            cell = STORED["cells"]["5w1s"][row]
-            assert (cell["setting"], cell["beta"]) == (best["setting"], best["beta"])
+        for column, cells in STORED["cells"].items():
+            if not all(row in cells for row in experiment.uses(name)):
+                continue
+            tried = STORED["search"][experiment.SEARCHED.get(column, column)][name]
+            by_beta = {one["beta"]: one["validation"] for one in tried if one["setting"] == training.settings[0]}
+            assert set(by_beta) >= set(experiment.BETAS)
+            best_beta = max(by_beta, key=by_beta.get)
+            by_setting = {one["setting"]: one["validation"] for one in tried if one["beta"] == best_beta}
+            assert set(by_setting) >= set(training.settings)
+            for found in [by_beta, *([by_setting] if len(training.settings) > 1 else [])]:
+                beyond = len(found) - len(experiment.BETAS)
+                inside = min(found) < max(found, key=found.get) < max(found)
+                assert inside or beyond == experiment.FURTHER, "what is best at an end was not followed"
+            best = max(tried, key=lambda one: one["validation"])
+            for row in experiment.uses(name):
+                assert (cells[row]["setting"], cells[row]["beta"]) == (best["setting"], best["beta"])
