@@ -155,7 +155,7 @@ TRAININGS: dict[str, Training] = {
 """In the order in which they are run."""
 
 ROWS = [row for name, training in TRAININGS.items() for row in training.rows or {name: {}}]
-FIRST = ("maml", "fomaml", "reptile")
+FIRST = ("maml", "fomaml", "reptile")  # of the columns beyond the first; the two that take few steps before the third
 
 
 def jobs() -> Iterator[tuple[str, str, int]]:
@@ -165,6 +165,8 @@ def jobs() -> Iterator[tuple[str, str, int]]:
         ("5w1s", tuple(TRAININGS)),
         ("5w1s-alphabets", short),
         ("5w5s", FIRST),
+        ("20w1s", FIRST[:2]),
+        ("20w5s", FIRST[:2]),
         ("20w1s", FIRST),
         ("20w5s", FIRST),
         *((column, tuple(TRAININGS)) for column in COLUMNS),
