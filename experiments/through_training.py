@@ -27,7 +27,7 @@ from mamlbook.stored import is_stored, load_theta
 from mamlbook.tasks.base import Tasks
 from mamlbook.training import pick_device
 
-METHODS = ("maml", "fomaml", "joint")
+METHODS = ("maml", "joint", "fomaml")
 ALPHA, TASKS, SHOTS = 0.01, 25, 10
 ITERATIONS, SEEDS, STARTS = 2_000, 5, 44
 BETAS = (1e-3, 3e-3, 1e-2, 3e-2)
@@ -37,7 +37,7 @@ DRAWS = {"validation": 3, "test": 1}
 
 
 class KeepingAdam(torch.optim.Adam):
-    """Adam that keeps a copy of the weights after the steps ``at``, and of those that it begins with if 0 is among them."""
+    """Adam that keeps a copy of the weights after each of the steps ``at``; step 0 is before the first one."""
 
     def __init__(self, weights: Iterable[Tensor], *, lr: float, at: Sequence[int]):
         super().__init__(weights, lr=lr)
@@ -151,6 +151,7 @@ def collect(method: str, options, device: torch.device) -> tuple[dict[str, Any],
     result = {
         "command": "python -m experiments.through_training",
         "at": at,
+        "waves": options.tasks,
         "runs": {quantity: [[start[quantity] for start in row] for row in rows] for quantity in rows[0][0]},
         "beta": float(beta),
         "search": search,
