@@ -2,7 +2,7 @@
 
     python -m experiments.through_training
 
-writes runs/through-training-<method>.json for MAML, FOMAML and joint training and, beside it, the starts of the first
+writes runs/through-training-<method>.json for MAML and for joint training and, beside it, the starts of the first
 seed in half precision, one after the other. A method whose result is there already is not trained again.
 """
 
@@ -27,7 +27,7 @@ from mamlbook.stored import is_stored, load_theta
 from mamlbook.tasks.base import Tasks
 from mamlbook.training import pick_device
 
-METHODS = ("maml", "joint", "fomaml")
+METHODS = ("maml", "joint")
 ALPHA, TASKS, SHOTS = 0.01, 25, 10
 ITERATIONS, SEEDS, STARTS = 2_000, 5, 44
 BETAS = (1e-3, 3e-3, 1e-2, 3e-2)

@@ -99,10 +99,8 @@ def test_what_is_measured_is_what_the_whole_hessian_says():
 
 # ---- what is stored --------------------------------------------------------------------------------------------------
 
-STORED = ("maml", "joint")
 
-
-@pytest.mark.parametrize("method", STORED)
+@pytest.mark.parametrize("method", experiment.METHODS)
 def test_what_is_stored_is_whole(method):
     stored = recall(f"through-training-{method}")
     assert stored["at"] == experiment.spaced(experiment.ITERATIONS, experiment.STARTS)
@@ -113,7 +111,7 @@ def test_what_is_stored_is_whole(method):
     assert len(stored["runs"]["loss"]) == experiment.SEEDS
 
 
-@pytest.mark.parametrize("method", STORED)
+@pytest.mark.parametrize("method", experiment.METHODS)
 def test_the_stored_starts_have_what_is_stored_of_them(method):
     stored, weights = recall(f"through-training-{method}"), recall_weights(f"through-training-{method}")
     model, waves = experiment.untrained(method, 0).model, experiment.test_waves("test", experiment.TEST_TASKS)
@@ -124,7 +122,7 @@ def test_the_stored_starts_have_what_is_stored_of_them(method):
             assert found[quantity] == pytest.approx(rows[0][n], rel=1e-2), (quantity, stored["at"][n])
 
 
-@pytest.mark.parametrize("method", STORED)
+@pytest.mark.parametrize("method", experiment.METHODS)
 def test_the_beginning_of_a_stored_training_is_trained_again(method):
     stored = recall(f"through-training-{method}")
     at = [step for step in stored["at"] if step <= 9]

@@ -24,7 +24,7 @@ from mamlbook.pages.figures.widgets.still import Panel, still_picture
 from mamlbook.stored import load_theta
 from mamlbook.tasks.base import Data
 
-METHODS = ("maml", "joint", "fomaml")
+METHODS = ("maml", "joint")
 STEPS, POINTS, LARGEST = 10, 10, 127
 GRID = torch.linspace(-5, 5, 101, dtype=torch.float64)
 TOP, BEND, BENDS, LEAST = 5, 2.5, (0, 1, 2), -0.1  # the ends of the axes, and the ticks of the curvature
@@ -65,7 +65,7 @@ def training_scrubber(
 ) -> Widget:
     """The figure in which the starts of whole meta-trainings adapt, live, to a wave that the reader chooses.
 
-    ``results`` maps a role (maml, fomaml, joint) to what ``experiments.through_training`` stores of it, and ``weights``
+    ``results`` maps a role (maml, joint) to what ``experiments.through_training`` stores of it, and ``weights``
     the role to the starts of its first seed, six tensors each. The figure carries every parameter of a start as whole
     numbers of one byte and their unit, the largest weight over 127, and computes with these in float64. The first
     picture is at the start nearest to the meta-step ``step``, after ``steps`` of 0 to 10, on the wave of ``amplitude``
