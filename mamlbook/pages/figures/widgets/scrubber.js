@@ -143,7 +143,7 @@
     });
     const loss = over("error before, and after the steps", [0, data.top], [0, 2, 4], false);
     const curvature = over("α × curvature along the gradient", [0, data.bend], data.bends, false);
-    const agreement = over("agreement of support and query gradient", [data.least, 1], [0, 0.5, 1], true);
+    const agreement = over("agreement of support and query gradient", data.agree, [0, 0.5, 1], true);
     for (const view of [each, loss, curvature, agreement]) view.picture.classList.add("mb-tappable");
     const column = (...views) => kit.html("div", { style: `flex:1 1 ${LEAST}px;min-width:0` }, ...views.map((view) => view.holder));
     const holder = kit.html("div", { style: `display:flex;flex-wrap:wrap;gap:0 ${GAP}px` }, column(fit, each), column(loss, curvature, agreement));

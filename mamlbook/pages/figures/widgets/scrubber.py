@@ -27,7 +27,7 @@ from mamlbook.tasks.base import Data
 METHODS = ("maml", "joint")
 STEPS, POINTS, LARGEST = 10, 10, 127
 GRID = torch.linspace(-5, 5, 101, dtype=torch.float64)
-TOP, BEND, BENDS, LEAST = 5, 2.5, (0, 1, 2), -0.1  # the ends of the axes, and the ticks of the curvature
+TOP, BEND, BENDS, AGREE = 5, 2.5, (0, 1, 2), (-0.05, 1.05)  # the ends of the axes, and the ticks of the curvature
 
 
 class Course(NamedTuple):
@@ -56,7 +56,7 @@ def training_scrubber(
     results: Mapping[str, Mapping[str, Any]],
     weights: Mapping[str, Params],
     *,
-    step: int = 1000,
+    step: int = 0,
     steps: int = 1,
     amplitude: float = 3.0,
     phase: float = 0.8,
@@ -93,7 +93,7 @@ def training_scrubber(
         "top": TOP,
         "bend": BEND,
         "bends": BENDS,
-        "least": LEAST,
+        "agree": AGREE,
     }
     found = {name: measured(restored(own[first["start"]]), first, alpha) for name, own in packed.items()}
     if caption is None:
@@ -233,7 +233,7 @@ def _still(data: dict[str, Any], found: Mapping[str, Measured]) -> str:
     for quantity, label, domain, marks in [
         ("loss", f"mean error after {after}", (0, TOP), (0, 2, 4)),
         ("curvature", "α × curvature along the gradient", (0, BEND), BENDS),
-        ("agreement", "agreement of support and query gradient", (LEAST, 1), (0, 0.5, 1)),
+        ("agreement", "agreement of support and query gradient", AGREE, (0, 0.5, 1)),
     ]:
         panel = Panel((times[0], times[-1]), domain, ticks, marks, label, 130, x_names=words)
         for name in names:
