@@ -238,25 +238,25 @@
 
     const still = window.matchMedia("(prefers-reduced-motion: reduce)");
     const onward = () => apply({ start: state.start === last ? 0 : state.start + 1 });
+    const named = () => { play.textContent = still.matches ? "Next start" : timer ? "Pause" : "Play"; };
+    let timer = 0;
+    function stop() {
+      clearInterval(timer);
+      timer = 0;
+      named();
+    }
     const play = kit.button("", () => {
       if (still.matches) onward();
       else if (timer) stop();
       else {
         onward();
         timer = setInterval(() => { if (state.start === last || !frame.figure.isConnected) stop(); else onward(); }, FRAME);
-        name();
+        named();
       }
     }, "play");
-    play.style.minWidth = "76px";
-    let timer = 0;
-    function stop() {
-      clearInterval(timer);
-      timer = 0;
-      name();
-    }
-    function name() { play.textContent = still.matches ? "Next start" : timer ? "Pause" : "Play"; }
+    play.style.minWidth = "76px"; // whatever it says
     still.addEventListener("change", stop);
-    name();
+    named();
 
     const fresh = (made) => { stop(); apply(made); };
     const another = () => {

@@ -60,15 +60,15 @@ def training_scrubber(
     steps: int = 1,
     amplitude: float = 3.0,
     phase: float = 0.8,
-    title: str = "A meta-training to go along: what does the start have, and from when on?",
+    title: str = "Follow a meta-training: what does the start learn first?",
     caption: str | None = None,
 ) -> Widget:
     """The figure in which the starts of whole meta-trainings adapt, live, to a wave that the reader chooses.
 
     ``results`` maps a role (maml, joint) to what ``experiments.through_training`` stores of it, and ``weights``
     the role to the starts of its first seed, six tensors each. The figure carries every parameter of a start as whole
-    numbers of one byte and their unit, the largest weight over 127, and computes with these in float64. The first
-    picture is at the start nearest to the meta-step ``step``, after ``steps`` of 0 to 10, on the wave of ``amplitude``
+    numbers of one byte and their unit, the largest weight over 127, and computes with these in float64; on the stored
+    trainings this moves no mean error of a start by more than 0.05. The first picture is at the start nearest to the meta-step ``step``, after ``steps`` of 0 to 10, on the wave of ``amplitude``
     and ``phase``.
 
     Raises:
@@ -212,7 +212,7 @@ def _alt(data: dict[str, Any], found: Mapping[str, Measured]) -> str:
     fell = [f"from {own.loss[0]:.2f} to {own.loss[steps]:.2f} ({NAMES[name]})" for name, own in found.items()]
     return (
         f"A wave with {POINTS} points, and what the starts of two trainings make of it after {at:,} meta-steps: "
-        f"{steps} inner step{'' if steps == 1 else 's'} take the error {' and '.join(fell)}. Below, over the "
+        f"{steps} inner step{'s take' if steps != 1 else ' takes'} the error {' and '.join(fell)}. Below, over the "
         "meta-steps, the mean error after the inner steps, alpha times the curvature along the gradient, and the "
         "agreement of the support and the query gradient."
     )
