@@ -65,11 +65,11 @@ def training_scrubber(
 ) -> Widget:
     """The figure in which the starts of whole meta-trainings adapt, live, to a wave that the reader chooses.
 
-    ``results`` maps a role (maml, joint) to what ``experiments.through_training`` stores of it, and ``weights``
-    the role to the starts of its first seed, six tensors each. The figure carries every parameter of a start as whole
+    ``results`` maps a role (maml, joint) to what ``experiments.through_training`` stores of it, and ``weights`` the
+    role to the starts of its first seed, six tensors each. The figure carries every parameter of a start as whole
     numbers of one byte and their unit, the largest weight over 127, and computes with these in float64; on the stored
-    trainings this moves no mean error of a start by more than 0.05. The first picture is at the start nearest to the meta-step ``step``, after ``steps`` of 0 to 10, on the wave of ``amplitude``
-    and ``phase``.
+    trainings this moves no mean error of a start by more than 0.05. The first picture is at the start nearest to the
+    meta-step ``step``, after ``steps`` of 0 to 10, on the wave of ``amplitude`` and ``phase``.
 
     Raises:
         ValueError: an unknown role, results of different meta-steps, weights of the wrong number, shape or value, or a
