@@ -223,7 +223,7 @@ def test_the_line_in_a_small_plot_is_dragged_and_tapped(show, width):
         plot = shown.figure.locator(".mb-plot svg").nth(3)
         plot.scroll_into_view_if_needed()
         box = plot.bounding_box()
-        left, right, y = box["x"] + 34, box["x"] + box["width"] - 10, box["y"] + 50
+        left, right, y = box["x"] + 34, box["x"] + box["width"] - 16, box["y"] + 50
         middle = left + (right - left) * math.log10(11) / math.log10(101)  # meta-step 10, where the line stands
         shown.page.mouse.move(middle + 5, y)
         shown.page.mouse.down()
@@ -234,7 +234,7 @@ def test_the_line_in_a_small_plot_is_dragged_and_tapped(show, width):
         assert shown.ask("f.state.start") == 3
         each = shown.figure.locator(".mb-plot svg").nth(1)
         box = each.bounding_box()
-        shown.page.mouse.click(box["x"] + 34 + (box["width"] - 44) * 7.3 / 10.6, box["y"] + 40)
+        shown.page.mouse.click(box["x"] + 34 + (box["width"] - 50) * 7.3 / 10.6, box["y"] + 40)
         assert shown.ask("f.state.steps") == 7
 
 

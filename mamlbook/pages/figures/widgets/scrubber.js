@@ -119,7 +119,7 @@
   }
 
   const GAP = 24, LEAST = 300; // pixels: two columns stand side by side where each has this width
-  const MARGIN = { left: 34, right: 10 };
+  const MARGIN = { left: 34, right: 16 };
 
   function plots(frame, data, times, steps) {
     const wide = (width) => width >= 2 * LEAST + GAP;
