@@ -97,14 +97,18 @@ def training_scrubber(
     }
     found = {name: measured(restored(own[first["start"]]), first, alpha) for name, own in packed.items()}
     if caption is None:
-        caption = (
-            f"The starts of one training of each method, {len(at)} of {at[-1]:,} meta-steps, on a logarithmic scale. "
-            f"Each takes inner steps of size {alpha:g} on your points. Lines in the small plots are means over "
-            f"{next(iter(results.values()))['waves']} other waves, thin ones before "
-            f"the steps; the bands hold the trainings of all {len(next(iter(courses.values())).loss)} seeds, and the "
-            "marks are your wave. Every weight is rounded to one byte."
-        )
+        caption = _about(courses, alpha, next(iter(results.values()))["waves"])
     return widget("scrubber", data, title=title, alt=_alt(data, found), fallback=_still(data, found), caption=caption)
+
+
+def _about(courses: Mapping[str, Course], alpha: float, waves: int) -> str:
+    course = next(iter(courses.values()))
+    return (
+        f"The starts of one training of each method, {len(course.at)} of {course.at[-1]:,} meta-steps, on a logarithmic "
+        f"scale. Each takes inner steps of size {alpha:g} on your points. Lines in the small plots are means over "
+        f"{waves} other waves, thin ones before the steps; the bands hold the trainings of all {len(course.loss)} "
+        "seeds, and the marks are your wave. Every weight is rounded to one byte."
+    )
 
 
 def quantised(theta: Params) -> list[tuple[np.ndarray, float]]:
