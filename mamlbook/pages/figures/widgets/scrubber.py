@@ -104,10 +104,10 @@ def training_scrubber(
 def _about(courses: Mapping[str, Course], alpha: float, waves: int) -> str:
     course = next(iter(courses.values()))
     return (
-        f"The starts of one training of each method, {len(course.at)} of {course.at[-1]:,} meta-steps, on a logarithmic "
-        f"scale. Each takes inner steps of size {alpha:g} on your points. Lines in the small plots are means over "
-        f"{waves} other waves, thin ones before the steps; the bands hold the trainings of all {len(course.loss)} "
-        "seeds, and the marks are your wave. Every weight is rounded to one byte."
+        f"The starts of one training of each method, {len(course.at)} of {course.at[-1]:,} meta-steps, on a log scale. "
+        f"Each takes inner steps of size {alpha:g} on your points. Lines in the small plots are means over {waves} other "
+        f"waves, thin ones before the steps; bands hold the trainings of all {len(course.loss)} seeds, and the marks "
+        "are your wave. Every weight is rounded to one byte."
     )
 
 
@@ -195,8 +195,7 @@ def _encoded(starts: Sequence[Sequence[tuple[np.ndarray, float]]]) -> str:
 
 def _curves(course: Course) -> dict[str, dict[str, Any]]:
     """What is measured of the shown training at each start, and the least and the largest of all seeds."""
-    quantities = Course._fields[2:]
-    rows = {quantity: getattr(course, quantity) for quantity in quantities}
+    rows = {quantity: getattr(course, quantity) for quantity in Course._fields[2:]}
     parts = {
         "own": {quantity: row[0] for quantity, row in rows.items()},
         "lows": {quantity: row.amin(0) for quantity, row in rows.items()},
