@@ -27,7 +27,7 @@ from mamlbook.tasks.base import Data
 METHODS = ("maml", "joint")
 STEPS, POINTS, LARGEST = 10, 10, 127
 GRID = torch.linspace(-5, 5, 101, dtype=torch.float64)
-TOP, BEND, BENDS, AGREE = 5, 2.5, (0, 1, 2), (-0.05, 1.05)  # the ends of the axes, and the ticks of the curvature
+AXES = {"top": 5, "bend": 2.5, "bends": (0, 1, 2), "agree": (-0.05, 1.05)}  # ends, and ticks of the curvature
 
 
 class Course(NamedTuple):
@@ -90,10 +90,7 @@ def training_scrubber(
         "units": {name: [[unit for _, unit in start] for start in own] for name, own in packed.items()},
         "curves": {name: _curves(course) for name, course in courses.items()},
         "first": first,
-        "top": TOP,
-        "bend": BEND,
-        "bends": BENDS,
-        "agree": AGREE,
+        **AXES,
     }
     found = {name: measured(restored(own[first["start"]]), first, alpha) for name, own in packed.items()}
     if caption is None:
@@ -105,9 +102,9 @@ def _about(courses: Mapping[str, Course], alpha: float, waves: int) -> str:
     course = next(iter(courses.values()))
     return (
         f"The starts of one training of each method, {len(course.at)} of {course.at[-1]:,} meta-steps, on a log scale. "
-        f"Each takes inner steps of size {alpha:g} on your points. Lines in the small plots are means over {waves} other "
-        f"waves, thin ones before the steps; bands hold the trainings of all {len(course.loss)} seeds, and the marks "
-        "are your wave. Every weight is rounded to one byte."
+        f"Each takes inner steps of size {alpha:g} on your points. Lines in the small plots are means over {waves} "
+        f"other waves, thin ones before the steps; bands hold the trainings of all {len(course.loss)} seeds, and the "
+        "marks are your wave. Every weight is rounded to one byte."
     )
 
 
@@ -234,9 +231,9 @@ def _still(data: dict[str, Any], found: Mapping[str, Measured]) -> str:
     panels, curves, now = [fit], data["curves"], times[first["start"]]
     after = "1 inner step" if first["steps"] == 1 else f"{first['steps']} inner steps"
     for quantity, label, domain, marks in [
-        ("loss", f"mean error after {after}", (0, TOP), (0, 2, 4)),
-        ("curvature", "α × curvature along the gradient", (0, BEND), BENDS),
-        ("agreement", "agreement of support and query gradient", AGREE, (0, 0.5, 1)),
+        ("loss", f"mean error after {after}", (0, data["top"]), (0, 2, 4)),
+        ("curvature", "α × curvature along the gradient", (0, data["bend"]), data["bends"]),
+        ("agreement", "agreement of support and query gradient", data["agree"], (0, 0.5, 1)),
     ]:
         panel = Panel((times[0], times[-1]), domain, ticks, marks, label, 130, x_names=words)
         for name in names:
