@@ -205,6 +205,27 @@ def drawn_starts() -> tuple[dict, tuple]:
     return {"methods": rates, "episode": {"drawings": drawings}}, weights
 
 
+def through_training(meta_steps: tuple[int, ...] = (0, 1, 10, 100), seeds: int = 3) -> tuple[dict, dict]:
+    """Two trainings that nobody ran: networks whose weights grow, and curves made up for them."""
+    results, weights = {}, {}
+    for number, name in enumerate(("maml", "joint")):
+        net, kept = mlp(1, 40, 40, 1, seed=number), []
+        for n in range(len(meta_steps)):
+            kept += [(1 + 0.2 * n) * p.detach().clone() for p in net.parameters()]
+        weights[name] = tuple(kept)
+        rows = [
+            {
+                "loss": [[4 - 0.3 * n - 0.1 * s * (2 - number) + 0.05 * seed for s in range(11)] for n in range(4)],
+                "curvature": [0.2 + 0.3 * n + 0.1 * number + 0.02 * seed for n in range(4)],
+                "agreement": [0.5 + 0.1 * n - 0.1 * number + 0.01 * seed for n in range(4)],
+            }
+            for seed in range(seeds)
+        ]
+        runs = {quantity: [row[quantity] for row in rows] for quantity in rows[0]}
+        results[name] = {"at": list(meta_steps), "waves": 200, "runs": runs, "training": {"alpha": 0.01}}
+    return results, weights
+
+
 MAKERS = {
     "arrows": figures.gradient_arrows,
     "comparison": comparison,
@@ -222,6 +243,7 @@ MAKERS = {
     "protocol": lambda: figures.tasks_needed(few_shot_cells()),
     "pull": figures.proximal_pull,
     "quiz": lambda: figures.select_all(QUESTION, STATEMENTS, "practice"),
+    "scrubber": lambda: figures.training_scrubber(*through_training(), step=10),
     "sine": lambda: figures.sine_adaptation(starts()),
     "two_tasks": figures.two_tasks_figure,
     "verdicts": lambda: figures.network_verdicts(verdicts(), "plain", "maml"),

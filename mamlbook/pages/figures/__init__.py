@@ -31,6 +31,7 @@ from mamlbook.pages.figures.widgets.prior import prior_of_steps
 from mamlbook.pages.figures.widgets.protocol import tasks_needed
 from mamlbook.pages.figures.widgets.pull import proximal_pull
 from mamlbook.pages.figures.widgets.quiz import select_all
+from mamlbook.pages.figures.widgets.scrubber import training_scrubber
 from mamlbook.pages.figures.widgets.sine import sine_adaptation
 from mamlbook.pages.figures.widgets.two_tasks import two_tasks_figure
 from mamlbook.pages.figures.widgets.verdicts import network_verdicts
@@ -75,6 +76,7 @@ __all__ = [
     "steps",
     "tasks_needed",
     "tracking",
+    "training_scrubber",
     "two_loops",
     "two_tasks_figure",
     "unrolled",
