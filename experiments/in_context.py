@@ -61,10 +61,11 @@ PROTOCOL = (
     f"sine waves; {META_STEPS} meta-steps of {TASKS} tasks, with {' and '.join(map(str, LENGTHS))} examples in turn "
     "and 10 query points; Adam, whose rate rises for the first twentieth of a training and falls to zero along a "
     f"cosine. The settings are searched with {SEARCH_STEPS} meta-steps from another seed, by the error on {JUDGED} "
-    "validation waves of each of these numbers of examples, and larger outer rates as long as the largest is best; "
-    f"the chosen ones are trained from {SEEDS} seeds. MAML and the adapter under MAML take {STEPS} steps in training, "
-    f"and in the test the number of 0..{BEYOND} that is best in validation. Fine-tuning, of all weights or of the "
-    "adapter, starts at networks trained jointly, and takes the rule, the rate and the number of "
+    "validation waves of each of these numbers of examples, and further ones as long as the best rate, or the best "
+    f"ridge, is at the end of those that were tried with its partner; the chosen ones are trained from {SEEDS} seeds. "
+    f"MAML and the adapter under MAML take {STEPS} steps in training, and in the test the number of 0..{BEYOND} that "
+    "is best in validation. Fine-tuning, of all weights or of the adapter, starts at networks trained jointly, and "
+    "takes the rule, the rate and the number of "
     f"0..{LONG} steps that are best in validation. Mean squared errors on {POINTS} new points of {JUDGED} test waves, "
     f"the same for all, a row for each seed, None for what is not finite: lengths, with {', '.join(map(str, TESTED))} "
     f"examples; shifts, with 10 examples, of {', '.join(SHIFTS)}. Operations are those of matrix products: training, "
@@ -233,13 +234,15 @@ class Method:
 
 
 METHODS = {
-    "maml": Method(lambda alpha, seed: maml(Model(small(seed), mse_loss), alpha, STEPS), (0.01, 0.03), beyond=BEYOND),
+    "maml": Method(
+        lambda alpha, seed: maml(Model(small(seed), mse_loss), alpha, STEPS), (0.003, 0.01, 0.03), beyond=BEYOND
+    ),
     "transformer": Method(lambda _, seed: MetaLearner(Model(Transformer(seed), mse_loss), InContext()), train=readers),
-    "ridge": Method(lambda lam, seed: kernel_ridge(Model(small(seed), mse_loss), lam), (0.001, 0.01)),
+    "ridge": Method(lambda lam, seed: kernel_ridge(Model(small(seed), mse_loss), lam), (0.001, 0.01, 0.1)),
     "joint": Method(lambda _, seed: joint(Model(small(seed), mse_loss))),
     "adapter under maml": Method(
         lambda alpha, seed: maml(Model(with_adapter(small(seed), seed), mse_loss), alpha, STEPS, keep(adapter)),
-        (0.01, 0.1),
+        (0.01, 0.03, 0.1),
         beyond=BEYOND,
     ),
 }
@@ -316,15 +319,25 @@ def training_operations(method: Method, steps: int) -> float:
 
 
 def searched(method: Method, steps: int, known: dict[Setting, float]) -> dict[Setting, float]:
-    """The validation error of every setting, and of larger outer rates as long as the largest is the best."""
+    """The validation error of every setting, and of further ones as long as a best value is at the end of its kind."""
     wanted = [Setting(beta, knob) for knob in method.knobs for beta in method.betas]
     while missing := [setting for setting in wanted if setting not in known]:
         tried = method.train(method, missing, [SEARCH_SEED], steps)
         known |= {one: validated(learner, method.beyond)[0] for one, learner in zip(missing, tried, strict=True)}
-        best = min(known, key=known.__getitem__)
-        if best.beta == max(beta for beta, knob in known if knob == best.knob):
-            wanted.append(best._replace(beta=3 * best.beta))
+        wanted = beyond(known)
     return known
+
+
+def beyond(known: dict[Setting, float]) -> list[Setting]:
+    """The next settings, if a value of the best one is at the end of those that were tried with its partner."""
+    best, found = min(known, key=known.__getitem__), []
+    for own, other in (("beta", "knob"), ("knob", "beta")):
+        value = getattr(best, own)
+        tried = [getattr(one, own) for one in known if getattr(one, other) == getattr(best, other)]
+        if value and value in (min(tried), max(tried)):
+            further = 3 * value if value == max(tried) else value / 3
+            found.append(best._replace(**{own: float(f"{further:.1g}")}))
+    return found
 
 
 def run(method: Method, seeds: int, meta_steps: int, search_steps: int) -> tuple[dict[str, Any], list[MetaLearner]]:

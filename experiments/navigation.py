@@ -37,19 +37,32 @@ from mamlbook.training import pick_device
 WORLD, STD, HIDDEN = Navigation(horizon=10), 0.1, 16
 TASKS, SHOTS, MOST_STEPS = 20, 20, 3
 JUDGED = (1, 3)  # inner steps after which methods are compared, each with rates chosen for that number
-SEARCHED, ITERATIONS, SEEDS = 150, 300, 5
-SEARCH_SEEDS = (100, 101)
+ITERATIONS, SEEDS = 300, 10
+SEARCH_SEEDS = (100, 101, 102)
 ALPHAS, BETAS = (0.003, 0.01, 0.03), (0.003, 0.01, 0.03)
 TEST_GOALS, VALIDATION, TEST = 200, 11, 12  # and the seeds of the goals that rates are chosen on, or reported on
 
 
+FURTHER = 4  # how often a search goes beyond an end of what was tried
+
+
 class Method(NamedTuple):
-    """A surrogate with a way to differentiate it; joint training adapts in testing only, a random start is as drawn."""
+    """A surrogate with a way to differentiate it; joint training adapts in testing only, a random start is as drawn.
+
+    A meta-step with an adaptation draws trajectories twice, one without draws them once: joint training with ``longer``
+    meta-training, as many times as ITERATIONS, sees as many trajectories as the others.
+    """
 
     surrogate: Surrogate = lvc
     metagradient: MetaGradient = Exact()
     trained: bool = True
     adapted: bool = True
+    longer: int = 1
+
+    @property
+    def trajectories(self) -> int:
+        """How many are drawn in one meta-training."""
+        return self.trained * self.longer * ITERATIONS * TASKS * SHOTS * (2 if self.adapted else 1)
 
 
 METHODS = {
@@ -58,6 +71,7 @@ METHODS = {
     "MAML, naive": Method(naive),
     "first order": Method(metagradient=FirstOrder()),
     "joint training": Method(adapted=False),
+    "joint training, twice as long": Method(adapted=False, longer=2),
     "random start": Method(trained=False, adapted=False),
 }
 
@@ -82,7 +96,7 @@ def each_for(theta: Params, tasks: int) -> Params:
     return tuple(t.repeat_interleave(tasks, 0) for t in theta)
 
 
-def train(method: Method, alpha: float, betas: Sequence[float], seeds: Sequence[int], steps: int) -> Params:
+def train(method: Method, alpha: float, betas: Sequence[float], seeds: Sequence[int]) -> Params:
     """R starts at once, each with its outer rate and the network of its seed: their weights, (R, \\*shape).
 
     Replica r is a block of tasks. Adam works entry by entry, so that one optimiser with the rate 1 serves all, and
@@ -98,11 +112,16 @@ def train(method: Method, alpha: float, betas: Sequence[float], seeds: Sequence[
     def moved() -> Params:
         return tuple(t + rate * by for t, rate, by in zip(start, rates, away, strict=True))
 
-    for _ in range(steps):
+    for _ in range(ITERATIONS * method.longer):
         theta = tuple(t.requires_grad_() for t in moved())
         problems, wide = WORLD.draw(len(seeds) * TASKS, generator), each_for(theta, TASKS)
-        tasks = on_policy(model, solver, problems, SHOTS, SHOTS, generator, tuple(t.detach() for t in wide))
-        losses = method.metagradient(MetaBatch(model, solver, tasks, wide))
+        there = tuple(t.detach() for t in wide)
+        if method.adapted:
+            tasks = on_policy(model, solver, problems, SHOTS, SHOTS, generator, there)
+            losses = method.metagradient(MetaBatch(model, solver, tasks, wide))
+        else:
+            drawn_there = rollout(model, there, problems, SHOTS, generator)
+            losses = model.losses(model(wide, drawn_there.x), drawn_there.y)
         gradients = torch.autograd.grad(losses.sum() / TASKS, theta)
         for weights, gradient in zip(away, gradients, strict=True):
             weights.grad = gradient
@@ -130,7 +149,7 @@ def searched(name: str, alphas: Sequence[float], betas: Sequence[float]) -> list
     for place, alpha in enumerate(alphas):
         # What does not adapt in training is trained once for all inner rates.
         if method.adapted or place == 0:
-            theta = train(method, alpha if method.adapted else 0.0, own_betas, seeds, SEARCHED)
+            theta = train(method, alpha, own_betas, seeds)
         means = returns(theta, alpha, VALIDATION).view(len(betas), len(SEARCH_SEEDS), -1).mean(1)
         found += [
             {"alpha": alpha, "beta": beta, "returns": numbers(row)} for beta, row in zip(betas, means, strict=True)
@@ -161,10 +180,10 @@ def beyond(tried: set[float], at: float) -> list[float]:
 
 
 def search(name: str, found: list[dict[str, Any]]) -> None:
-    """A grid of rates; a best one at the end of what was tried with its partner is followed beyond it, twice."""
+    """A grid of rates; as long as a best one is at the end of what was tried with its partner, the next one beyond."""
     trained = METHODS[name].trained
     found += [] if found else searched(name, ALPHAS, BETAS if trained else [0.0])
-    for steps in JUDGED * 2:
+    for steps in JUDGED * FURTHER:
         at = best(found, steps)
         alphas = {one["alpha"] for one in found if one["beta"] == at["beta"]}
         betas = {one["beta"] for one in found if one["alpha"] == at["alpha"]}
@@ -176,9 +195,7 @@ def search(name: str, found: list[dict[str, Any]]) -> None:
 
 def final(name: str, chosen: dict[str, float]) -> Params:
     """The starts of fresh seeds with the chosen rates."""
-    method = METHODS[name]
-    alpha = chosen["alpha"] if method.adapted else 0.0
-    return train(method, alpha, [chosen["beta"]] * SEEDS, range(SEEDS), ITERATIONS)
+    return train(METHODS[name], chosen["alpha"], [chosen["beta"]] * SEEDS, range(SEEDS))
 
 
 def measure(name: str, folder: Path) -> dict[str, Any]:
@@ -198,7 +215,14 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
             record(_weights(name), {}, starts, folder=folder)
     error = {str(n): {str(steps): numbers(ends[steps][n]) for steps in JUDGED} for n in range(SEEDS)}
     seconds = round(own["seconds"] + time.perf_counter() - begun)
-    return {"search": own["search"], "chosen": chosen, "error": error, "seconds": seconds}
+    trajectories = METHODS[name].trajectories
+    return {
+        "search": own["search"],
+        "chosen": chosen,
+        "trajectories": trajectories,
+        "error": error,
+        "seconds": seconds,
+    }
 
 
 def _weights(name: str) -> str:
@@ -228,11 +252,13 @@ def told() -> dict[str, float]:
 PROTOCOL = (
     "Goals uniform in a square of side 1, horizon {horizon}, Gaussian policy of width {std} around a network "
     "2-{hidden}-{hidden}-2 with tanh. Meta-steps of {tasks} goals, {shots} trajectories before and after one inner "
-    "step, Adam. Every method searches its inner and its outer rate by itself, over two seeds and {searched} "
-    "meta-steps, on {goals} validation goals, once by the return after one inner step and once by that after three; a "
-    "rate at the end of what was tried is followed beyond it. error: mean returns over {goals} fresh goals after 0 to "
+    "step, Adam. Every method searches its inner and its outer rate by itself, over {searched} seeds of trainings as "
+    "long as the final ones, on {goals} validation goals, once by the return after one inner step and once by that "
+    "after three; a rate at the end of what was tried is followed beyond it. Joint training has no inner step in "
+    "training: with as many meta-steps it draws half as many trajectories, and twice as long it draws as many. "
+    "trajectories: of one meta-training. error: mean returns over {goals} fresh goals after 0 to "
     "{most} steps, each on {shots} fresh trajectories, after {iterations} meta-steps from fresh seeds, with the rates "
-    "chosen for one step (1) and for three (3). The weights: the five starts of MAML with LVC, then those of joint "
+    "chosen for one step (1) and for three (3). The weights: the starts of MAML with LVC, then those of joint "
     "training, both with the rates chosen for one step."
 )
 STORED = (("MAML, LVC", 1), ("joint training", 1))
@@ -243,7 +269,7 @@ def main(words: list[str] | None = None) -> None:
     device, folder = pick_device(options.device), options.results
     torch.set_num_threads(1)
     sizes = {"horizon": WORLD.horizon, "std": STD, "hidden": HIDDEN, "tasks": TASKS, "shots": SHOTS}
-    sizes |= {"searched": SEARCHED, "goals": TEST_GOALS, "most": MOST_STEPS, "iterations": ITERATIONS}
+    sizes |= {"searched": len(SEARCH_SEEDS), "goals": TEST_GOALS, "most": MOST_STEPS, "iterations": ITERATIONS}
     about = {
         "command": "python -m experiments.navigation",
         "told": told(),

@@ -45,9 +45,24 @@ def test_the_command_records_and_goes_on(tmp_path, capsys, quick):
     assert not torch.equal(net.head.weight, experiment.Transformer(0).head.weight)
 
 
-def test_the_search_goes_on_at_its_edge(monkeypatch):
-    method = experiment.Method(lambda knob, seed: None, (1.0,), (1.0, 3.0), None, lambda m, settings, *_: settings)
-    errors = {1.0: 3.0, 3.0: 2.0, 9.0: 1.0, 27.0: math.inf}
+def test_the_search_goes_on_at_every_edge(monkeypatch):
+    # The best outer rate is above the grid, the best inner rate below it.
+    method = experiment.Method(lambda knob, seed: None, (1.0, 2.0), (1.0, 3.0), None, lambda m, settings, *_: settings)
+
+    def validated(one, _):
+        return abs(math.log(one.beta / 9)) + abs(math.log(one.knob / 0.3)), 0
+
+    monkeypatch.setattr(experiment, "validated", validated)
+    known = experiment.searched(method, 1, {})
+    assert min(known, key=known.get) == experiment.Setting(beta=9.0, knob=0.3)
+    assert not [one for one in experiment.beyond(known) if one not in known]
+    assert {one.beta for one in known if one.knob == 0.3} >= {3.0, 9.0, 30.0}
+    assert {one.knob for one in known if one.beta == 9.0} >= {1.0, 0.3, 0.1}
+
+
+def test_what_has_no_knob_is_searched_for_its_outer_rate_alone(monkeypatch):
+    method = experiment.Method(lambda knob, seed: None, (0.0,), (1.0, 3.0), None, lambda m, settings, *_: settings)
+    errors = {1.0: 2.0, 3.0: 3.0, 0.3: 4.0}
     monkeypatch.setattr(experiment, "validated", lambda setting, beyond: (errors[setting.beta], 0))
     assert {one.beta: value for one, value in experiment.searched(method, 1, {}).items()} == errors
 
@@ -121,6 +136,10 @@ def test_what_is_stored_belongs_to_the_methods_and_is_json():
         errors = [math.inf if tried["error"] is None else tried["error"] for tried in method["search"]]
         chosen = method["search"][errors.index(min(errors))]
         assert {key: chosen[key] for key in method["setting"]} == method["setting"], name
+        if name in experiment.METHODS:
+            tried = [experiment.Setting(one["beta"], one["knob"]) for one in method["search"]]
+            known = dict(zip(tried, errors, strict=True))
+            assert not experiment.beyond(known), name  # the best values are inside
 
 
 def test_the_stored_transformer_is_measured_again():

@@ -9,12 +9,12 @@ import torch
 from experiments import navigation as experiment
 from mamlbook import Exact, GradientDescent, MetaLearner, fit
 from mamlbook.pages import RESULTS, recall, recall_seeds, recall_weights
-from mamlbook.reinforcement import OnPolicy, lvc
+from mamlbook.reinforcement import OnPolicy, lvc, rollout
 
 
 @pytest.fixture
 def small(monkeypatch):
-    for name, value in {"TEST_GOALS": 3, "TASKS": 2, "SHOTS": 4, "SEARCHED": 1, "ITERATIONS": 1}.items():
+    for name, value in {"TEST_GOALS": 3, "TASKS": 2, "SHOTS": 4, "ITERATIONS": 1}.items():
         monkeypatch.setattr(experiment, name, value)
     for name in ("ALPHAS", "BETAS"):
         monkeypatch.setattr(experiment, name, (0.003,))
@@ -70,7 +70,7 @@ def test_a_lost_run_is_not_chosen():
 def test_replicas_follow_their_own_gradients(small):
     """One replica of three is what Adam makes of the package's own meta-gradient on its block of tasks."""
     alpha, betas, seeds = 0.01, (0.003, 0.01, 0.002), (4, 5, 6)
-    theta = experiment.train(experiment.Method(), alpha, betas, seeds, 1)
+    theta = experiment.train(experiment.Method(), alpha, betas, seeds)
     model, solver = experiment.model_of(), GradientDescent(alpha, 1)
     generator = torch.Generator().manual_seed(len(seeds))
     problems = experiment.WORLD.draw(3 * experiment.TASKS, generator)
@@ -85,6 +85,41 @@ def test_replicas_follow_their_own_gradients(small):
     adam.step()
     for found, expected in zip(theta, model.net.parameters(), strict=True):
         torch.testing.assert_close(found[1], expected, rtol=0, atol=1e-5)
+
+
+def test_joint_training_follows_the_policy_gradient_of_all_goals(small):
+    """One replica of two is what Adam makes of REINFORCE with the others' mean return, written out."""
+    betas, seeds, tasks, shots = (0.003, 0.01), (4, 5), experiment.TASKS, experiment.SHOTS
+    theta = experiment.train(experiment.METHODS["joint training"], 0.5, betas, seeds)
+    generator = torch.Generator().manual_seed(len(seeds))
+    problems = experiment.WORLD.draw(2 * tasks, generator)
+    wide = experiment.each_for(experiment.drawn(seeds), tasks)
+    data = rollout(experiment.model_of(), wide, problems, shots, generator)
+    x, action, reward = (values[tasks:] for values in (data.x, data.y["action"], data.y["reward"]))
+    net = experiment.network(5)
+    log_probability = torch.distributions.Normal(net(x), experiment.STD).log_prob(action).sum(-1)
+    later = torch.stack([reward[..., time:].sum(-1) for time in range(reward.shape[-1])], -1)
+    others = (later.sum(1, keepdim=True) - later) / (shots - 1)
+    adam = torch.optim.Adam(net.parameters(), lr=betas[1])
+    (-(log_probability * (later - others)).sum(-1).mean()).backward()
+    adam.step()
+    for found, expected in zip(theta, net.parameters(), strict=True):
+        torch.testing.assert_close(found[1], expected, rtol=0, atol=1e-5)
+
+
+def test_longer_joint_training_draws_as_many_trajectories_as_the_others(monkeypatch, small):
+    drawn = {}
+
+    def counted(model, phi, problems, shots, generator):
+        drawn[name] = drawn.get(name, 0) + problems.tasks * shots
+        return rollout(model, phi, problems, shots, generator)
+
+    monkeypatch.setattr(experiment, "rollout", counted)
+    monkeypatch.setattr("mamlbook.reinforcement.rollouts.rollout", counted)
+    for name, method in experiment.METHODS.items():
+        experiment.train(method, 0.01, [0.003], [0])
+        assert drawn.get(name, 0) == method.trajectories
+    assert drawn["joint training, twice as long"] == drawn["MAML, LVC"] == 2 * drawn["joint training"]
 
 
 def test_who_is_told_the_goal_is_below_the_best_and_far_above_staying():
@@ -102,9 +137,14 @@ def test_what_is_stored_belongs_to_the_experiment():
     stored = recall("navigation")
     assert list(stored["runs"]) == list(experiment.METHODS)
     assert {"device", "versions", "seconds", "command", "seed"} <= set(stored)
-    for run in stored["runs"].values():
+    for name, run in stored["runs"].items():
+        assert run["trajectories"] == experiment.METHODS[name].trajectories
         for steps in experiment.JUDGED:
-            assert run["chosen"][str(steps)] == experiment.best(run["search"], steps)
+            chosen = run["chosen"][str(steps)]
+            assert chosen == experiment.best(run["search"], steps)
+            for own, other in (("alpha", "beta"), ("beta", "alpha")):
+                tried = {one[own] for one in run["search"] if one[other] == chosen[other]}
+                assert tried == {0.0} or not experiment.beyond(tried, chosen[own]), (name, own)
         assert len(run["error"]) == experiment.SEEDS
     assert (RESULTS / "navigation.npz").stat().st_size < 200_000
 

@@ -6,6 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from experiments import transformer as experiment
 from mamlbook import GradientDescent, MetaLearner, Model, accuracy, evaluate
+from mamlbook.analysis.costs import cost
 from mamlbook.pages import load_theta, recall, recall_weights
 
 
@@ -43,6 +44,18 @@ def test_the_command_searches_each_method_and_keeps_the_weights(tmp_path, capsys
         assert run["accuracy"] == max(tried["accuracy"] for tried in run["search"])
         assert [len(seed["new"]) for seed in run["error"].values()] == [3, 3]
     load_theta(experiment.Transformer(), recall_weights("transformer", folder=tmp_path))
+
+
+def test_a_meta_step_of_maml_takes_four_times_the_arithmetic_of_one_of_joint_training():
+    tasks = experiment.WhichIsFirst(experiment.pairs()[0]).draw(experiment.TASKS, torch.Generator().manual_seed(0))
+    spent = {
+        name: cost(method(Model(experiment.Transformer(), cross_entropy), 0.1), tasks).operations
+        for name, (method, _) in experiment.METHODS.items()
+    }
+    # A gradient is three passes forward, a step that is differentiated twice nine, on half as many words.
+    expected = (3 + experiment.STEPS * 9 * experiment.SHOTS / experiment.QUERIES) / 3
+    assert expected == 4
+    assert spent["MAML"] / spent["joint"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_stored_start_is_measured_again():
