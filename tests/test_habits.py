@@ -40,6 +40,13 @@ def test_targets_that_the_loss_cannot_read(y, said):
         classifier.meta_gradient(twice(POINTS, y))
 
 
+def test_a_label_out_of_range_is_named_whichever_task_has_it():
+    y = LABELS.clone()
+    y[2, 1] = 3
+    with pytest.raises(ValueError, match=r"^loss: expected one that reads.*Target 3 is out of bounds"):
+        maml(Model(mlp(2, 8, 3, seed=0), cross_entropy), 0.01, 2).meta_gradient(twice(POINTS, y))
+
+
 @pytest.mark.parametrize(
     ("x", "said"),
     [

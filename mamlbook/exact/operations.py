@@ -61,9 +61,14 @@ class _Exchange(TorchFunctionMode):
 
 
 def _normalised(x: Tensor, axes: list[int], eps: float) -> Tensor:
-    mean = x.mean(axes, keepdim=True)
-    variance = (x - mean).square().mean(axes, keepdim=True)
-    return (x - mean) * torch.rsqrt(variance + eps)
+    wide = _wide(x)
+    centred = wide - wide.mean(axes, keepdim=True)
+    return (centred * torch.rsqrt(centred.square().mean(axes, keepdim=True) + eps)).to(x.dtype)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Numbers of 16 bits in single precision, as PyTorch's kernels square and sum them: 257 squared is no float16."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _scaled(x: Tensor, gain: Tensor | None, offset: Tensor | None) -> Tensor:
@@ -88,6 +93,7 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """``torch.nn.functional.layer_norm``: over the last axes, each example by itself."""
+    _require_last_axes(input, normalized_shape)
     return _scaled(_normalised(input, [-1 - axis for axis in range(len(normalized_shape))], eps), weight, bias)
 
 
@@ -95,16 +101,25 @@ def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """``torch.nn.functional.rms_norm``: the same without a mean."""
-    eps = torch.finfo(input.dtype).eps if eps is None else eps
-    square = input.square().mean([-1 - axis for axis in range(len(normalized_shape))], keepdim=True)
-    return _scaled(input * torch.rsqrt(square + eps), weight, None)
+    _require_last_axes(input, normalized_shape)
+    wide = _wide(input)
+    eps = torch.finfo(wide.dtype).eps if eps is None else eps
+    square = wide.square().mean([-1 - axis for axis in range(len(normalized_shape))], keepdim=True)
+    return _scaled((wide * torch.rsqrt(square + eps)).to(input.dtype), weight, None)
 
 
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """``torch.nn.functional.group_norm``: over the channels of a group and all pixels, each example by itself."""
+    if input.shape[1] % num_groups:
+        raise ValueError(
+            f"net: expected channels that {num_groups} groups of a norm can share alike, got {input.shape[1]}; choose "
+            "a number of groups that divides it"
+        )
+    _require_channels(input, weight, bias)
     groups = input.unflatten(1, (num_groups, -1))
+    _require_several(groups, [*range(2, groups.ndim)])
     normalised = _normalised(groups, [*range(2, groups.ndim)], eps).flatten(1, 2)
     return _scaled(normalised, _per_channel(weight, input), _per_channel(bias, input))
 
@@ -142,16 +157,27 @@ def batch_norm(
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     """``torch.nn.utils.weight_norm``: each slice of v along ``dim`` at the length of g; -1 takes v as a whole."""
     axes = [axis for axis in range(v.ndim) if dim == -1 or axis != dim % v.ndim]
-    return v * (g / v.square().sum(axes, keepdim=True).sqrt())
+    return v * (g / _wide(v).square().sum(axes, keepdim=True).sqrt().to(v.dtype))
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``torch.nn.functional.bilinear``, for which ``vmap`` has no rule of its own."""
+    _, one, other = weight.shape
+    if (input1.shape[-1], input2.shape[-1]) != (one, other):
+        raise ValueError(
+            f"net: expected inputs of {one} and {other} features for a bilinear layer, got {tuple(input1.shape)} and "
+            f"{tuple(input2.shape)}; make the layer as wide as they are"
+        )
     return _scaled(torch.einsum("...i,oij,...j->...o", input1, weight, input2), None, bias)
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
     """``torch.cdist``, which has one derivative only."""
+    if x1.shape[-1] != x2.shape[-1]:
+        raise ValueError(
+            f"net: expected points of one dimension to measure distances between, got {tuple(x1.shape)} and "
+            f"{tuple(x2.shape)}; give both as many numbers"
+        )
     return _lengths(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
 
 
@@ -178,8 +204,10 @@ def _by_channel(
     eps: float,
 ) -> Tensor:
     """Each channel by the mean and variance over these axes, or without axes by known ones."""
+    _require_channels(x, mean, variance, gain, offset)
     if axes is not None:
         _refuse_running(mean)
+        _require_several(x, axes)
         normalised = _normalised(x, axes, eps)
     elif mean is None or variance is None:
         raise ValueError(
@@ -188,6 +216,33 @@ def _by_channel(
     else:
         normalised = (x - _per_channel(mean, x)) * torch.rsqrt(_per_channel(variance, x) + eps)
     return _scaled(normalised, _per_channel(gain, x), _per_channel(offset, x))
+
+
+def _require_last_axes(x: Tensor, shape: Sequence[int]) -> None:
+    if tuple(x.shape[x.ndim - len(shape) :]) != tuple(shape):
+        raise ValueError(
+            f"net: expected what a norm over {tuple(shape)} reads to end in these axes, got {tuple(x.shape)}; make the "
+            "norm as wide as its input"
+        )
+
+
+def _require_channels(x: Tensor, *values: Tensor | None) -> None:
+    """Refuse weights or statistics of another number of channels, which would broadcast where x has one."""
+    for each in values:
+        if each is not None and each.shape != x.shape[1:2]:
+            raise ValueError(
+                f"net: expected {len(each)} channels, of which a norm has so many weights or statistics, got "
+                f"{x.shape[1]} in {tuple(x.shape)}; make the norm for as many channels as its input has"
+            )
+
+
+def _require_several(x: Tensor, axes: list[int]) -> None:
+    """Refuse a mean of one number, from which nothing differs."""
+    if all(x.shape[axis] == 1 for axis in axes):
+        raise ValueError(
+            f"net: expected several numbers for each mean and variance of a norm, got one in {tuple(x.shape)}, which "
+            "becomes 0 whatever it is; take more shots, or a norm over the features of an example, nn.LayerNorm"
+        )
 
 
 def _refuse_running(mean: Tensor | None) -> None:
