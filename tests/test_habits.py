@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 from mamlbook import Data, Model, Sinusoids, Tasks, distance, evaluate, fit, maml, meta_sgd, mlp
@@ -38,6 +39,38 @@ def test_targets_that_the_loss_cannot_read(y, said):
     classifier = maml(Model(mlp(2, 8, 3, seed=0), cross_entropy), 0.01, 2)
     with pytest.raises(ValueError, match=f"^loss: expected one that reads.*{said}"):
         classifier.meta_gradient(twice(POINTS, y))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        F.poisson_nll_loss,
+        F.soft_margin_loss,
+        F.hinge_embedding_loss,
+        F.kl_div,
+        torch.dist,
+        nn.PoissonNLLLoss(),
+        lambda y_hat, y: F.gaussian_nll_loss(y_hat, y, torch.ones(())),
+        lambda y_hat, y: 1 - F.cosine_similarity(y_hat, y, 0).mean(),
+        lambda y_hat, y: F.pairwise_distance(y_hat, y).mean(),
+    ],
+    ids=["poisson", "margin", "hinge", "kl", "dist", "module", "gaussian", "cosine", "pairwise"],
+)
+def test_no_loss_broadcasts_targets_without_a_word(loss):
+    x, y = waves().support
+    with pytest.raises(ValueError, match=r"^y: expected targets that match the predictions, got \(5,\) for \(5, 1\)"):
+        maml(Model(mlp(1, 8, 1, seed=0), loss), 0.01, 2).meta_gradient(twice(x, y[..., 0]))
+
+
+def test_a_loss_of_pairs_gives_both_two_axes():
+    def ranking(scores, y):
+        s = scores[:, 0]
+        return torch.relu(1 - (s[:, None] - s[None]) * (y[:, 0, None] - y[None, :, 0]).sign()).mean()
+
+    assert maml(Model(mlp(1, 8, 1, seed=0), ranking), 0.01, 2).meta_gradient(waves())
+    hidden = Model(mlp(1, 8, 1, seed=0), lambda scores, y: (scores - scores[:, 0]).square().mean())
+    with pytest.raises(ValueError, match=r"if every pair is meant, give both two axes"):
+        maml(hidden, 0.01, 2).meta_gradient(waves())
 
 
 def test_a_label_out_of_range_is_named_whichever_task_has_it():
