@@ -14,6 +14,7 @@ from mamlbook.network_checks import (
     buffers_kept,
     call_arguments,
     find_head,
+    hooked_weights_kept,
     one_tensor,
     refuse_missing_axis,
     require_adaptable,
@@ -24,6 +25,7 @@ from mamlbook.network_errors import (
     FAILURES,
     randomness,
     refuse_other_outputs,
+    refuse_what_one_task_can,
     refuse_what_tasks_cannot_share,
     saying_what_does_not_fit,
     writes_in_place,
@@ -174,11 +176,14 @@ class Model(nn.Module):
 
         try:
             return vmap(loss, randomness=randomness.get())(y_hat, y)
+        except torch.OutOfMemoryError:
+            raise
         except FAILURES as error:
             refuse_what_tasks_cannot_share("loss", error)
             for one in each_task((y_hat, y)):  # a label may be out of range in any of them
                 with saying_what_does_not_fit("loss", getattr(self.loss, "__name__", repr(self.loss)), *one):
                     loss(*one)
+            refuse_what_one_task_can("loss", error)
             raise
 
     def _require(self, phi: Params, x: Tree) -> tuple[str, ...]:
@@ -201,6 +206,8 @@ class Model(nn.Module):
     def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
         try:
             return vmap(function, randomness=randomness.get())(tuple(phi), x)
+        except torch.OutOfMemoryError:
+            raise
         except FAILURES as error:
             # A task by itself shows which buffer it is, or what does not fit, in torch's own words.
             tasks = each_task((tuple(phi), x))
@@ -210,6 +217,7 @@ class Model(nn.Module):
             for one in tasks:
                 with saying_what_does_not_fit("net", type(self.net).__name__, *one):
                     function(*one)
+            refuse_what_one_task_can("net", error)
             raise
         except ValueError as error:
             refuse_other_outputs(error)
@@ -227,7 +235,7 @@ class Model(nn.Module):
             for name, weight in module.named_parameters(recurse=False, remove_duplicate=False)
             if id(weight) in given
         }
-        with buffers_kept(self.net, buffers), exact_operations():
+        with hooked_weights_kept(self.net), buffers_kept(self.net, buffers), exact_operations():
             return functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
 
     def extra_repr(self) -> str:

@@ -67,6 +67,11 @@ def require_adaptable(net: nn.Module) -> None:
             raise ValueError(f"net: {where} does not know its shape yet; call the network once on an example first")
         _refuse_what_writes(where, module)
     for name, weight in net.named_parameters():
+        if weight.is_inference():
+            raise ValueError(
+                f"net: weight {name!r} was made inside of torch.inference_mode(), and can have no gradient; make the "
+                "network outside of it, or copy it there by copy.deepcopy(net)"
+            )
         if weight.is_complex() and weight.requires_grad:
             raise ValueError(
                 f"net: weight {name!r} is complex, and lengths and angles of weights are taken for real ones; keep its "
@@ -179,6 +184,26 @@ def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None
     finally:
         if handle is not None:
             handle.remove()
+
+
+@contextmanager
+def hooked_weights_kept(net: nn.Module) -> Iterator[list[tuple[dict[str, Any], str, Any]]]:
+    """Put back what a hook computes before each call of a layer, as pruning and the older weight norms do.
+
+    It is a plain attribute, in which the weights of all tasks would be left behind. Gives (attributes, name, value) of
+    each.
+    """
+    kept = [
+        (vars(module), name, vars(module)[name])
+        for module in net.modules()
+        for hook in module._forward_pre_hooks.values()
+        if (name := getattr(hook, "_tensor_name", getattr(hook, "name", None))) in vars(module)
+    ]
+    try:
+        yield kept
+    finally:
+        for attributes, name, value in kept:
+            attributes[name] = value
 
 
 def _written(buffer: Tensor) -> bool:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-from mamlbook.torch_internals import tree_leaves
+from mamlbook.torch_internals import being_traced, tree_leaves
 from mamlbook.trees import Tree
 
 FAILURES = (RuntimeError, LookupError, AttributeError, TypeError, AssertionError)
@@ -148,9 +148,24 @@ _CURES = {
     "data pointer": "stay in PyTorch, without numpy()",
     "autograd.Function with functorch": "give the autograd.Function a setup_context and generate_vmap_rule = True",
     "does not have vmap support": "give the autograd.Function generate_vmap_rule = True",
+    "accessing `data`": "write detach() instead of data",
     "Tensor.requires_grad_()": "differentiate inside a network by torch.func.grad, vjp or jacrev",
 }
 """What to do instead, by what torch says."""
+
+
+def refuse_what_one_task_can(name: str, error: Exception) -> None:
+    """Say that something works for each task by itself and not for all at once; what a tracer says is left alone.
+
+    Raises:
+        ValueError: it does.
+    """
+    if not being_traced():
+        raise ValueError(
+            f"{name}: expected operations that can be done for all tasks at once, got one that each task can by "
+            f"itself, while all together say: {str(error).splitlines()[0] if str(error) else type(error).__name__}; "
+            "write it otherwise"
+        ) from error
 
 
 def refuse_other_outputs(error: ValueError) -> None:

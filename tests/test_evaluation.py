@@ -44,7 +44,9 @@ def test_accuracy_is_of_one_class_for_each_example(y):
         accuracy(torch.eye(3), y)
 
 
-@pytest.mark.parametrize("values", [[1, 2, 4], np.array([1.0, 2, 4]), torch.tensor([1, 2, 4])], ids=["list", "array", "tensor"])
+@pytest.mark.parametrize(
+    "values", [[1, 2, 4], np.array([1.0, 2, 4]), torch.tensor([1, 2, 4])], ids=["list", "array", "tensor"]
+)
 def test_confidence_of_numbers_of_any_kind(values):
     # Student's 97.5 % point for two degrees of freedom is 4.302653, and the standard deviation divides by n - 1.
     mean, half = confidence(values)
