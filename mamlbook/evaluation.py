@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from mamlbook.arguments import drawn, require_distribution, require_learner
-from mamlbook.checks import kind_of, whole_number
+from mamlbook.checks import kind_of, seed_number, whole_number
 from mamlbook.learner import MetaLearner
 from mamlbook.network_errors import FAILURES
 from mamlbook.progress import progress_bar
@@ -73,7 +73,7 @@ def _numbers(learner, distribution, tasks, steps, seed, chunk) -> tuple[int, int
     return (
         whole_number("tasks", tasks, expected="a whole number of tasks"),
         None if steps is None else whole_number("steps", steps, 0, "a whole number of inner steps"),
-        whole_number("seed", seed, least=0),
+        seed_number("seed", seed),
         whole_number("chunk", chunk, expected="a whole number of tasks"),
     )
 

@@ -154,8 +154,8 @@ class MetaLearner(nn.Module):
             alone = net(*call_arguments(net, tree_map(lambda leaf: leaf[number], x)))
         for one, other in zip(tree_leaves(alone), tree_leaves(wanted), strict=True):
             # The last digits of 16 bits differ from one task by itself to all at once.
-            share = max(1e-3, 16 * torch.finfo(other.dtype).eps) if other.is_floating_point() else 1e-3
-            if not torch.allclose(one, other, rtol=share, atol=share * other.abs().max().item()):
+            share = max([1e-3, *(16 * torch.finfo(y.dtype).eps for y in (one, other) if y.is_floating_point())])
+            if not torch.allclose(one.to(other), other, rtol=share, atol=share * other.abs().max().item()):
                 raise ValueError(
                     f"solver: expected one that predicts by the network alone, got {type(self.solver).__name__}, whose "
                     "predictions are others, unless it is the network that draws random numbers; keep "

@@ -158,6 +158,12 @@ def test_a_solved_task_gives_a_network_of_16_bits(kind):
     torch.testing.assert_close(alone, adapted.predict(adapted.phi, tasks.to(kind)), rtol=0.1, atol=0.1)
 
 
+def test_a_solved_task_gives_a_network_where_precision_is_chosen_for_each_operation():
+    learner, tasks = maml(Model(mlp(1, 8, 1, seed=0), mse_loss), 0.01, 2), sine_tasks(4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert learner.network(tasks.support)[0].weight.dtype == torch.float32
+
+
 def test_a_task_that_has_not_been_solved_gives_no_network():
     with pytest.raises(ValueError, match=r"^support: expected a task that can be solved.*infinite.*alpha"):
         maml(sine_model(), 1e200, 5).network(sine_tasks(4).support)

@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mamlbook.arguments import require_learner
-from mamlbook.checks import kind_of, whole_number
+from mamlbook.checks import kind_of, seed_number
 from mamlbook.devices import pick_device
 from mamlbook.execution.replicas import Replicas
 from mamlbook.execution.ways import COMPILED, EAGER, Execution
@@ -69,7 +69,7 @@ def fit_replicas(
     learners = _learners(learners)
     steps, tasks, every, _, minutes = numbers(learners[0], distribution, steps, tasks, every, 0, minutes)
     way = _way(execution)
-    seeds = [whole_number("seeds", seed, least=0) for seed in _each("seeds", seeds, range(len(learners)), learners)]
+    seeds = [seed_number("seeds", seed) for seed in _each("seeds", seeds, range(len(learners)), learners)]
     betas = _each("beta", beta if isinstance(beta, list | tuple) else None, [beta] * len(learners), learners)
     befores = _befores(after, learners, distribution)
     plans = [rates(rate, steps + steps_before(before)) for rate, before in zip(betas, befores, strict=True)]

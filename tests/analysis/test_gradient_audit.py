@@ -566,6 +566,15 @@ def test_wrong_arguments():
         gradient_check([], lambda x: x, [])
 
 
+def test_tasks_in_arrays_are_judged():
+    learner, tasks = maml(model_for("maml"), ALPHA, STEPS), tasks_for("maml")
+    arrays = Tasks(*(Data(data.x.numpy(), data.y.numpy()) for data in tasks[:2]))
+    found = learner.meta_gradient(tasks)
+    assert gradient_check(found, learner, arrays) == gradient_check(found, learner, tasks)
+    with torch.inference_mode(), pytest.raises(RuntimeError, match=r"outside of torch\.inference_mode\(\)"):
+        gradient_check(found, learner, tasks)
+
+
 class OfOneTuple(nn.Module):
     """Two inputs that come in one argument."""
 
