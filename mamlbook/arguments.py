@@ -28,11 +28,12 @@ def require_learner(learner: Any) -> None:
         )
 
 
-def require_distribution(distribution: Any) -> None:
-    """Refuse what cannot draw tasks.
+def require_distribution(distribution: Any, learner: MetaLearner) -> None:
+    """Refuse what cannot draw tasks, or draws them for another learner.
 
     Raises:
         TypeError: it has no method ``draw``, or is a class and not an object of it.
+        ValueError: it says by a method ``serves(learner)`` that its tasks are those of another one.
     """
     if isinstance(distribution, type):
         hint = f"make one: {distribution.__name__}(...)"
@@ -43,6 +44,12 @@ def require_distribution(distribution: Any) -> None:
     elif not _takes_two(distribution.draw):
         hint = f"its draw is called otherwise, draw{inspect.signature(distribution.draw)}"
     else:
+        serves = getattr(distribution, "serves", None)
+        if callable(serves) and not serves(learner):
+            raise ValueError(
+                f"distribution: expected tasks of this learner, got {_named(distribution)} of another one; make one of "
+                "this learner, and train several learners one by one"
+            )
         return
     raise TypeError(f"distribution: expected an object with draw(tasks, generator), got {_named(distribution)}; {hint}")
 

@@ -69,7 +69,7 @@ def evaluate(
 def _numbers(learner, distribution, tasks, steps, seed, chunk) -> tuple[int, int | None, int, int]:
     """The whole numbers as Python's, after what they are numbers of."""
     require_learner(learner)
-    require_distribution(distribution)
+    require_distribution(distribution, learner)
     return (
         whole_number("tasks", tasks, expected="a whole number of tasks"),
         None if steps is None else whole_number("steps", steps, 0, "a whole number of inner steps"),

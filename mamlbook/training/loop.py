@@ -110,7 +110,7 @@ def fit(
 def numbers(learner, distribution, steps, tasks, every, seed, minutes) -> tuple[int, int, int, int, float]:
     """The numbers as Python's, after what they are numbers of."""
     require_learner(learner)
-    require_distribution(distribution)
+    require_distribution(distribution, learner)
     return (
         whole_number("steps", steps, expected="a whole number of meta-steps"),
         whole_number("tasks", tasks, expected="a whole number of tasks"),

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mamlbook.arguments import require_learner
+from mamlbook.arguments import require_distribution, require_learner
 from mamlbook.checks import kind_of, seed_number
 from mamlbook.devices import pick_device
 from mamlbook.execution.replicas import Replicas
@@ -67,6 +67,8 @@ def fit_replicas(
         TypeError, ValueError: an argument that cannot do, or learners that are not of one kind.
     """
     learners = _learners(learners)
+    for learner in learners:
+        require_distribution(distribution, learner)
     steps, tasks, every, _, minutes = numbers(learners[0], distribution, steps, tasks, every, 0, minutes)
     way = _way(execution)
     seeds = [seed_number("seeds", seed) for seed in _each("seeds", seeds, range(len(learners)), learners)]
