@@ -12,7 +12,7 @@ from torch import Tensor
 from mamlbook.devices import on_cpu
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import Tasks
-from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution, is_fixed
 from mamlbook.tasks.preparation import prepared
 
 
@@ -74,7 +74,7 @@ def drawn(
             )
     parts = [prepared(part, weight) for part in parts]
     count = sum(part.size for part in parts)
-    if count != tasks and not (isinstance(distribution, FixedTasks) and count):
+    if count != tasks and not (is_fixed(distribution) and count):
         raise ValueError(
             f"distribution: expected draw({tasks}, generator) to return {tasks} tasks, got {count} from "
             f"{_named(distribution)}; ask for tasks={max(count, 1)}, or give a fixed collection as FixedTasks"

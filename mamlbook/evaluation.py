@@ -17,7 +17,7 @@ from mamlbook.network_errors import FAILURES
 from mamlbook.progress import progress_bar
 from mamlbook.target_checks import Mismatch, refusing_broadcasts
 from mamlbook.tasks.base import Tasks
-from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution, is_fixed
 from mamlbook.trees import Tree, first_leaf
 
 Metric = Callable[[Any, Any], Tensor]
@@ -55,7 +55,7 @@ def evaluate(
     tasks, steps, seed, chunk = _numbers(learner, distribution, tasks, steps, seed, chunk)
     score = learner.model.losses if metric is None else _scorer(metric)
     generator, rows = torch.Generator().manual_seed(seed), []
-    if isinstance(distribution, FixedTasks):
+    if is_fixed(distribution):
         chunk = tasks  # the same tasks in every chunk would count as so many fresh ones
     with progress_bar(tasks, progress, desc="evaluation", leave=False, unit="task") as bar:
         for first in range(0, tasks, chunk):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -28,13 +29,16 @@ def mlp(
     such as ``BatchNorm`` or ``nn.LayerNorm``, gets the width of each hidden layer and precedes its activation.
 
     Raises:
-        ValueError: fewer than two sizes, or a size below 1.
+        ValueError: fewer than two sizes, or a size that is no whole number of at least 1.
+        TypeError: ``activation`` makes no layer.
 
     >>> [tuple(p.shape) for p in mlp(1, 40, 40, 1).parameters()]
     [(40, 1), (40,), (40, 40), (40,), (1, 40), (1,)]
     """
-    if len(sizes) < 2 or min(sizes) < 1:
+    if len(sizes) < 2 or not all(isinstance(size, Integral) and size > 0 for size in sizes):
         raise ValueError(f"sizes: expected at least two positive widths, as in mlp(1, 40, 40, 1), got {sizes}")
+    if isinstance(activation, nn.Module) or not callable(activation):
+        raise TypeError(f"activation: expected what makes a layer, as the class nn.ReLU does, got {activation!r}")
     with drawn_on_cpu(seed):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for number, (wide, next_wide) in enumerate(pairwise(sizes), 1):

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 from mamlbook import Data, Model, Sinusoids, Tasks, evaluate, fit, fit_replicas, maml, mlp
-from mamlbook.tasks import FixedTasks
+from mamlbook.tasks import FixedTasks, SupportAsQuery, check_tasks
 from training_cases import WAVES, learner
 
 MODEL = Model(mlp(1, 8, 1), mse_loss)
@@ -112,6 +112,25 @@ def test_fixed_tasks_are_as_many_as_they_are(call):
 def test_fixed_tasks_are_measured_once_each():
     fixed = FixedTasks(WAVES.draw(3, torch.Generator()))
     assert evaluate(learner(), fixed, tasks=600, chunk=2).shape == (3, 3)
+
+
+@both
+def test_fixed_tasks_of_several_sizes(call):
+    parts = [Sinusoids(shots=shots, queries=4).draw(2, torch.Generator().manual_seed(shots)) for shots in (3, 7)]
+    fixed = FixedTasks(parts)
+    assert repr(fixed) == "FixedTasks(4 tasks)"
+    for distribution in (fixed, SupportAsQuery(fixed)):
+        call(learner(), distribution, tasks=100)
+        assert check_tasks(distribution)["form"].level == "ok"
+    judged = evaluate(learner(), SupportAsQuery(FixedTasks(parts[0])), tasks=600)
+    assert torch.equal(judged, evaluate(learner(), FixedTasks(parts[0]._replace(query=parts[0].support))))
+    assert judged.shape == (2, 3)
+
+
+@pytest.mark.parametrize("wrong", [WAVES, None, [], [1], WAVES.draw(2, torch.Generator()).support])
+def test_fixed_tasks_are_tasks(wrong):
+    with pytest.raises(TypeError, match=r"^tasks: expected Tasks or a list of"):
+        FixedTasks(wrong)
 
 
 @both
