@@ -13,7 +13,7 @@ from torch.func import vmap
 from mamlbook.arguments import drawn, require_distribution, require_learner
 from mamlbook.checks import kind_of, seed_number, whole_number
 from mamlbook.learner import MetaLearner
-from mamlbook.network_errors import FAILURES
+from mamlbook.network_errors import FAILURES, naming_missing_derivatives
 from mamlbook.progress import progress_bar
 from mamlbook.target_checks import Mismatch, refusing_broadcasts
 from mamlbook.tasks.base import Tasks
@@ -82,7 +82,7 @@ def _scores(learner: MetaLearner, tasks: Tasks, steps: int | None, score: Metric
     """The score of every task after every inner step, (B, S + 1)."""
     support, query, _ = tasks
     path = learner.solver.path(learner.model, support, unroll=0, steps=steps)
-    with torch.no_grad(), learner.testing():
+    with torch.no_grad(), learner.testing(), naming_missing_derivatives():
         return torch.stack([score(adapted.predict(adapted.phi, query.x), query.y) for adapted in path], 1)
 
 

@@ -104,7 +104,7 @@ class MetaLearner(nn.Module):
         Raises:
             TypeError, ValueError: ``support`` is no ``Data`` or pair (x, y) with the task axis first.
         """
-        with self.testing():
+        with self.testing(), naming_missing_derivatives():
             return self.solver(self.model, prepared_data(support, self.model.theta[0]), unroll=0, steps=steps)
 
     def network(self, support: Data, *, task: int = 0, steps: int | None = None) -> nn.Module:

@@ -24,6 +24,7 @@ from mamlbook.network_checks import (
 from mamlbook.network_errors import (
     FAILURES,
     randomness,
+    refuse_other_losses,
     refuse_other_outputs,
     refuse_what_one_task_can,
     refuse_what_tasks_cannot_share,
@@ -184,6 +185,9 @@ class Model(nn.Module):
                 with saying_what_does_not_fit("loss", getattr(self.loss, "__name__", repr(self.loss)), *one):
                     loss(*one)
             refuse_what_one_task_can("loss", error)
+            raise
+        except ValueError as error:
+            refuse_other_losses(error)
             raise
 
     def _require(self, phi: Params, x: Tree) -> tuple[str, ...]:

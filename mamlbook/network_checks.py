@@ -43,6 +43,7 @@ def require_adaptable(net: nn.Module) -> None:
 
     Raises:
         TypeError: the network is compiled or scripted.
+        RuntimeError: its weights were made in inference mode.
         ValueError: names the layer, the reason and the cure.
     """
     for name, module in net.named_modules():
@@ -68,9 +69,9 @@ def require_adaptable(net: nn.Module) -> None:
         _refuse_what_writes(where, module)
     for name, weight in net.named_parameters():
         if weight.is_inference():
-            raise ValueError(
-                f"net: weight {name!r} was made inside of torch.inference_mode(), and can have no gradient; make the "
-                "network outside of it, or copy it there by copy.deepcopy(net)"
+            raise RuntimeError(
+                f"net: expected weights made outside of torch.inference_mode(), got {name!r} made inside, which can "
+                "have no gradient; make the network outside, or copy it there by copy.deepcopy(net)"
             )
         if weight.is_complex() and weight.requires_grad:
             raise ValueError(

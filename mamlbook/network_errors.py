@@ -174,17 +174,36 @@ def refuse_other_outputs(error: ValueError) -> None:
     Raises:
         ValueError: it does.
     """
-    found = re.search(r"must only return Tensors, got type <class '(?:.*\.)?(.+)'>", str(error))
+    found = _returned(error)
     if found:
         raise ValueError(
             "net: expected predictions in one tensor, or in tuples, lists and dictionaries of tensors, got "
-            f"{found[1]}; return one of these, as {{'logits': ..., 'features': ...}}"
+            f"{found}; return one of these, as {{'logits': ..., 'features': ...}}"
         ) from error
+
+
+def refuse_other_losses(error: ValueError) -> None:
+    """Say in words that a loss is no tensor; any other error is left alone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _returned(error)
+    if found:
+        raise ValueError(
+            f"loss: expected one number per task in a tensor, got {found} in its place or within; return it alone"
+        ) from error
+
+
+def _returned(error: ValueError) -> str | None:
+    """What kind of thing ``vmap`` was given instead of a tensor, if that is its error."""
+    found = re.search(r"must only return Tensors, got type <class '(?:.*\.)?(.+)'>", str(error))
+    return found and found[1]
 
 
 @contextmanager
 def naming_missing_derivatives() -> Iterator[None]:
-    """Say in words that an operation inside cannot be differentiated as often as an algorithm does it.
+    """Say in words that an operation inside cannot be differentiated, or not as often as an algorithm does it.
 
     Raises:
         ValueError: it cannot.
@@ -192,6 +211,11 @@ def naming_missing_derivatives() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if "does not require grad" in str(error):
+            raise ValueError(
+                "net, loss: expected a loss that has a gradient in the weights, got one without; leave out detach(), "
+                "torch.no_grad(), argmax and comparisons between the weights and the loss"
+            ) from error
         found = re.search(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented", str(error))
         if found is None:
             raise

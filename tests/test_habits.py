@@ -158,6 +158,31 @@ def test_layers_that_are_frozen_or_replaced_later():
         wide.adapt(waves().support)
 
 
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (
+            lambda y_hat, y: mse_loss(y_hat, y).detach(),
+            "^net, loss: expected a loss that has a gradient in the weights",
+        ),
+        (lambda y_hat, y: (y_hat > y).float().mean(), "^net, loss: expected a loss that has a gradient in the weights"),
+        (lambda y_hat, y: None, "^loss: expected one number per task in a tensor, got NoneType"),
+        (lambda y_hat, y: (mse_loss(y_hat, y), 0.5), "^loss: expected one number per task in a tensor, got float"),
+    ],
+    ids=["detached", "counted", "nothing", "two things"],
+)
+def test_losses_that_nothing_can_be_learned_from(loss, said):
+    one = maml(Model(mlp(1, 8, 1, seed=0), loss), 0.01, 2)
+    for use in (
+        lambda: one.meta_gradient(waves()),
+        lambda: one.adapt(waves().support),
+        lambda: evaluate(one, WAVES, tasks=2),
+        lambda: fit(one, WAVES, steps=1, tasks=2),
+    ):
+        with pytest.raises(ValueError, match=said):
+            use()
+
+
 def test_one_rate_is_one_number():
     with pytest.raises(ValueError, match=r"^alpha: expected one number, got a tensor \(2,\)"):
         maml(Model(mlp(1, 8, 1), mse_loss), torch.tensor([0.1, 0.2]), 2)

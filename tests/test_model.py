@@ -228,7 +228,7 @@ def test_a_network_that_computes_a_part_again_is_adapted_like_any_other(reentran
 def test_weights_without_gradients_are_refused():
     with torch.inference_mode():
         net = nn.Linear(1, 1)
-    with pytest.raises(ValueError, match=r"^net: weight 'weight' was made inside of torch.inference_mode.*deepcopy"):
+    with pytest.raises(RuntimeError, match=r"^net: expected weights made outside of torch.inference_mode.*deepcopy"):
         Model(net, mse_loss)
     assert Model(copy.deepcopy(net), mse_loss).theta[0].requires_grad
 
