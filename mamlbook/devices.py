@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mamlbook.checks import seed_number
-
 
 def pick_device(device: str | int | torch.device) -> torch.device:
     """The device by name, or by the number of a GPU: 'auto' is the GPU if there is one, otherwise the CPU.
@@ -66,7 +64,6 @@ def on_cpu() -> Iterator[None]:
 @contextmanager
 def drawn_on_cpu(seed: int) -> Iterator[None]:
     """Draw from a seed, the same numbers for every device, and leave the global generators where they are."""
-    seed = seed_number("seed", seed)
     with on_cpu(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would begin the GPUs' noise anew as well
         yield

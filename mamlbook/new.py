@@ -36,7 +36,7 @@ def write(folder: str | Path) -> list[Path]:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m mamlbook.new", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m mamlbook.new", description="Begin a project of one's own.")
     parser.add_argument("folder", type=Path, help="a folder that does not exist yet, or is empty")
     folder = parser.parse_args(words).folder
     try:

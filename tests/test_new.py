@@ -43,6 +43,12 @@ def test_it_trains_goes_on_and_is_measured(project):
     assert {"rates.json", "start.pt", "adapted.pt"} <= {file.name for file in project.iterdir()}
 
 
+def test_it_begins_where_python_has_no_docstrings(tmp_path):
+    run(tmp_path, "-OO", "-W", "ignore", "-m", "mamlbook.new", "mine")
+    assert (tmp_path / "mine" / "train.py").is_file()
+    assert "--steps" in run(tmp_path / "mine", "-OO", "-W", "ignore", "train.py", "--help")
+
+
 def test_what_comes_next_can_be_typed_as_it_stands(tmp_path, capsys):
     new.main([str(tmp_path / "my own project")])
     assert f"next: cd '{tmp_path}/my own project', then pytest" in capsys.readouterr().out

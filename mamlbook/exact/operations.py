@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -27,8 +28,33 @@ def exact_operations() -> Iterator[None]:
 
     References: https://github.com/pytorch/pytorch/issues/175754 and 186256 for the norms.
     """
-    with sdpa_kernel(SDPBackend.MATH), _layer_by_layer(), without_checkpoints(), _Exchange():
+    with _PROCESS.set(), _Exchange():
         yield
+
+
+class _Process:
+    """What PyTorch can only set for all threads: from when the first of them needs it until the last has ended."""
+
+    def __init__(self):
+        self.lock, self.users, self.stack = threading.Lock(), 0, ExitStack()
+
+    @contextmanager
+    def set(self) -> Iterator[None]:
+        with self.lock:
+            if not self.users:
+                for setting in (sdpa_kernel(SDPBackend.MATH), _layer_by_layer(), without_checkpoints()):
+                    self.stack.enter_context(setting)
+            self.users += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                if not self.users:
+                    self.stack.close()
+
+
+_PROCESS = _Process()
 
 
 @contextmanager

@@ -66,9 +66,7 @@ def fit_replicas(
     Raises:
         TypeError, ValueError: an argument that cannot do, or learners that are not of one kind.
     """
-    learners = _learners(learners)
-    for learner in learners:
-        require_distribution(distribution, learner)
+    learners = _learners(learners, distribution)
     steps, tasks, every, _, minutes = numbers(learners[0], distribution, steps, tasks, every, 0, minutes)
     way = _way(execution)
     seeds = [seed_number("seeds", seed) for seed in _each("seeds", seeds, range(len(learners)), learners)]
@@ -141,13 +139,14 @@ def _computing(runs: list[Run], replicas: Replicas, bar: tqdm) -> Compute:
     return compute
 
 
-def _learners(learners: Sequence[MetaLearner]) -> list[MetaLearner]:
+def _learners(learners: Sequence[MetaLearner], distribution: TaskDistribution) -> list[MetaLearner]:
     if not isinstance(learners, list | tuple) or not learners:
         raise TypeError(
             f"learners: expected a list of at least one MetaLearner, got {kind_of(learners)}; for a single one call fit"
         )
     for learner in learners:
         require_learner(learner)
+        require_distribution(distribution, learner)
     return list(learners)
 
 

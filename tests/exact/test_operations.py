@@ -4,12 +4,14 @@ Whole networks of them are in ``zoo``.
 """
 
 import itertools
+import threading
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.functional import mse_loss
+from torch.utils import checkpoint
 
 from mamlbook import Data, MetaLearner, Model, Tasks, fomaml, maml
 from mamlbook.exact import exact_operations
@@ -163,6 +165,37 @@ def test_an_index_that_is_out_of_range_finds_no_word_of_another_task(words, task
     said = "^net: expected a network that reads x, int64.*got Sequential, which says: index out of range.*whole numbers"
     with pytest.raises(ValueError, match=said):
         maml(Model(net, mse_loss), 0.1, 1).meta_gradient(Tasks(Data(x, y), Data(x, y)))
+
+
+def settings():
+    """What PyTorch has set for all threads."""
+    return (
+        torch.backends.mha.get_fastpath_enabled(),
+        torch.backends.cuda.flash_sdp_enabled(),
+        checkpoint.CheckpointFunction.apply,
+        vars(checkpoint).get("_checkpoint_without_reentrant_generator"),
+    )
+
+
+def test_threads_that_overlap_leave_nothing_set():
+    before = settings()
+    inside, over = (threading.Event() for _ in range(2))
+
+    def first():
+        with exact_operations():
+            inside.set()
+            over.wait(10)
+
+    one = threading.Thread(target=first)
+    one.start()
+    assert inside.wait(10)
+    with exact_operations():  # begins within the first, and ends after it
+        assert settings() != before
+        over.set()
+        one.join(10)
+        assert settings() != before
+        assert not torch.backends.mha.get_fastpath_enabled()
+    assert settings() == before
 
 
 def alignments(scores, y):
