@@ -59,7 +59,7 @@ def saying_what_does_not_fit(name: str, called: str, own: Tree, given: Tree) -> 
         text, form = str(error).splitlines()[0] if str(error) else type(error).__name__, _form(given)
         if name == "net":
             said = f"net: expected a network that reads x, {form} for one task, got {called}, which says: {text}"
-            raise ValueError(said + (_place_of_constants(own, text) or _range_of_indices(text))) from error
+            raise ValueError(said + (_place_of_constants(own, text) or _advice(text, given))) from error
         advice = "write it out, as in lambda y_hat, y: mse_loss(y_hat['y'], y)"
         if isinstance(own, Tensor) and isinstance(given, Tensor):
             advice = (
@@ -104,8 +104,10 @@ def _place_of_constants(own: Tree, text: str) -> str:
     return f"; a tensor that it holds or makes is elsewhere: make it on {_places(own)[0]}, or a buffer"
 
 
-def _range_of_indices(text: str) -> str:
-    """What to do where an embedding has no such row."""
+def _advice(text: str, given: Tree) -> str:
+    """What to do where an embedding has no such row, or where names were meant to be arguments."""
+    if isinstance(given, dict) and "argument" in text:
+        return "; a dictionary is one argument, and forward(self, x) takes x['name'] out of it"
     return "; indices are whole numbers from 0 to the embedding's rows - 1" if "index out of range" in text else ""
 
 

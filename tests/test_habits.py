@@ -93,6 +93,23 @@ def test_inputs_that_the_network_cannot_read(x, said):
         learner().meta_gradient(twice(x, torch.ones(x.shape[:2])[..., None] if x.ndim > 2 else x))
 
 
+class OfNames(nn.Module):
+    """Inputs that are arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(1, 1)
+
+    def forward(self, one, other):
+        return self.body(one) * other
+
+
+def test_a_dictionary_is_one_argument():
+    named = {"one": torch.ones(3, 4, 1), "other": torch.ones(3, 4, 1)}
+    with pytest.raises(ValueError, match=r"missing 1 required .*'other'; a dictionary is one argument, and forward"):
+        maml(Model(OfNames(), mse_loss), 0.01, 2).meta_gradient(twice(named, torch.ones(3, 4, 1)))
+
+
 def test_examples_that_are_numbers_are_read_where_the_network_gives_them_an_axis():
     class OfNumbers(nn.Module):
         def __init__(self):
