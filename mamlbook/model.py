@@ -14,7 +14,6 @@ from mamlbook.network_checks import (
     buffers_kept,
     call_arguments,
     find_head,
-    hooked_weights_kept,
     one_tensor,
     refuse_missing_axis,
     require_adaptable,
@@ -239,7 +238,7 @@ class Model(nn.Module):
             for name, weight in module.named_parameters(recurse=False, remove_duplicate=False)
             if id(weight) in given
         }
-        with hooked_weights_kept(self.net), buffers_kept(self.net, buffers), exact_operations():
+        with buffers_kept(self.net, buffers), exact_operations():
             return functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
 
     def extra_repr(self) -> str:

@@ -170,6 +170,8 @@ def one_tensor(y_hat: Tree) -> Tensor:
 def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
     """Refuse a network that, called inside, writes into the copies of its buffers or puts others in their place.
 
+    What its hooks compute before each call is put back.
+
     Raises:
         ValueError: names the buffers.
     """
@@ -181,7 +183,8 @@ def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None
 
     handle = net.register_forward_hook(look) if buffers else None
     try:
-        yield
+        with hooked_weights_kept(net):
+            yield
     finally:
         if handle is not None:
             handle.remove()

@@ -71,10 +71,8 @@ class SupportAsQuery:
     def __init__(self, distribution: TaskDistribution):
         self.distribution = distribution
 
-    def draw(self, tasks: int, generator: torch.Generator) -> Any:
-        drawn: Any = self.distribution.draw(tasks, generator)
-        if isinstance(drawn, list):
-            return [part._replace(query=part.support) for part in drawn]
+    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+        drawn = self.distribution.draw(tasks, generator)
         return drawn._replace(query=drawn.support)
 
     def __repr__(self) -> str:
