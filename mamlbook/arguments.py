@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 from mamlbook.devices import on_cpu
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import Tasks
-from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution, is_fixed
 from mamlbook.tasks.preparation import prepared
 
 
@@ -26,11 +28,12 @@ def require_learner(learner: Any) -> None:
         )
 
 
-def require_distribution(distribution: Any) -> None:
-    """Refuse what cannot draw tasks.
+def require_distribution(distribution: Any, learner: MetaLearner) -> None:
+    """Refuse what cannot draw tasks, or draws them for another learner.
 
     Raises:
         TypeError: it has no method ``draw``, or is a class and not an object of it.
+        ValueError: it says by a method ``serves(learner)`` that its tasks are those of another one.
     """
     if isinstance(distribution, type):
         hint = f"make one: {distribution.__name__}(...)"
@@ -38,7 +41,15 @@ def require_distribution(distribution: Any) -> None:
         hint = "FixedTasks(tasks) draws the same tasks every time"
     elif not callable(getattr(distribution, "draw", None)):
         hint = "write a class with that one method, which returns Tasks"
+    elif not _takes_two(distribution.draw):
+        hint = f"its draw is called otherwise, draw{inspect.signature(distribution.draw)}"
     else:
+        serves = getattr(distribution, "serves", None)
+        if callable(serves) and not serves(learner):
+            raise ValueError(
+                f"distribution: expected tasks of this learner, got {_named(distribution)} of another one; make one of "
+                "this learner, and train several learners one by one"
+            )
         return
     raise TypeError(f"distribution: expected an object with draw(tasks, generator), got {_named(distribution)}; {hint}")
 
@@ -50,7 +61,7 @@ def drawn(
 
     Raises:
         TypeError: ``draw`` returned something else than Tasks or a list of Tasks.
-        ValueError: it returned fewer tasks than were asked for. ``FixedTasks`` alone may, which says so.
+        ValueError: it returned another number of tasks than was asked for. ``FixedTasks`` alone may, which says so.
     """
     with on_cpu():
         batch = distribution.draw(tasks, generator)
@@ -63,12 +74,22 @@ def drawn(
             )
     parts = [prepared(part, weight) for part in parts]
     count = sum(part.size for part in parts)
-    if count < (1 if isinstance(distribution, FixedTasks) else tasks):
+    if count != tasks and not (is_fixed(distribution) and count):
         raise ValueError(
             f"distribution: expected draw({tasks}, generator) to return {tasks} tasks, got {count} from "
             f"{_named(distribution)}; ask for tasks={max(count, 1)}, or give a fixed collection as FixedTasks"
         )
     return parts if isinstance(batch, list) else parts[0]
+
+
+def _takes_two(draw: Callable) -> bool:
+    try:
+        inspect.signature(draw).bind(1, None)
+    except TypeError:
+        return False
+    except ValueError:  # a function of another language does not say
+        pass
+    return True
 
 
 def _named(value: Any) -> str:

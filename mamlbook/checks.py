@@ -45,6 +45,18 @@ def whole_number(name: str, value: Any, least: int = 1, expected: str = "a whole
     return number
 
 
+def seed_number(name: str, value: Any) -> int:
+    """The value as an int that a generator can begin with.
+
+    Raises:
+        ValueError: it is no whole number from 0 to 2^64 - 1.
+    """
+    seed = whole_number(name, value, least=0)
+    if seed >= 2**64:
+        raise ValueError(f"{name}: expected a whole number of at most 2^64 - 1, got {seed}; take it modulo 2**64")
+    return seed
+
+
 def non_negative(name: str, meaning: str, value: Any, instead: str = "") -> float:
     """The value as a Python number, if it is finite and not negative; ``instead`` says what else would have done.
 

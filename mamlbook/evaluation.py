@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import vmap
 
 from mamlbook.arguments import drawn, require_distribution, require_learner
-from mamlbook.checks import whole_number
+from mamlbook.checks import kind_of, seed_number, whole_number
 from mamlbook.learner import MetaLearner
+from mamlbook.network_errors import FAILURES, naming_missing_derivatives
 from mamlbook.progress import progress_bar
+from mamlbook.target_checks import Mismatch, refusing_broadcasts
 from mamlbook.tasks.base import Tasks
-from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution, is_fixed
+from mamlbook.trees import Tree, first_leaf
 
-Metric = Callable[[Tensor, Tensor], Tensor]
+Metric = Callable[[Any, Any], Tensor]
 """One task's predictions and targets to one number."""
 
 
@@ -51,7 +55,7 @@ def evaluate(
     tasks, steps, seed, chunk = _numbers(learner, distribution, tasks, steps, seed, chunk)
     score = learner.model.losses if metric is None else _scorer(metric)
     generator, rows = torch.Generator().manual_seed(seed), []
-    if isinstance(distribution, FixedTasks):
+    if is_fixed(distribution):
         chunk = tasks  # the same tasks in every chunk would count as so many fresh ones
     with progress_bar(tasks, progress, desc="evaluation", leave=False, unit="task") as bar:
         for first in range(0, tasks, chunk):
@@ -65,11 +69,11 @@ def evaluate(
 def _numbers(learner, distribution, tasks, steps, seed, chunk) -> tuple[int, int | None, int, int]:
     """The whole numbers as Python's, after what they are numbers of."""
     require_learner(learner)
-    require_distribution(distribution)
+    require_distribution(distribution, learner)
     return (
         whole_number("tasks", tasks, expected="a whole number of tasks"),
         None if steps is None else whole_number("steps", steps, 0, "a whole number of inner steps"),
-        whole_number("seed", seed, least=0),
+        seed_number("seed", seed),
         whole_number("chunk", chunk, expected="a whole number of tasks"),
     )
 
@@ -78,7 +82,7 @@ def _scores(learner: MetaLearner, tasks: Tasks, steps: int | None, score: Metric
     """The score of every task after every inner step, (B, S + 1)."""
     support, query, _ = tasks
     path = learner.solver.path(learner.model, support, unroll=0, steps=steps)
-    with torch.no_grad(), learner.testing():
+    with torch.no_grad(), learner.testing(), naming_missing_derivatives():
         return torch.stack([score(adapted.predict(adapted.phi, query.x), query.y) for adapted in path], 1)
 
 
@@ -92,15 +96,22 @@ def _scorer(metric: Metric) -> Metric:
     if not callable(metric):
         raise TypeError(f"{wanted}, got {metric!r}")
 
-    def score(y_hat: Tensor, y: Tensor) -> Tensor:
+    def measured(y_hat: Tree, y: Tree) -> Any:
+        with refusing_broadcasts():
+            return metric(y_hat, y)
+
+    def score(y_hat: Tree, y: Tree) -> Tensor:
+        count = len(first_leaf(y_hat))
         try:
-            values = vmap(metric)(y_hat, y)
-        except (RuntimeError, TypeError, ValueError) as error:
+            values = vmap(measured)(y_hat, y)
+        except Mismatch:
+            raise
+        except (*FAILURES, ValueError) as error:
             raise ValueError(
                 f"{wanted}, got one that fails when all tasks are measured at once, where no value can be read "
                 f"(.item(), float, NumPy): {str(error).splitlines()[0]}"
             ) from error
-        if not isinstance(values, Tensor) or values.shape != (len(y),):
+        if not isinstance(values, Tensor) or values.shape != (count,):
             found = f"shape {tuple(values.shape[1:])}" if isinstance(values, Tensor) else type(values).__name__
             raise ValueError(f"{wanted}, got {found} for one task; average over its examples, as .mean() does")
         return values if values.is_floating_point() else values.to(torch.get_default_dtype())
@@ -109,7 +120,16 @@ def _scorer(metric: Metric) -> Metric:
 
 
 def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:
-    """The share of examples whose highest score is the right class: (K, N) and (K,) to a scalar."""
+    """The share of examples whose highest score is the right class: (K, N) and (K,) to a scalar.
+
+    Raises:
+        ValueError: y has another shape than the examples, as one-hot targets have.
+    """
+    if y.shape != y_hat.shape[:-1]:
+        raise Mismatch(
+            f"y: expected one class for each example, {tuple(y_hat.shape[:-1])}, got {tuple(y.shape)}; of scores or "
+            "one-hot targets y.argmax(-1) is the class"
+        )
     return (y_hat.argmax(-1) == y).to(y_hat.dtype).mean()
 
 
@@ -124,20 +144,34 @@ class Interval(NamedTuple):
         return "   ".join(f"{mean:.3f} ± {half:.3f}" for mean, half in pairs)
 
 
-def confidence(values: Tensor) -> Interval:
+def confidence(values: Tensor | np.ndarray | Sequence[float]) -> Interval:
     """The mean over tasks, or over seeds (the first axis), with its 95 % interval: mean ± t s / sqrt(n).
 
     t is the 97.5 % point of Student's distribution with n - 1 degrees of freedom: 2.78 for five seeds, 1.96 for many
     tasks.
 
-    Shapes: ``values`` is (n, ...), both results are (...).
+    Shapes: ``values`` is (n, ...), a tensor, an array or a list; both results are (...).
 
     Raises:
+        TypeError: ``values`` are no numbers.
         ValueError: with fewer than two values there is no standard error.
     """
-    if len(values) < 2:
-        raise ValueError(f"values: expected at least 2 along the first axis, got {len(values)}")
+    values = _numbers_in(values)
+    if not values.ndim or len(values) < 2:
+        raise ValueError(f"values: expected at least 2 along the first axis, got {len(values) if values.ndim else 1}")
     return Interval(values.mean(0), _student(len(values) - 1) * values.std(0) / len(values) ** 0.5)
+
+
+def _numbers_in(values: Any) -> Tensor:
+    """Numbers in floating point, as a tensor."""
+    try:
+        found = torch.as_tensor(values)
+        return found if found.is_floating_point() else found.to(torch.get_default_dtype())
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"values: expected a tensor or an array (n, ...) of numbers, got {kind_of(values)}; stack several tensors "
+            "by torch.stack"
+        ) from None
 
 
 # The 97.5 % points for 1 to 9 degrees of freedom.

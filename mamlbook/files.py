@@ -16,7 +16,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """An empty file beside ``path``, which takes its place when the block ends well and vanishes otherwise.
 
     Missing folders are made. Whoever reads ``path`` meanwhile sees the old file, whole, and then the new one, which
-    keeps the permissions of the old.
+    keeps the permissions of the old. A link stays one, and what it points to is replaced.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -28,7 +28,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be written to.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: another process may be writing the same file.
     temporary = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.partial{path.suffix}")
@@ -40,6 +40,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: str | Path) -> None:
+    """See that ``replacing`` can replace the file, and leave it as it is.
+
+    Raises:
+        OSError: it cannot.
+        ValueError: the name is none of a file.
+    """
+    try:
+        with replacing(path):
+            raise _Seen
+    except _Seen:
+        pass
+
+
+class _Seen(Exception):
+    """A file could be begun."""
 
 
 def cache_folder() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FunctionType
@@ -16,7 +17,7 @@ from mamlbook.meta_batch import MetaBatch, UnequalBatches
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
-from mamlbook.network_checks import call_arguments
+from mamlbook.network_checks import call_arguments, hooked_weights_kept
 from mamlbook.network_errors import naming_missing_derivatives, refuse_inference_mode
 from mamlbook.numerics import Params
 from mamlbook.parts import Part
@@ -103,29 +104,48 @@ class MetaLearner(nn.Module):
         Raises:
             TypeError, ValueError: ``support`` is no ``Data`` or pair (x, y) with the task axis first.
         """
-        with self.testing():
+        with self.testing(), naming_missing_derivatives():
             return self.solver(self.model, prepared_data(support, self.model.theta[0]), unroll=0, steps=steps)
 
     def network(self, support: Data, *, task: int = 0, steps: int | None = None) -> nn.Module:
         """A copy of the network that has solved one of these tasks: an ordinary ``nn.Module`` that shares nothing.
 
-        It is in evaluation mode, and predicts (K, ...) like any other network.
+            It is in evaluation mode, and predicts (K, ...) like any other network.
 
-        Raises:
-            TypeError, ValueError: ``support`` is none, or has no such task; a solver that predicts by other means than
-                the network, as a kernel does.
+            Raises:
+        TypeError, ValueError: ``support`` is none, or has no such task; a network that cannot be copied; weights
+                    that are not finite; a solver that predicts by other means than the network, as a kernel does.
         """
         adapted = self.adapt(support, steps)
         count = len(adapted.phi[0])
         number = whole_number("task", task, 0, f"the number of one of the {count} tasks, from 0")
         if number >= count:
             raise ValueError(f"task: expected the number of one of the {count} tasks, from 0, got {number}")
-        net = copy.deepcopy(self.model.net).eval()
+        solved = {name: phi[number] for name, phi in zip(self.model.names, adapted.phi, strict=True)}
+        for name in (name for name, weight in solved.items() if not weight.isfinite().all()):
+            raise ValueError(
+                f"support: expected a task that can be solved, got {name} with nan or infinite numbers after adapting: "
+                f"{self.solver.remedy}"
+            )
+        net = self._copied_network()
         with torch.no_grad():
-            for name, phi in zip(self.model.names, adapted.phi, strict=True):
-                net.get_parameter(name).copy_(phi[number])
+            for name, weight in solved.items():
+                net.get_parameter(name).copy_(weight)
         self._require_same_predictions(net, adapted, support, number)
         return net
+
+    def _copied_network(self) -> nn.Module:
+        with hooked_weights_kept(self.model.net) as kept:
+            for attributes, name, value in kept:
+                attributes[name] = value.detach()  # only leaves of a graph are copied, and it is computed anew anyhow
+            try:
+                return copy.deepcopy(self.model.net).eval()
+            except (TypeError, RuntimeError, AttributeError, pickle.PicklingError) as error:
+                name, said = type(self.model.net).__name__, str(error).splitlines()[0]
+                raise TypeError(
+                    f"net: expected a network that copy.deepcopy can copy, got {name}, of which it says: {said}; let "
+                    "it hold what can be copied, or keep learner.adapt(support) and its predict"
+                ) from error
 
     def _require_same_predictions(self, net: nn.Module, adapted: Adapted, support: Data, number: int) -> None:
         x = prepared_data(support, self.model.theta[0]).x
@@ -133,10 +153,13 @@ class MetaLearner(nn.Module):
             wanted = tree_map(lambda y: y[number], adapted.predict(adapted.phi, x))
             alone = net(*call_arguments(net, tree_map(lambda leaf: leaf[number], x)))
         for one, other in zip(tree_leaves(alone), tree_leaves(wanted), strict=True):
-            if not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * other.abs().max().item()):
+            # The last digits of 16 bits differ from one task by itself to all at once.
+            share = max([1e-3, *(16 * torch.finfo(y.dtype).eps for y in (one, other) if y.is_floating_point())])
+            if not torch.allclose(one.to(other), other, rtol=share, atol=share * other.abs().max().item()):
                 raise ValueError(
                     f"solver: expected one that predicts by the network alone, got {type(self.solver).__name__}, whose "
-                    "predictions are others; keep learner.adapt(support) and its predict"
+                    "predictions are others, unless it is the network that draws random numbers; keep "
+                    "learner.adapt(support) and its predict"
                 )
 
     def meta_gradient(self, tasks: Tasks | Sequence[Tasks]) -> Params:

@@ -23,15 +23,16 @@ from mamlbook.network_checks import (
 from mamlbook.network_errors import (
     FAILURES,
     randomness,
+    refuse_other_losses,
     refuse_other_outputs,
+    refuse_what_one_task_can,
     refuse_what_tasks_cannot_share,
     saying_what_does_not_fit,
     writes_in_place,
 )
 from mamlbook.numerics import Params
 from mamlbook.target_checks import refusing_broadcasts
-from mamlbook.torch_internals import tree_map
-from mamlbook.trees import Tree, first_leaf
+from mamlbook.trees import Tree, each_task, first_leaf
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -175,11 +176,17 @@ class Model(nn.Module):
 
         try:
             return vmap(loss, randomness=randomness.get())(y_hat, y)
+        except torch.OutOfMemoryError:
+            raise
         except FAILURES as error:
             refuse_what_tasks_cannot_share("loss", error)
-            one = [tree_map(lambda t: t[0], tree) for tree in (y_hat, y)]
-            with saying_what_does_not_fit("loss", getattr(self.loss, "__name__", repr(self.loss)), *one):
-                loss(*one)
+            for one in each_task((y_hat, y)):  # a label may be out of range in any of them
+                with saying_what_does_not_fit("loss", getattr(self.loss, "__name__", repr(self.loss)), *one):
+                    loss(*one)
+            refuse_what_one_task_can("loss", error)
+            raise
+        except ValueError as error:
+            refuse_other_losses(error)
             raise
 
     def _require(self, phi: Params, x: Tree) -> tuple[str, ...]:
@@ -202,14 +209,18 @@ class Model(nn.Module):
     def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
         try:
             return vmap(function, randomness=randomness.get())(tuple(phi), x)
+        except torch.OutOfMemoryError:
+            raise
         except FAILURES as error:
-            # One task by itself shows which buffer it is, or what does not fit, in torch's own words.
-            one = tuple(p[0] for p in phi), tree_map(lambda t: t[0], x)
+            # A task by itself shows which buffer it is, or what does not fit, in torch's own words.
+            tasks = each_task((tuple(phi), x))
             if writes_in_place(error):
-                function(*one)
+                function(*tasks[0])
             refuse_what_tasks_cannot_share("net", error)
-            with saying_what_does_not_fit("net", type(self.net).__name__, *one):
-                function(*one)
+            for one in tasks:
+                with saying_what_does_not_fit("net", type(self.net).__name__, *one):
+                    function(*one)
+            refuse_what_one_task_can("net", error)
             raise
         except ValueError as error:
             refuse_other_outputs(error)

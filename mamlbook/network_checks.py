@@ -43,6 +43,7 @@ def require_adaptable(net: nn.Module) -> None:
 
     Raises:
         TypeError: the network is compiled or scripted.
+        RuntimeError: its weights were made in inference mode.
         ValueError: names the layer, the reason and the cure.
     """
     for name, module in net.named_modules():
@@ -67,6 +68,11 @@ def require_adaptable(net: nn.Module) -> None:
             raise ValueError(f"net: {where} does not know its shape yet; call the network once on an example first")
         _refuse_what_writes(where, module)
     for name, weight in net.named_parameters():
+        if weight.is_inference():
+            raise RuntimeError(
+                f"net: expected weights made outside of torch.inference_mode(), got {name!r} made inside, which can "
+                "have no gradient; make the network outside, or copy it there by copy.deepcopy(net)"
+            )
         if weight.is_complex() and weight.requires_grad:
             raise ValueError(
                 f"net: weight {name!r} is complex, and lengths and angles of weights are taken for real ones; keep its "
@@ -164,6 +170,8 @@ def one_tensor(y_hat: Tree) -> Tensor:
 def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
     """Refuse a network that, called inside, writes into the copies of its buffers or puts others in their place.
 
+    What its hooks compute before each call is put back.
+
     Raises:
         ValueError: names the buffers.
     """
@@ -175,10 +183,31 @@ def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None
 
     handle = net.register_forward_hook(look) if buffers else None
     try:
-        yield
+        with hooked_weights_kept(net):
+            yield
     finally:
         if handle is not None:
             handle.remove()
+
+
+@contextmanager
+def hooked_weights_kept(net: nn.Module) -> Iterator[list[tuple[dict[str, Any], str, Any]]]:
+    """Put back what a hook computes before each call of a layer, as pruning and the older weight norms do.
+
+    It is a plain attribute, in which the weights of all tasks would be left behind. Gives (attributes, name, value) of
+    each.
+    """
+    kept = [
+        (vars(module), name, vars(module)[name])
+        for module in net.modules()
+        for hook in module._forward_pre_hooks.values()
+        if (name := getattr(hook, "_tensor_name", getattr(hook, "name", None))) in vars(module)
+    ]
+    try:
+        yield kept
+    finally:
+        for attributes, name, value in kept:
+            attributes[name] = value
 
 
 def _written(buffer: Tensor) -> bool:

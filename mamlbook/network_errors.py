@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-from mamlbook.torch_internals import tree_leaves
+from mamlbook.torch_internals import being_traced, tree_leaves
 from mamlbook.trees import Tree
 
 FAILURES = (RuntimeError, LookupError, AttributeError, TypeError, AssertionError)
@@ -59,7 +59,7 @@ def saying_what_does_not_fit(name: str, called: str, own: Tree, given: Tree) -> 
         text, form = str(error).splitlines()[0] if str(error) else type(error).__name__, _form(given)
         if name == "net":
             said = f"net: expected a network that reads x, {form} for one task, got {called}, which says: {text}"
-            raise ValueError(said + _place_of_constants(own, text)) from error
+            raise ValueError(said + (_place_of_constants(own, text) or _advice(text, given))) from error
         advice = "write it out, as in lambda y_hat, y: mse_loss(y_hat['y'], y)"
         if isinstance(own, Tensor) and isinstance(given, Tensor):
             advice = (
@@ -104,6 +104,13 @@ def _place_of_constants(own: Tree, text: str) -> str:
     return f"; a tensor that it holds or makes is elsewhere: make it on {_places(own)[0]}, or a buffer"
 
 
+def _advice(text: str, given: Tree) -> str:
+    """What to do where an embedding has no such row, or where names were meant to be arguments."""
+    if isinstance(given, dict) and "argument" in text:
+        return "; a dictionary is one argument, and forward(self, x) takes x['name'] out of it"
+    return "; indices are whole numbers from 0 to the embedding's rows - 1" if "index out of range" in text else ""
+
+
 def _form(tree: Tree) -> str:
     if not isinstance(tree, Tensor):
         return f"a {type(tree).__name__}"
@@ -143,9 +150,24 @@ _CURES = {
     "data pointer": "stay in PyTorch, without numpy()",
     "autograd.Function with functorch": "give the autograd.Function a setup_context and generate_vmap_rule = True",
     "does not have vmap support": "give the autograd.Function generate_vmap_rule = True",
+    "accessing `data`": "write detach() instead of data",
     "Tensor.requires_grad_()": "differentiate inside a network by torch.func.grad, vjp or jacrev",
 }
 """What to do instead, by what torch says."""
+
+
+def refuse_what_one_task_can(name: str, error: Exception) -> None:
+    """Say that something works for each task by itself and not for all at once; what a tracer says is left alone.
+
+    Raises:
+        ValueError: it does.
+    """
+    if not being_traced():
+        raise ValueError(
+            f"{name}: expected operations that can be done for all tasks at once, got one that each task can by "
+            f"itself, while all together say: {str(error).splitlines()[0] if str(error) else type(error).__name__}; "
+            "write it otherwise"
+        ) from error
 
 
 def refuse_other_outputs(error: ValueError) -> None:
@@ -154,17 +176,36 @@ def refuse_other_outputs(error: ValueError) -> None:
     Raises:
         ValueError: it does.
     """
-    found = re.search(r"must only return Tensors, got type <class '(?:.*\.)?(.+)'>", str(error))
+    found = _returned(error)
     if found:
         raise ValueError(
             "net: expected predictions in one tensor, or in tuples, lists and dictionaries of tensors, got "
-            f"{found[1]}; return one of these, as {{'logits': ..., 'features': ...}}"
+            f"{found}; return one of these, as {{'logits': ..., 'features': ...}}"
         ) from error
+
+
+def refuse_other_losses(error: ValueError) -> None:
+    """Say in words that a loss is no tensor; any other error is left alone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _returned(error)
+    if found:
+        raise ValueError(
+            f"loss: expected one number per task in a tensor, got {found} in its place or within; return it alone"
+        ) from error
+
+
+def _returned(error: ValueError) -> str | None:
+    """What kind of thing ``vmap`` was given instead of a tensor, if that is its error."""
+    found = re.search(r"must only return Tensors, got type <class '(?:.*\.)?(.+)'>", str(error))
+    return found and found[1]
 
 
 @contextmanager
 def naming_missing_derivatives() -> Iterator[None]:
-    """Say in words that an operation inside cannot be differentiated as often as an algorithm does it.
+    """Say in words that an operation inside cannot be differentiated, or not as often as an algorithm does it.
 
     Raises:
         ValueError: it cannot.
@@ -172,6 +213,11 @@ def naming_missing_derivatives() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if "does not require grad" in str(error):
+            raise ValueError(
+                "net, loss: expected a loss that has a gradient in the weights, got one without; leave out detach(), "
+                "torch.no_grad(), argmax and comparisons between the weights and the loss"
+            ) from error
         found = re.search(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented", str(error))
         if found is None:
             raise

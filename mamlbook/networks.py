@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import seed_number
 from mamlbook.devices import drawn_on_cpu
 from mamlbook.layers import BatchNorm, Context
 
@@ -28,14 +30,17 @@ def mlp(
     such as ``BatchNorm`` or ``nn.LayerNorm``, gets the width of each hidden layer and precedes its activation.
 
     Raises:
-        ValueError: fewer than two sizes, or a size below 1.
+        ValueError: fewer than two sizes, or a size that is no whole number of at least 1.
+        TypeError: ``activation`` makes no layer.
 
     >>> [tuple(p.shape) for p in mlp(1, 40, 40, 1).parameters()]
     [(40, 1), (40,), (40, 40), (40,), (1, 40), (1,)]
     """
-    if len(sizes) < 2 or min(sizes) < 1:
+    if len(sizes) < 2 or not all(isinstance(size, Integral) and size > 0 for size in sizes):
         raise ValueError(f"sizes: expected at least two positive widths, as in mlp(1, 40, 40, 1), got {sizes}")
-    with drawn_on_cpu(seed):
+    if isinstance(activation, nn.Module) or not callable(activation):
+        raise TypeError(f"activation: expected what makes a layer, as the class nn.ReLU does, got {activation!r}")
+    with drawn_on_cpu(seed_number("seed", seed)):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for number, (wide, next_wide) in enumerate(pairwise(sizes), 1):
             layer = nn.Linear(wide, next_wide)
@@ -81,7 +86,7 @@ class Recurrent(nn.Module):
 
     def __init__(self, inputs: int, width: int, outputs: int, seed: int = 0):
         super().__init__()
-        with drawn_on_cpu(seed):
+        with drawn_on_cpu(seed_number("seed", seed)):
             self.gates = nn.Linear(inputs + width, 2 * width)
             self.candidate = nn.Linear(inputs + width, width)
             self.head = nn.Linear(width, outputs)
@@ -139,7 +144,7 @@ def conv4(
         side = (side + 1) // 2 if pooling == "stride" else side // 2
     if side < 1:
         raise ValueError(f"size: expected at least 16 pixels for pooling='max' and 1 for 'stride', got {size}")
-    with drawn_on_cpu(seed):
+    with drawn_on_cpu(seed_number("seed", seed)):
         blocks: OrderedDict[str, nn.Module] = OrderedDict()
         for number in range(1, 5):
             blocks[f"block{number}"] = _block(channels if number == 1 else filters, filters, pooling)

@@ -7,6 +7,7 @@ validation tasks, an evaluation, and tests. One's own data and network are then 
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def write(folder: str | Path) -> list[Path]:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m mamlbook.new", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m mamlbook.new", description="Begin a project of one's own.")
     parser.add_argument("folder", type=Path, help="a folder that does not exist yet, or is empty")
     folder = parser.parse_args(words).folder
     try:
@@ -43,7 +44,7 @@ def main(words: list[str] | None = None) -> None:
     except OSError as error:
         parser.error(str(error))
     print("\n".join(map(str, written)))
-    print(f"\nnext: cd {folder}, then pytest, then python train.py --steps 500; begin with tasks.py")
+    print(f"\nnext: cd {shlex.quote(str(folder))}, then pytest, then python train.py --steps 500; begin with tasks.py")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -15,7 +16,18 @@ ENTRY_BY_ENTRY = (
     functional.smooth_l1_loss,
     functional.huber_loss,
     functional.binary_cross_entropy_with_logits,
+    functional.poisson_nll_loss,
+    functional.gaussian_nll_loss,
+    functional.soft_margin_loss,
+    functional.hinge_embedding_loss,
 )
+
+COMPARING = (functional.kl_div, functional.cosine_similarity, functional.pairwise_distance, torch.dist)
+"""What broadcasts on purpose at times, and hides in one number that it has."""
+
+
+class Mismatch(ValueError):
+    """Predictions and targets that do not belong together."""
 
 
 class refusing_broadcasts(TorchFunctionMode):
@@ -24,7 +36,7 @@ class refusing_broadcasts(TorchFunctionMode):
     Predictions (K, 1) and targets (K,) broadcast to (K, K): a loss of that learns the mean, and nothing complains.
 
     Raises:
-        ValueError: inside, when it happens.
+        Mismatch: inside, when it happens.
     """
 
     def __torch_function__(
@@ -36,21 +48,25 @@ class refusing_broadcasts(TorchFunctionMode):
         one, other = given[:2]
         if function in ENTRY_BY_ENTRY and one.shape != other.shape:
             _refuse(one, other)
+        crossing = _crossing(one, other)
+        if crossing and function in COMPARING:
+            _refuse(one, other)
         result = function(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and _crossed(one, other, result):
+        if crossing and isinstance(result, Tensor) and result.shape == 2 * one.shape[:1]:
             _refuse(one, other)
         return result
 
 
-def _crossed(one: Tensor, other: Tensor, result: Tensor) -> bool:
-    """Whether (K, 1) and (K,) have become (K, K)."""
+def _crossing(one: Tensor, other: Tensor) -> bool:
+    """Whether these are (K, 1) and (K,), which become (K, K)."""
     column, row = (one, other) if one.ndim > other.ndim else (other, one)
     count = len(column) if column.ndim else 0
-    return count > 1 and column.shape == (count, 1) and row.shape == (count,) and result.shape == (count, count)
+    return count > 1 and column.shape == (count, 1) and row.shape == (count,)
 
 
 def _refuse(y_hat: Tensor, y: Tensor) -> None:
-    raise ValueError(
+    raise Mismatch(
         f"y: expected targets that match the predictions, got {tuple(y.shape)} for {tuple(y_hat.shape)} of one task, "
-        "which broadcast; for a regression both need the same shape, as (tasks, examples, 1)"
+        "which broadcast; for a regression both need the same shape, as (tasks, examples, 1); if every pair is meant, "
+        "give both two axes, as in a[:, None] - a[None]"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mamlbook.torch_internals import tree_leaves
+from mamlbook.torch_internals import tree_leaves, tree_map
 
 Tree = Any
 """A tensor, or a tuple, list or dictionary of trees; the leaves of one tree begin with the same axes."""
@@ -22,3 +22,8 @@ def first_leaf(tree: Tree) -> Tensor:
         if isinstance(leaf, Tensor):
             return leaf
     raise TypeError(f"x: expected a tensor, or tuples, lists and dictionaries of tensors, got {type(tree).__name__}")
+
+
+def each_task(tree: Tree) -> list[Tree]:
+    """The tree of each task, without the task axis."""
+    return [tree_map(lambda t, task=task: t[task], tree) for task in range(len(first_leaf(tree)))]

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import math
+import pickle
 
 import pytest
 import torch
@@ -308,3 +309,11 @@ def test_fifteen_lines_of_the_book(capsys):
     assert mean[5] < 0.7 * mean[0]
     assert len(names["history"].losses) == 300
     assert all(math.isfinite(loss) for loss in names["history"].losses)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_learner_can_be_sent_to_another_process(name):
+    learner, tasks = build(name, model_for(name)), tasks_for(name)
+    sent = pickle.loads(pickle.dumps(learner))
+    before, after = seeded(learner, tasks), seeded(sent, tasks)
+    assert distance(before, after) == 0

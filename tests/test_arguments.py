@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from mamlbook import Data, Model, Sinusoids, Tasks, evaluate, fit, maml, mlp
-from mamlbook.tasks import FixedTasks
+from mamlbook import Data, Model, Sinusoids, Tasks, evaluate, fit, fit_replicas, maml, mlp
+from mamlbook.tasks import FixedTasks, SupportAsQuery, check_tasks
 from training_cases import WAVES, learner
 
 MODEL = Model(mlp(1, 8, 1), mse_loss)
@@ -18,6 +18,11 @@ def fitted(learner, distribution, tasks=4):
 
 def evaluated(learner, distribution, tasks=4):
     return evaluate(learner, distribution, tasks=tasks)
+
+
+class CalledOtherwise:
+    def draw(self, tasks):
+        return WAVES.draw(tasks, torch.Generator())
 
 
 both = pytest.mark.parametrize("call", [fitted, evaluated])
@@ -51,6 +56,7 @@ def test_what_is_no_learner_is_refused(call, wrong, name):
         ([1, 2], "got list; write a class with that one method"),
         (torch.utils.data.TensorDataset(torch.ones(3)), "got TensorDataset; "),
         (lambda tasks, generator: WAVES.draw(tasks, generator), "got the function <lambda>; "),
+        (CalledOtherwise(), r"got CalledOtherwise; its draw is called otherwise, draw\(tasks\)"),
     ],
 )
 def test_what_draws_no_tasks_is_refused(call, wrong, message):
@@ -75,10 +81,27 @@ def test_a_draw_of_something_else_is_refused(call, drawn, message):
 
 
 @both
-@pytest.mark.parametrize("drawn", [WAVES.draw(3, torch.Generator()), [WAVES.draw(2, torch.Generator())], []])
-def test_too_few_tasks_are_refused(call, drawn):
+@pytest.mark.parametrize("drawn", [WAVES.draw(3, torch.Generator()), WAVES.draw(5, torch.Generator()), []])
+def test_another_number_of_tasks_is_refused(call, drawn):
     with pytest.raises(ValueError, match=r"expected draw\(4, generator\) to return 4 tasks, got \d from Draws; "):
         call(learner(), Draws(drawn))
+
+
+@both
+def test_too_few_tasks_in_a_list_are_refused(call):
+    with pytest.raises(ValueError, match="to return 4 tasks, got 2 from Draws; ask for tasks=2"):
+        call(learner(), Draws([WAVES.draw(2, torch.Generator())]))
+
+
+@pytest.mark.parametrize("call", [fit, evaluate, fit_replicas])
+def test_a_seed_is_what_a_generator_begins_with(call):
+    seeds = {"seeds": [2**64]} if call is fit_replicas else {"seed": 2**64}
+    with pytest.raises(
+        ValueError, match=r"^seeds?: expected a whole number of at most 2\^64 - 1, got \d+; take it mod"
+    ):
+        call([learner()] if call is fit_replicas else learner(), WAVES, **{"steps": 1, "tasks": 2}, **seeds)
+    with pytest.raises(ValueError, match=r"^seed: expected a whole number of at most 2\^64 - 1"):
+        mlp(1, 8, 1, seed=2**64)
 
 
 @both
@@ -89,6 +112,24 @@ def test_fixed_tasks_are_as_many_as_they_are(call):
 def test_fixed_tasks_are_measured_once_each():
     fixed = FixedTasks(WAVES.draw(3, torch.Generator()))
     assert evaluate(learner(), fixed, tasks=600, chunk=2).shape == (3, 3)
+
+
+@both
+def test_fixed_tasks_of_several_sizes(call):
+    parts = [Sinusoids(shots=shots, queries=4).draw(2, torch.Generator().manual_seed(shots)) for shots in (3, 7)]
+    fixed = FixedTasks(parts)
+    assert repr(fixed) == "FixedTasks(4 tasks)"
+    call(learner(), fixed, tasks=100)
+    assert check_tasks(fixed)["form"].level == "ok"
+    judged = evaluate(learner(), SupportAsQuery(FixedTasks(parts[0])), tasks=600)
+    assert torch.equal(judged, evaluate(learner(), FixedTasks(parts[0]._replace(query=parts[0].support))))
+    assert judged.shape == (2, 3)
+
+
+@pytest.mark.parametrize("wrong", [WAVES, None, [], [1], WAVES.draw(2, torch.Generator()).support])
+def test_fixed_tasks_are_tasks(wrong):
+    with pytest.raises(TypeError, match=r"^tasks: expected Tasks or a list of"):
+        FixedTasks(wrong)
 
 
 @both

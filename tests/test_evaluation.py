@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from mamlbook import Model, Sinusoids, accuracy, confidence, evaluate, maml, mlp
+from mamlbook import Data, Model, Sinusoids, Tasks, accuracy, confidence, evaluate, maml, mlp
 
 WAVES = Sinusoids(shots=5, queries=5)
 
@@ -36,6 +36,35 @@ def test_evaluation_with_a_metric():
 def test_accuracy():
     scores = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
     assert accuracy(scores, torch.tensor([1, 1, 1])).item() == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("y", [torch.eye(3), torch.zeros(3, 1), torch.tensor(1)])
+def test_accuracy_is_of_one_class_for_each_example(y):
+    with pytest.raises(ValueError, match=r"^y: expected one class for each example, \(3,\), got .*y.argmax\(-1\)"):
+        accuracy(torch.eye(3), y)
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 2, 4], np.array([1.0, 2, 4]), torch.tensor([1, 2, 4])], ids=["list", "array", "tensor"]
+)
+def test_confidence_of_numbers_of_any_kind(values):
+    # Student's 97.5 % point for two degrees of freedom is 4.302653, and the standard deviation divides by n - 1.
+    mean, half = confidence(values)
+    assert mean.item() == pytest.approx(7 / 3)
+    assert half.item() == pytest.approx(4.302653 * np.std([1, 2, 4], ddof=1) / 3**0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "said"),
+    [
+        (torch.tensor(1.0), ValueError, "expected at least 2 along the first axis, got 1"),
+        ("ab", TypeError, "expected a tensor or an array .* of numbers, got str"),
+        ([torch.ones(2), torch.ones(2)], TypeError, "got list; stack several tensors by torch.stack"),
+    ],
+)
+def test_what_has_no_confidence(values, kind, said):
+    with pytest.raises(kind, match=f"^values: .*{said}"):
+        confidence(values)
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 10, 11, 20, 200])
@@ -85,6 +114,29 @@ def test_numbers_may_be_those_of_numpy():
 def test_a_metric_that_is_not_one_number_per_task_is_refused_by_name(metric, message):
     with pytest.raises(ValueError, match=rf"^metric: expected a function \(y_hat, y\) of one task .*{message}"):
         evaluate(learner(), WAVES, tasks=3, metric=metric)
+
+
+class Named:
+    """Waves whose targets have a name, and no axis for their size."""
+
+    def draw(self, tasks, generator):
+        drawn = WAVES.draw(tasks, generator)
+        return Tasks(*(Data(data.x, {"wave": data.y[..., 0]}) for data in drawn[:2]))
+
+
+def of_names(loss):
+    model = Model(mlp(1, 8, 1, seed=0), lambda y_hat, y: loss(y_hat[:, 0], y["wave"]))
+    return maml(model, alpha=0.01, steps=2)
+
+
+def test_a_metric_of_targets_with_names():
+    found = evaluate(of_names(mse_loss), Named(), tasks=3, metric=lambda y_hat, y: mse_loss(y_hat[:, 0], y["wave"]))
+    assert torch.equal(found, evaluate(of_names(mse_loss), Named(), tasks=3))
+
+
+def test_a_metric_does_not_broadcast():
+    with pytest.raises(ValueError, match=r"^y: expected targets that match the predictions, got \(5,\) for \(5, 1\)"):
+        evaluate(of_names(mse_loss), Named(), tasks=3, metric=lambda y_hat, y: (y_hat - y["wave"]).abs().mean())
 
 
 def test_a_metric_has_to_be_a_function():

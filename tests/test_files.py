@@ -2,7 +2,7 @@
 
 import pytest
 
-from mamlbook.files import replacing
+from mamlbook.files import replacing, require_writable
 
 
 def test_the_new_file_takes_the_place_of_the_old_one_at_the_end(tmp_path):
@@ -50,6 +50,27 @@ def test_the_permissions_stay(tmp_path):
         with replacing(path):
             pass
         assert path.stat().st_mode & 0o777 == mode
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "large disk").mkdir()
+    (link := tmp_path / "run.txt").symlink_to("large disk/run.txt")
+    for text in ("1", "2"):
+        with replacing(link) as temporary:
+            temporary.write_text(text)
+        assert link.is_symlink()
+        assert (tmp_path / "large disk" / "run.txt").read_text() == text
+    assert {path.name for path in tmp_path.rglob("*")} == {"large disk", "run.txt"}
+
+
+def test_what_can_be_written_is_left_alone(tmp_path):
+    (path := tmp_path / "number.txt").write_text("1")
+    require_writable(path)
+    require_writable(tmp_path / "another.txt")
+    assert path.read_text() == "1"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OSError, match="long"):
+        require_writable(tmp_path / ("a" * 250))
 
 
 def test_a_folder_that_cannot_be_is_said(tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 from mamlbook import Data, Model, Sinusoids, Tasks, distance, evaluate, fit, maml, meta_sgd, mlp
@@ -41,6 +42,45 @@ def test_targets_that_the_loss_cannot_read(y, said):
 
 
 @pytest.mark.parametrize(
+    "loss",
+    [
+        F.poisson_nll_loss,
+        F.soft_margin_loss,
+        F.hinge_embedding_loss,
+        F.kl_div,
+        torch.dist,
+        nn.PoissonNLLLoss(),
+        lambda y_hat, y: F.gaussian_nll_loss(y_hat, y, torch.ones(())),
+        lambda y_hat, y: 1 - F.cosine_similarity(y_hat, y, 0).mean(),
+        lambda y_hat, y: F.pairwise_distance(y_hat, y).mean(),
+    ],
+    ids=["poisson", "margin", "hinge", "kl", "dist", "module", "gaussian", "cosine", "pairwise"],
+)
+def test_no_loss_broadcasts_targets_without_a_word(loss):
+    x, y = waves().support
+    with pytest.raises(ValueError, match=r"^y: expected targets that match the predictions, got \(5,\) for \(5, 1\)"):
+        maml(Model(mlp(1, 8, 1, seed=0), loss), 0.01, 2).meta_gradient(twice(x, y[..., 0]))
+
+
+def test_a_loss_of_pairs_gives_both_two_axes():
+    def ranking(scores, y):
+        s = scores[:, 0]
+        return torch.relu(1 - (s[:, None] - s[None]) * (y[:, 0, None] - y[None, :, 0]).sign()).mean()
+
+    assert maml(Model(mlp(1, 8, 1, seed=0), ranking), 0.01, 2).meta_gradient(waves())
+    hidden = Model(mlp(1, 8, 1, seed=0), lambda scores, y: (scores - scores[:, 0]).square().mean())
+    with pytest.raises(ValueError, match=r"if every pair is meant, give both two axes"):
+        maml(hidden, 0.01, 2).meta_gradient(waves())
+
+
+def test_a_label_out_of_range_is_named_whichever_task_has_it():
+    y = LABELS.clone()
+    y[2, 1] = 3
+    with pytest.raises(ValueError, match=r"^loss: expected one that reads.*Target 3 is out of bounds"):
+        maml(Model(mlp(2, 8, 3, seed=0), cross_entropy), 0.01, 2).meta_gradient(twice(POINTS, y))
+
+
+@pytest.mark.parametrize(
     ("x", "said"),
     [
         (torch.ones(3, 4, 2), r"^net: expected a network that reads x, float32 \(4, 2\).*got Sequential.*shapes"),
@@ -51,6 +91,23 @@ def test_targets_that_the_loss_cannot_read(y, said):
 def test_inputs_that_the_network_cannot_read(x, said):
     with pytest.raises(ValueError, match=said):
         learner().meta_gradient(twice(x, torch.ones(x.shape[:2])[..., None] if x.ndim > 2 else x))
+
+
+class OfNames(nn.Module):
+    """Inputs that are arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(1, 1)
+
+    def forward(self, one, other):
+        return self.body(one) * other
+
+
+def test_a_dictionary_is_one_argument():
+    named = {"one": torch.ones(3, 4, 1), "other": torch.ones(3, 4, 1)}
+    with pytest.raises(ValueError, match=r"missing 1 required .*'other'; a dictionary is one argument, and forward"):
+        maml(Model(OfNames(), mse_loss), 0.01, 2).meta_gradient(twice(named, torch.ones(3, 4, 1)))
 
 
 def test_examples_that_are_numbers_are_read_where_the_network_gives_them_an_axis():
@@ -116,6 +173,31 @@ def test_layers_that_are_frozen_or_replaced_later():
     wide.model.net[0], wide.model.net[2] = nn.Linear(1, 9), nn.Linear(9, 1)
     with pytest.raises(ValueError, match=r"^LearnedRates: expected the rates of this network.*make them anew after"):
         wide.adapt(waves().support)
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (
+            lambda y_hat, y: mse_loss(y_hat, y).detach(),
+            "^net, loss: expected a loss that has a gradient in the weights",
+        ),
+        (lambda y_hat, y: (y_hat > y).float().mean(), "^net, loss: expected a loss that has a gradient in the weights"),
+        (lambda y_hat, y: None, "^loss: expected one number per task in a tensor, got NoneType"),
+        (lambda y_hat, y: (mse_loss(y_hat, y), 0.5), "^loss: expected one number per task in a tensor, got float"),
+    ],
+    ids=["detached", "counted", "nothing", "two things"],
+)
+def test_losses_that_nothing_can_be_learned_from(loss, said):
+    one = maml(Model(mlp(1, 8, 1, seed=0), loss), 0.01, 2)
+    for use in (
+        lambda: one.meta_gradient(waves()),
+        lambda: one.adapt(waves().support),
+        lambda: evaluate(one, WAVES, tasks=2),
+        lambda: fit(one, WAVES, steps=1, tasks=2),
+    ):
+        with pytest.raises(ValueError, match=said):
+            use()
 
 
 def test_one_rate_is_one_number():

@@ -1,13 +1,18 @@
 """The composition: what it gives a meta-gradient and a weighting, and when anything may change."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import mse_loss
+from torch.nn.utils import prune
 
 from battery import sine_model, sine_tasks
 from mamlbook import (
     ALGORITHMS,
     ALL,
+    Data,
     GradientDescent,
     MetaLearner,
     Model,
@@ -142,3 +147,44 @@ def test_a_network_of_a_task_that_is_not_there_or_that_predicts_by_a_kernel_is_r
         maml(sine_model(), 0.05, 1).network(tasks.support, task=4)
     with pytest.raises(ValueError, match="solver: expected one that predicts by the network alone, got KernelRidge"):
         ALGORITHMS["ntk-ridge"](sine_model()).network(tasks.support)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_a_solved_task_gives_a_network_of_16_bits(kind):
+    learner, tasks = maml(Model(mlp(8, 64, 64, 10, seed=0).to(kind), mse_loss), 0.1, 3), torch.randn(3, 50, 8)
+    support = Data(tasks, torch.zeros(3, 50, 10))
+    adapted, nets = learner.adapt(support), [learner.network(support, task=task) for task in range(3)]
+    alone = torch.stack([net(x) for net, x in zip(nets, tasks.to(kind), strict=True)])
+    torch.testing.assert_close(alone, adapted.predict(adapted.phi, tasks.to(kind)), rtol=0.1, atol=0.1)
+
+
+def test_a_solved_task_gives_a_network_where_precision_is_chosen_for_each_operation():
+    learner, tasks = maml(Model(mlp(1, 8, 1, seed=0), mse_loss), 0.01, 2), sine_tasks(4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert learner.network(tasks.support)[0].weight.dtype == torch.float32
+
+
+def test_a_task_that_has_not_been_solved_gives_no_network():
+    with pytest.raises(ValueError, match=r"^support: expected a task that can be solved.*infinite.*alpha"):
+        maml(sine_model(), 1e200, 5).network(sine_tasks(4).support)
+
+
+def test_a_network_that_cannot_be_copied_is_refused():
+    model = sine_model()
+    model.net.lock = threading.Lock()
+    with pytest.raises(TypeError, match=r"^net: expected a network that copy.deepcopy can copy.*keep learner.adapt"):
+        maml(model, 0.05, 1).network(sine_tasks(4).support)
+
+
+def test_what_a_hook_computes_before_a_call_stays_that_of_the_network():
+    net, tasks = mlp(1, 6, 1, seed=0).double(), sine_tasks(4)
+    prune.random_unstructured(net[0], "weight", amount=0.5)
+    before = net[0].weight
+    learner = maml(Model(net, mse_loss), 0.05, 2)
+    learner.meta_gradient(tasks)
+    assert net[0].weight is before
+    alone = learner.network(tasks.support, task=1)
+    adapted = learner.adapt(tasks.support)
+    expected = adapted.predict(adapted.phi, tasks.query.x)[1]
+    torch.testing.assert_close(alone(tasks.query.x[1]), expected, rtol=0, atol=1e-14)
+    assert torch.equal(alone[0].weight == 0, alone[0].weight_mask == 0)

@@ -8,6 +8,7 @@ import higher
 import pytest
 import torch
 from torch import nn
+from torch._C._functorch import is_batchedtensor
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.checkpoint import checkpoint
 
@@ -222,3 +223,41 @@ def test_a_network_that_computes_a_part_again_is_adapted_like_any_other(reentran
     assert distance(found, right) == 0
     again(torch.ones(2, 1, dtype=torch.float64, requires_grad=True)).sum().backward()  # as ever, outside
     assert again.first.weight.grad is not None
+
+
+def test_weights_without_gradients_are_refused():
+    with torch.inference_mode():
+        net = nn.Linear(1, 1)
+    with pytest.raises(RuntimeError, match=r"^net: expected weights made outside of torch.inference_mode.*deepcopy"):
+        Model(net, mse_loss)
+    assert Model(copy.deepcopy(net), mse_loss).theta[0].requires_grad
+
+
+def only_alone(y, w):
+    if is_batchedtensor(y):
+        raise RuntimeError("not for many")
+    return y
+
+
+class Together(nn.Module):
+    """Does something to the numbers of all tasks that only each by itself can do."""
+
+    def __init__(self, operation):
+        super().__init__()
+        self.body, self.operation = nn.Linear(1, 1), operation
+
+    def forward(self, x):
+        return self.operation(self.body(x), self.body.weight)
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        (lambda y, w: y + w.data.sum(), r"^net: expected operations.*for all tasks at once.*write detach\(\) instead"),
+        (only_alone, r"^net: expected operations.*for all tasks at once.*while all together say: not for many"),
+    ],
+)
+def test_what_only_one_task_can_do_is_said(operation, said):
+    model = Model(Together(operation), mse_loss)
+    with pytest.raises(ValueError, match=said):
+        model(tuple(t.expand(3, *t.shape) for t in model.theta), torch.zeros(3, 5, 1))

@@ -108,6 +108,7 @@ def test_seeds_decide_the_weights_and_the_global_generator_is_left_alone():
     [
         (lambda: mlp(3), "sizes: expected at least two"),
         (lambda: mlp(3, 0, 1), "sizes: expected at least two"),
+        (lambda: mlp(3, 4.0, 1), "sizes: expected at least two"),
         (lambda: contextual(1, 4, 1, context=0), "context: expected at least one number"),
         (lambda: contextual(1), "sizes: expected at least two"),
         (lambda: conv4(5, pooling="mean"), "pooling: expected 'stride' or 'max'"),
@@ -118,6 +119,12 @@ def test_seeds_decide_the_weights_and_the_global_generator_is_left_alone():
 def test_bad_arguments(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("activation", ["relu", torch.nn.ReLU(), None])
+def test_an_activation_is_what_makes_a_layer(activation):
+    with pytest.raises(TypeError, match=r"^activation: expected what makes a layer, as the class nn.ReLU does, got"):
+        mlp(1, 4, 1, activation=activation)
 
 
 def test_statistics_of_the_first_examples_are_those_torch_would_have_kept():

@@ -34,13 +34,24 @@ def test_its_own_tests_pass(project):
 
 
 def test_it_trains_goes_on_and_is_measured(project):
-    said = run(project, "train.py", "--steps", "20", "--device", "cpu")
+    said = run(project, "train.py", "--steps", "20")  # as its readme says it, without a device
     assert len(re.findall(r"^alpha .* error \d", said, re.MULTILINE)) == 6
     run(project, "train.py", "--steps", "30", "--device", "cpu", "--resume")
     errors = [float(e) for e in re.findall(r"error (\d+\.\d+) ±", run(project, "evaluate.py", "--tasks", "50"))]
     assert len(errors) == 11
     assert errors[5] < errors[0]
     assert {"rates.json", "start.pt", "adapted.pt"} <= {file.name for file in project.iterdir()}
+
+
+def test_it_begins_where_python_has_no_docstrings(tmp_path):
+    run(tmp_path, "-OO", "-W", "ignore", "-m", "mamlbook.new", "mine")
+    assert (tmp_path / "mine" / "train.py").is_file()
+    assert "--steps" in run(tmp_path / "mine", "-OO", "-W", "ignore", "train.py", "--help")
+
+
+def test_what_comes_next_can_be_typed_as_it_stands(tmp_path, capsys):
+    new.main([str(tmp_path / "my own project")])
+    assert f"next: cd '{tmp_path}/my own project', then pytest" in capsys.readouterr().out
 
 
 def test_nothing_is_written_over(tmp_path, capsys):

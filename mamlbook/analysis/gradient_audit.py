@@ -22,8 +22,10 @@ from mamlbook.checks import positive
 from mamlbook.devices import noise_kept
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
+from mamlbook.network_errors import refuse_inference_mode
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks, require_tasks
+from mamlbook.tasks.preparation import prepared
 from mamlbook.weighting import UniformWeights
 
 OF_A_FUNCTION = {RIGHT: "gradient of the objective", WRONG: "not its gradient"}
@@ -107,7 +109,8 @@ def _check_learner(gradient, learner: MetaLearner, tasks, audit: partial[Audit])
     theta, names = learner.model.theta, learner.model.names
     _require_double("learner", theta, names)
     gradient = _matching("gradient", gradient, theta, names)
-    batches = [batch.like(theta[0]).numbered() for batch in ([tasks] if isinstance(tasks, Tasks) else tasks)]
+    refuse_inference_mode()
+    batches = prepared([tasks] if isinstance(tasks, Tasks) else tasks, theta[0])
     with noise_kept():
         w = _task_weights(learner, batches)
 

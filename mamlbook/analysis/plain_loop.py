@@ -13,6 +13,7 @@ from mamlbook.inner import GradientDescent, Place
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient import FirstOrder
+from mamlbook.network_checks import call_arguments
 from mamlbook.numerics import Params, detached
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.torch_internals import tree_map
@@ -150,7 +151,7 @@ class PlainLoop:
         return loss + self.solver.proximal / 2 * away
 
     def _predict(self, x: Any) -> Any:
-        return self.net(*x) if isinstance(x, tuple) else self.net(x)
+        return self.net(*call_arguments(self.net, x))
 
 
 def _one(data: Data, task: int) -> Data:

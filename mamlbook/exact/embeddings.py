@@ -24,10 +24,18 @@ def embedding(
             "net: expected an embedding that looks words up and nothing else, got one with max_norm or "
             "scale_grad_by_freq, which change weights or gradients behind the loss; leave them out"
         )
+    input = _within(input, len(weight))
     if padding_idx is None:
         return functional.embedding(input, weight)
     rows = torch.arange(len(weight), device=weight.device) == padding_idx % len(weight)
     return functional.embedding(input, torch.where(rows[:, None], weight.detach(), weight))
+
+
+def _within(indices: Tensor, size: int) -> Tensor:
+    """The same indices, but for those outside of a table, which are sent beyond all: ``vmap`` has the tables of all
+    tasks in a row, where an index that is too large would find a word of the next task."""
+    outside = (indices < 0) | (indices >= size)
+    return torch.where(outside, torch.iinfo(indices.dtype).max // 2, indices)
 
 
 def embedding_bag(

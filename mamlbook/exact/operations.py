@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, overload
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +13,8 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from mamlbook.exact import embeddings, losses, recurrent
-from mamlbook.torch_internals import WEIGHT_NORM, without_checkpoints
+from mamlbook.exact import embeddings, losses, norms, recurrent
+from mamlbook.torch_internals import without_checkpoints
 
 
 @contextmanager
@@ -27,8 +28,33 @@ def exact_operations() -> Iterator[None]:
 
     References: https://github.com/pytorch/pytorch/issues/175754 and 186256 for the norms.
     """
-    with sdpa_kernel(SDPBackend.MATH), _layer_by_layer(), without_checkpoints(), _Exchange():
+    with _PROCESS.set(), _Exchange():
         yield
+
+
+class _Process:
+    """What PyTorch can only set for all threads: from when the first of them needs it until the last has ended."""
+
+    def __init__(self):
+        self.lock, self.users, self.stack = threading.Lock(), 0, ExitStack()
+
+    @contextmanager
+    def set(self) -> Iterator[None]:
+        with self.lock:
+            if not self.users:
+                for setting in (sdpa_kernel(SDPBackend.MATH), _layer_by_layer(), without_checkpoints()):
+                    self.stack.enter_context(setting)
+            self.users += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                if not self.users:
+                    self.stack.close()
+
+
+_PROCESS = _Process()
 
 
 @contextmanager
@@ -60,98 +86,25 @@ class _Exchange(TorchFunctionMode):
         return _EXACT.get(function, function)(*args, **(kwargs or {}))
 
 
-def _normalised(x: Tensor, axes: list[int], eps: float) -> Tensor:
-    mean = x.mean(axes, keepdim=True)
-    variance = (x - mean).square().mean(axes, keepdim=True)
-    return (x - mean) * torch.rsqrt(variance + eps)
-
-
-def _scaled(x: Tensor, gain: Tensor | None, offset: Tensor | None) -> Tensor:
-    x = x if gain is None else x * gain
-    return x if offset is None else x + offset
-
-
-@overload
-def _per_channel(values: Tensor, x: Tensor) -> Tensor: ...
-@overload
-def _per_channel(values: Tensor | None, x: Tensor) -> Tensor | None: ...
-def _per_channel(values: Tensor | None, x: Tensor) -> Tensor | None:
-    """One number a channel, (C,), in the shape that meets (K, C, ...)."""
-    return None if values is None else values.view(-1, *[1] * (x.ndim - 2))
-
-
-def layer_norm(
-    input: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    """``torch.nn.functional.layer_norm``: over the last axes, each example by itself."""
-    return _scaled(_normalised(input, [-1 - axis for axis in range(len(normalized_shape))], eps), weight, bias)
-
-
-def rms_norm(
-    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
-) -> Tensor:
-    """``torch.nn.functional.rms_norm``: the same without a mean."""
-    eps = torch.finfo(input.dtype).eps if eps is None else eps
-    square = input.square().mean([-1 - axis for axis in range(len(normalized_shape))], keepdim=True)
-    return _scaled(input * torch.rsqrt(square + eps), weight, None)
-
-
-def group_norm(
-    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    """``torch.nn.functional.group_norm``: over the channels of a group and all pixels, each example by itself."""
-    groups = input.unflatten(1, (num_groups, -1))
-    normalised = _normalised(groups, [*range(2, groups.ndim)], eps).flatten(1, 2)
-    return _scaled(normalised, _per_channel(weight, input), _per_channel(bias, input))
-
-
-def instance_norm(
-    input: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """``torch.nn.functional.instance_norm``: over the pixels of a channel, each example by itself."""
-    axes = [*range(2, input.ndim)] if use_input_stats else None
-    return _by_channel(input, axes, running_mean, running_var, weight, bias, eps)
-
-
-def batch_norm(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """``torch.nn.functional.batch_norm``: over examples and pixels of a channel, or by a known mean and variance."""
-    axes = [axis for axis in range(input.ndim) if axis != 1] if training else None
-    return _by_channel(input, axes, running_mean, running_var, weight, bias, eps)
-
-
-def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
-    """``torch.nn.utils.weight_norm``: each slice of v along ``dim`` at the length of g; -1 takes v as a whole."""
-    axes = [axis for axis in range(v.ndim) if dim == -1 or axis != dim % v.ndim]
-    return v * (g / v.square().sum(axes, keepdim=True).sqrt())
-
-
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``torch.nn.functional.bilinear``, for which ``vmap`` has no rule of its own."""
-    return _scaled(torch.einsum("...i,oij,...j->...o", input1, weight, input2), None, bias)
+    _, one, other = weight.shape
+    if (input1.shape[-1], input2.shape[-1]) != (one, other):
+        raise ValueError(
+            f"net: expected inputs of {one} and {other} features for a bilinear layer, got {tuple(input1.shape)} and "
+            f"{tuple(input2.shape)}; make the layer as wide as they are"
+        )
+    y = torch.einsum("...i,oij,...j->...o", input1, weight, input2)
+    return y if bias is None else y + bias
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
     """``torch.cdist``, which has one derivative only."""
+    if x1.shape[-1] != x2.shape[-1]:
+        raise ValueError(
+            f"net: expected points of one dimension to measure distances between, got {tuple(x1.shape)} and "
+            f"{tuple(x2.shape)}; give both as many numbers"
+        )
     return _lengths(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
 
 
@@ -168,51 +121,8 @@ def _lengths(difference: Tensor, p: float) -> Tensor:
     return torch.where(apart[..., 0], lengths, 0.0)
 
 
-def _by_channel(
-    x: Tensor,
-    axes: list[int] | None,
-    mean: Tensor | None,
-    variance: Tensor | None,
-    gain: Tensor | None,
-    offset: Tensor | None,
-    eps: float,
-) -> Tensor:
-    """Each channel by the mean and variance over these axes, or without axes by known ones."""
-    if axes is not None:
-        _refuse_running(mean)
-        normalised = _normalised(x, axes, eps)
-    elif mean is None or variance is None:
-        raise ValueError(
-            "running_mean, running_var: expected both where a norm does not take its batch's own, got None"
-        )
-    else:
-        normalised = (x - _per_channel(mean, x)) * torch.rsqrt(_per_channel(variance, x) + eps)
-    return _scaled(normalised, _per_channel(gain, x), _per_channel(offset, x))
-
-
-def _refuse_running(mean: Tensor | None) -> None:
-    if mean is not None:
-        raise ValueError(
-            "net: expected norms that keep nothing, got one in training that writes running statistics, which adapting "
-            "tasks would overwrite for one another; "
-            "call torch.func.replace_all_batch_norm_modules_(net) to take the batch's own, or net.eval() to fix them"
-        )
-
-
 _EXACT: dict[Any, Callable] = {
-    functional.layer_norm: layer_norm,
-    torch.layer_norm: lambda input, shape, weight=None, bias=None, eps=1e-5, cudnn_enable=True: layer_norm(
-        input, shape, weight, bias, eps
-    ),
-    functional.rms_norm: rms_norm,
-    torch.rms_norm: rms_norm,
-    functional.group_norm: group_norm,
-    torch.group_norm: lambda input, groups, weight=None, bias=None, eps=1e-5, cudnn_enabled=True: group_norm(
-        input, groups, weight, bias, eps
-    ),
-    functional.instance_norm: instance_norm,
-    functional.batch_norm: batch_norm,
-    WEIGHT_NORM: weight_norm,
+    **norms.EXACT,
     torch.cdist: cdist,
     torch.pdist: pdist,
     functional.bilinear: bilinear,

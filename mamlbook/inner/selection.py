@@ -114,16 +114,24 @@ def _head(model: Model) -> set[str]:
     return {name for name in model.names if name.startswith(f"{model.require_head()}.")}
 
 
+def _body(model: Model) -> set[str]:
+    return set(model.names) - _head(model)
+
+
 def _norms(model: Model) -> set[str]:
     norms = [name for name, layer in model.net.named_modules() if isinstance(layer, NORMS)]
     return {name for name in model.names if name.rpartition(".")[0] in norms}
 
 
+def _without_norms(model: Model) -> set[str]:
+    return set(model.names) - _norms(model)
+
+
 head = Selector("head", _head)
 """The layer that makes the predictions, see ``Model.head``."""
 
-body = Selector("body", lambda model: set(model.names) - _head(model))
+body = Selector("body", _body)
 """Everything but the head."""
 
-without_norms = Selector("without_norms", lambda model: set(model.names) - _norms(model))
+without_norms = Selector("without_norms", _without_norms)
 """Everything but the gains and offsets of norms: what the MAML paper adapts on Omniglot."""

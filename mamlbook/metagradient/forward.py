@@ -53,4 +53,4 @@ def _identity(theta: Params) -> Params:
     """The columns of the identity as weights, the same for every task: a tuple of (P, B, \\*shape)."""
     sizes = [t[0].numel() for t in theta]
     unit = torch.eye(sum(sizes), dtype=theta[0].dtype, device=theta[0].device).split(sizes, dim=1)
-    return tuple(u.reshape(-1, 1, *t.shape[1:]).expand(-1, *t.shape) for u, t in zip(unit, theta, strict=True))
+    return tuple(u.reshape(len(u), 1, *t.shape[1:]).expand(-1, *t.shape) for u, t in zip(unit, theta, strict=True))

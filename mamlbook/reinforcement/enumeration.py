@@ -7,7 +7,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from mamlbook.checks import whole_number
+from mamlbook.checks import seed_number, whole_number
 from mamlbook.devices import drawn_on_cpu
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
@@ -27,7 +27,7 @@ def tabular(states: int, actions: int, *, seed: int | None = None, spread: float
     standard deviation ``spread``. It is in double precision, and its weight is (A, n).
     """
     net = nn.Linear(states, actions, bias=False, dtype=torch.float64)
-    with drawn_on_cpu(seed or 0), torch.no_grad():
+    with drawn_on_cpu(seed_number("seed", seed or 0)), torch.no_grad():
         drawn = torch.randn(actions, states, dtype=torch.float64)
         net.weight.copy_(torch.zeros_like(drawn) if seed is None else spread * drawn)
     return net

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mamlbook.checks import kind_of
 from mamlbook.model import Model
 from mamlbook.numerics import gradient_of
 from mamlbook.reinforcement.policies import Policy
@@ -32,6 +33,7 @@ class TrajectoryLoss:
     (K,); the result is a scalar.
 
     Raises:
+        TypeError: ``policy`` or ``surrogate`` is none.
         ValueError: a baseline for one trajectory, or for given weights.
 
     >>> from mamlbook import Model
@@ -44,6 +46,10 @@ class TrajectoryLoss:
     """
 
     def __init__(self, policy: Policy, surrogate: Surrogate, baseline: bool = False):
+        if isinstance(policy, type) or not callable(getattr(policy, "log_probability", None)):
+            raise TypeError(f"policy: expected one such as SoftmaxPolicy(), got {kind_of(policy)}")
+        if not callable(surrogate):
+            raise TypeError(f"surrogate: expected a function such as dice, got {surrogate!r}")
         self.policy, self.surrogate, self.baseline = policy, surrogate, baseline
 
     def __call__(self, y_hat: Tensor, y: dict[str, Tensor]) -> Tensor:

@@ -33,6 +33,8 @@ class Navigation:
         self.goals = torch.zeros(0, 2) if goals is None else torch.as_tensor(goals)
         if self.goals.ndim != 2 or self.goals.shape[1] != 2 or not self.goals.is_floating_point():
             raise ValueError(f"goals: expected numbers (tasks, 2), got {self.goals.dtype} {tuple(self.goals.shape)}")
+        if not self.goals.isfinite().all():
+            raise ValueError("goals: expected finite numbers, got nan or infinite ones")
         self.horizon = whole_number("horizon", horizon, expected="a whole number of decisions")
         self.half = positive("half", "half of the square's side", half)
         self.longest = positive("longest", "longest step", longest)

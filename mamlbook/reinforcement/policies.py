@@ -27,6 +27,9 @@ class SoftmaxPolicy:
     """pi(a | s) proportional to exp(y_hat_a), for actions 0, 1, ..., A - 1.
 
     Shapes: ``y_hat`` (..., A), actions (...).
+
+    Raises:
+        ValueError: when drawing, logits that are not finite.
     """
 
     def log_probability(self, y_hat: Tensor, action: Tensor) -> Tensor:
@@ -36,6 +39,11 @@ class SoftmaxPolicy:
     def sample(self, y_hat: Tensor, generator: torch.Generator) -> Tensor:
         """An action for every state."""
         odds = y_hat.softmax(-1)
+        if not odds.isfinite().all():
+            raise ValueError(
+                "y_hat: expected finite logits, got nan or infinite ones; the inner rate alpha or the outer rate beta "
+                "is probably too large: try a smaller one"
+            )
         drawn = torch.multinomial(odds.reshape(-1, odds.shape[-1]).cpu(), 1, generator=generator)
         return drawn.view(odds.shape[:-1]).to(y_hat.device)
 

@@ -21,7 +21,7 @@ class DecisionProblems:
     Shapes: ``start`` (n,), ``transition`` (n, A, n), ``reward`` (B, n, A), for n states and A actions.
 
     Raises:
-        ValueError: the shapes disagree, or probabilities that are negative or do not add up to one.
+        ValueError: the shapes disagree, rewards are not finite, or probabilities are negative or do not add up to one.
 
     >>> problems = maze([[1.0, 0.0, 0.0, 0.0]])
     >>> problems.tasks, problems.states, problems.actions, problems.horizon
@@ -44,6 +44,8 @@ class DecisionProblems:
                 f"reward: expected (tasks, {states}, {actions}) for {states} states and {actions} actions, got "
                 f"{tuple(self.reward.shape)}"
             )
+        if not self.reward.isfinite().all():
+            raise ValueError("reward: expected finite numbers, got nan or infinite ones")
         for name, shape in expected.items():
             table = getattr(self, name)
             if table.shape != shape:

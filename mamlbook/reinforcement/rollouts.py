@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from mamlbook.checks import whole_number
+from mamlbook.checks import kind_of, whole_number
 from mamlbook.devices import on_cpu
 from mamlbook.inner.base import Solver
 from mamlbook.learner import MetaLearner
@@ -15,6 +15,7 @@ from mamlbook.model import Model
 from mamlbook.numerics import Params, expand_over_tasks
 from mamlbook.reinforcement.loss import to_go, trajectory_loss
 from mamlbook.tasks.base import Data, Tasks, never_again
+from mamlbook.tasks.distribution import require_draw
 
 
 class Problems(Protocol):
@@ -52,19 +53,37 @@ def rollout(model: Model, phi: Params, problems: Problems, shots: int, generator
     (B, shots, horizon, ...) and ``reward`` (B, shots, horizon).
 
     Raises:
-        TypeError: the model's loss is no ``TrajectoryLoss``.
+        TypeError: the model's loss is no ``TrajectoryLoss``, or the generator none.
+        ValueError: the problems show or pay something else than (B, shots, ...) and finite (B, shots).
     """
     policy, shots = trajectory_loss(model).policy, whole_number("shots", shots)
+    require_draw(shots, generator)
+    horizon = whole_number("problems.horizon", problems.horizon, expected="a whole number of decisions")
     state, seen, acted, earned = problems.begin(shots, generator), [], [], []
     with torch.no_grad():
-        for _ in range(problems.horizon):
-            x = problems.observe(state).to(phi[0])
+        for _ in range(horizon):
+            x = _of_trajectories("observe", problems.observe(state), problems, shots).to(phi[0])
             action = policy.sample(model(phi, x), generator)
             state, reward = problems.step(state, action.cpu(), generator)
+            _of_trajectories("step", reward, problems, shots)
             seen.append(x)
             acted.append(action)
             earned.append(reward.to(x))
     return Data(torch.stack(seen, 2), {"action": torch.stack(acted, 2), "reward": torch.stack(earned, 2)})
+
+
+def _of_trajectories(method: str, numbers: Any, problems: Problems, shots: int) -> Tensor:
+    """What ``observe`` or ``step`` returned, if it is a state, or a reward, of each trajectory."""
+    begin, pays = (problems.tasks, shots), method == "step"
+    what = f"rewards {begin}" if pays else f"what a policy sees, ({problems.tasks}, {shots}, ...)"
+    wanted = f"problems: expected {method} to return {what}, finite numbers"
+    if not isinstance(numbers, Tensor):
+        raise TypeError(f"{wanted} in a tensor, got {kind_of(numbers)}")
+    if numbers.shape[:2] != begin or (numbers.ndim > 2 if pays else numbers.ndim < 3):
+        raise ValueError(f"{wanted}, got {tuple(numbers.shape)}; one for each problem and trajectory")
+    if not numbers.isfinite().all():
+        raise ValueError(f"{wanted}, got nan or infinite ones")
+    return numbers
 
 
 def on_policy(
@@ -120,6 +139,10 @@ class OnPolicy:
         trajectory_loss(learner.model)
         self.learner, self.problems = learner, problems
         self.shots, self.queries = whole_number("shots", shots), whole_number("queries", queries)
+
+    def serves(self, learner: MetaLearner) -> bool:
+        """Whether these are the trajectories of that learner."""
+        return learner is self.learner
 
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
         """Fresh problems, with fresh trajectories."""

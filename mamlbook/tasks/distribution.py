@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from mamlbook.checks import kind_of, whole_number
-from mamlbook.tasks.base import Tasks
+from mamlbook.tasks.base import Tasks, list_of_batches
+from mamlbook.tasks.preparation import as_data
 
 
 class TaskDistribution(Protocol):
@@ -42,16 +43,23 @@ def stateful_parts(distribution: Any) -> Iterator[Stateful]:
 
 
 class FixedTasks:
-    """The same tasks at every draw, however many are asked for: a collection small enough to be memorised."""
+    """The same tasks at every draw, however many are asked for: a collection small enough to be memorised.
 
-    def __init__(self, tasks: Tasks):
-        self.tasks = tasks
+    Tasks of unequal size are a list of ``Tasks``, one for each size.
 
-    def draw(self, tasks: int, generator: torch.Generator) -> Tasks:
+    Raises:
+        TypeError: they are no tasks.
+    """
+
+    def __init__(self, tasks: Tasks | Sequence[Tasks]):
+        self.tasks = tasks if isinstance(tasks, Tasks) else list(list_of_batches(tasks))
+
+    def draw(self, tasks: int, generator: torch.Generator) -> Any:
         return self.tasks
 
     def __repr__(self) -> str:
-        return f"FixedTasks({self.tasks.size} tasks)"
+        parts = [self.tasks] if isinstance(self.tasks, Tasks) else self.tasks
+        return f"FixedTasks({sum(as_data(part.support).tasks for part in parts)} tasks)"
 
 
 class SupportAsQuery:
@@ -69,6 +77,13 @@ class SupportAsQuery:
 
     def __repr__(self) -> str:
         return f"SupportAsQuery({self.distribution!r})"
+
+
+def is_fixed(distribution: Any) -> bool:
+    """Whether every draw has the same tasks, however many are asked for."""
+    if isinstance(distribution, SupportAsQuery):
+        return is_fixed(distribution.distribution)
+    return isinstance(distribution, FixedTasks)
 
 
 def require_draw(tasks: int, generator: torch.Generator) -> None:

@@ -40,8 +40,8 @@ def picture_folder(
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: a folder is empty, or holds pictures and folders of pictures; a picture cannot be read; a number or
-            the mode is none.
+        ValueError: a folder is empty, holds pictures and folders of pictures, or is there twice by a link; a picture
+            cannot be read; a number or the mode is none.
     """
     height, width = size if isinstance(size, tuple | list) and len(size) == 2 else (size, size)
     for side in (height, width):
@@ -72,7 +72,7 @@ def picture_classes(root: Path) -> dict[Path, list[Path]]:
         raise FileNotFoundError(
             f"folder: expected a folder with one folder of pictures for each class, {root} {trouble}"
         )
-    classes = dict(_below(root))
+    classes = dict(_below(root, {}))
     if root in classes:
         raise ValueError(
             f"folder: expected one folder of pictures for each class, {root} holds pictures itself, such as "
@@ -81,8 +81,15 @@ def picture_classes(root: Path) -> dict[Path, list[Path]]:
     return classes
 
 
-def _below(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Every folder of pictures at or below this one, in the order of names."""
+def _below(folder: Path, met: dict[Path, Path]) -> Iterator[tuple[Path, list[Path]]]:
+    """Every folder of pictures at or below this one, in the order of names; ``met`` are those before, by their place.
+
+    A folder that comes again, by a link, would be two classes that are the same, or never end.
+    """
+    place = folder.resolve()
+    if place in met:
+        raise ValueError(f"folder: {folder} is {met[place]} once more, by a link; take the link away")
+    met[place] = folder
     ours = (e for e in folder.iterdir() if not e.name.startswith(".") and e.name not in NOT_OURS)
     entries = sorted(ours, key=lambda entry: entry.name)
     folders = [entry for entry in entries if entry.is_dir()]
@@ -97,7 +104,7 @@ def _below(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
     if pictures:
         yield folder, pictures
     for below in folders:
-        yield from _below(below)
+        yield from _below(below, met)
 
 
 def _picture(file: Path, size: tuple[int, int], mode: str, invert: bool) -> np.ndarray:

@@ -61,7 +61,9 @@ def _is_ready(tasks: Tasks, like: Tensor) -> bool:
     if type(support) is not Data or type(query) is not Data or type(index) is not Tensor:
         return False
     for x, y in (support, query):
-        if type(x) is not Tensor or type(y) is not Tensor or x.ndim < 2 or x.shape[:2] != y.shape[:2]:
+        if type(x) is not Tensor or type(y) is not Tensor or x.layout is not torch.strided:
+            return False
+        if y.layout is not torch.strided or x.is_nested or y.is_nested or x.ndim < 2 or x.shape[:2] != y.shape[:2]:
             return False
         if 0 in x.shape[:2] or len(x) != len(index) or x.device != like.device or y.device != like.device:
             return False
@@ -106,7 +108,7 @@ def as_tensors(data: Data, name: str) -> Data:
     trees = (tree_map(_plain, tree) for tree in data)
     return Data(
         *(
-            tree_map(lambda leaf, at=f"{name}.{field}": _tensor(leaf, at), tree)
+            tree_map(lambda leaf, at=f"{name}.{field}": as_tensor(leaf, at), tree)
             for field, tree in zip("xy", trees, strict=True)
         )
     )
@@ -116,8 +118,15 @@ def _plain(leaf: Any) -> Any:
     return tree_map(_plain, dict(leaf)) if isinstance(leaf, Mapping) else leaf
 
 
-def _tensor(leaf: Any, name: str) -> Tensor:
+def as_tensor(leaf: Any, name: str) -> Tensor:
+    """A tensor as it is, or what a NumPy array holds as one.
+
+    Raises:
+        TypeError: it is neither, has no numbers, or some of them are masked or left out.
+    """
     if isinstance(leaf, np.ndarray):
+        if np.ma.is_masked(leaf):
+            raise TypeError(f"{name}: expected an array without a mask, got one with; fill it, as in array.filled(0)")
         try:
             # torch takes over neither what cannot be written to nor another byte order.
             return torch.from_numpy(np.require(leaf, leaf.dtype.newbyteorder("="), ["C", "W"]))
@@ -130,6 +139,13 @@ def _tensor(leaf: Any, name: str) -> Tensor:
             f"{name}: expected tensors or NumPy arrays (tasks, examples, ...), alone or in tuples, lists and "
             f"dictionaries, got {kind_of(leaf)}; make lists of numbers one tensor, as in torch.tensor(numbers)"
         )
+    if leaf.is_nested or leaf.layout is not torch.strided:
+        kind, cure = (
+            ("nested", "put tasks of unequal size together by batches_by_size")
+            if leaf.is_nested
+            else ("sparse", "call to_dense()")
+        )
+        raise TypeError(f"{name}: expected a dense tensor, got a {kind} one; {cure}")
     return leaf
 
 

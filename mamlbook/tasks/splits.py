@@ -10,6 +10,7 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from mamlbook.checks import seed_number
 from mamlbook.devices import on_cpu
 from mamlbook.tasks.pool import Pool
 
@@ -34,7 +35,7 @@ def class_split(
     """
     ends = bounds(shares, len(pool))
     units = _together(pool.looks, pool.alphabets if by_alphabet else None)
-    order = torch.randperm(int(units.max()) + 1, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(int(units.max()) + 1, generator=torch.Generator().manual_seed(seed_number("seed", seed)))
     sizes = units.bincount()[order]
     centres = sizes.cumsum(0) - sizes / 2  # in which part the middle of a unit lies decides
     parts = torch.empty_like(order)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mamlbook.tasks.base import Data, Tasks
-from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
+from mamlbook.tasks.distribution import TaskDistribution, is_fixed
 from mamlbook.tasks.preparation import prepared
 from mamlbook.torch_internals import tree_leaves
 
@@ -88,9 +88,10 @@ def surveyed(distribution: TaskDistribution, tasks: int, seed: int) -> Survey:
     return survey
 
 
-def _draws(distribution: TaskDistribution, tasks: int, generator: torch.Generator) -> Iterator[Tasks]:
-    if isinstance(distribution, FixedTasks):
-        yield distribution.tasks.pick(slice(tasks))
+def _draws(distribution: TaskDistribution, tasks: int, generator: torch.Generator) -> Iterator[Tasks | list[Tasks]]:
+    if is_fixed(distribution):
+        drawn = distribution.draw(tasks, generator)
+        yield drawn.pick(slice(tasks)) if isinstance(drawn, Tasks) else drawn
     elif isinstance(distribution, Sized):
         yield distribution.draw(min(tasks, len(distribution)), generator)
     else:

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mamlbook.checks import kind_of, whole_number
+from mamlbook.checks import kind_of, seed_number, whole_number
 from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.distribution import require_draw
+from mamlbook.tasks.preparation import as_tensor
 from mamlbook.tasks.splits import bounds
 
 
@@ -28,8 +29,9 @@ class TaskTable:
     tensors are (B, shots, ...) and (B, queries, ...).
 
     Raises:
-        TypeError: ``x`` or ``y`` is no array of numbers.
-        ValueError: the columns differ in length or are empty, shots or queries are below 1, or a task has too few rows.
+        TypeError: ``x`` or ``y`` is no array of numbers, or ``task`` no column.
+        ValueError: a row has no task, the columns differ in length or are empty, shots or queries are below 1, or a
+            task has too few rows.
 
     >>> table = TaskTable(["a", "a", "b", "b", "b"], torch.arange(5.0), torch.arange(5.0), shots=1, queries=1)
     >>> table, table.names
@@ -41,7 +43,7 @@ class TaskTable:
     @on_cpu()
     def __init__(self, task: Sequence | np.ndarray | Tensor, x: Any, y: Any, *, shots: int = 5, queries: int = 5):
         self.shots, self.queries = whole_number("shots", shots), whole_number("queries", queries)
-        column = list(task.tolist() if isinstance(task, np.ndarray | Tensor) else task)
+        column = _names(task)
         self.x, self.y = _column("x", x), _column("y", y)
         if not len(column) == len(self.x) == len(self.y) or not column:
             raise ValueError(
@@ -93,7 +95,7 @@ class TaskTable:
             ValueError: the shares are none, or some part would be left without a task.
         """
         ends = bounds(shares, len(self), "tasks of the table")
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed_number("seed", seed))
         # The second permutation: the first is the order in which ``draw`` takes tasks from the same seed, whose first
         # tasks would then all lie in the first part, so that no sample of them could meet the others.
         _, order = (torch.randperm(len(self), generator=generator) for _ in range(2))
@@ -117,13 +119,35 @@ class TaskTable:
         return f"TaskTable({len(self)} tasks of {rows} rows, shots={self.shots}, queries={self.queries})"
 
 
+def _names(task: Any) -> list:
+    """The task of every row, which can be told from the others'."""
+    try:
+        column = list(task.tolist() if isinstance(task, np.ndarray | Tensor) else task)
+        dict.fromkeys(column)  # can be told apart
+        missing = [row for row, name in enumerate(column) if name is None or name != name]
+    except TypeError:
+        raise TypeError(
+            f"task: expected a column of names or numbers, (rows,), got {kind_of(task)} with something else in it; "
+            "make each a single name, as in f'{one} {other}'"
+        ) from None
+    if missing:
+        raise ValueError(
+            f"task: expected a name or a number in every row, got {column[missing[0]]} in row {missing[0]}, from 0; "
+            "leave such rows out"
+        )
+    return column
+
+
 def _column(name: str, values: Any) -> Tensor:
     """Numbers as (rows, ...), labels as (rows,)."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind not in "fiub":
             raise TypeError(f"{name}: expected an array of numbers, got one of {values.dtype}; convert it first")
-        values = torch.tensor(values)
+        values = as_tensor(values, name).clone()
     if not isinstance(values, Tensor) or not values.ndim:
-        raise TypeError(f"{name}: expected a tensor or a NumPy array (rows, ...), got {kind_of(values)}")
+        raise TypeError(
+            f"{name}: expected a tensor or a NumPy array (rows, ...), got {kind_of(values)}; make it one, as "
+            "in np.array(values)"
+        )
     labels = name == "y" and not values.is_floating_point()
     return values if values.ndim > 1 or labels else values[:, None]

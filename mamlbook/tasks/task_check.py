@@ -11,7 +11,7 @@ import torch
 from mamlbook.checks import kind_of, whole_number
 from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks
-from mamlbook.tasks.distribution import FixedTasks, TaskDistribution
+from mamlbook.tasks.distribution import FixedTasks, TaskDistribution, is_fixed
 from mamlbook.tasks.images import Episodes
 from mamlbook.tasks.label_check import label_verdicts, meaning
 from mamlbook.tasks.pool import Pool
@@ -108,7 +108,7 @@ def _fresh(survey: Survey, distribution: TaskDistribution, seed: int) -> Verdict
     if not isinstance(distribution, Sized):
         first, again, other = (surveyed(distribution, 2, s).whole_tasks() for s in (seed, seed, seed + 1))
         if first == other:
-            fixed = isinstance(distribution, FixedTasks)
+            fixed = is_fixed(distribution)
             sentence = "of the tasks are the same for every seed; draw them from the given generator"
             return Verdict("fresh tasks", "warning" if fixed else "problem", 1, sentence)
         if first != again:

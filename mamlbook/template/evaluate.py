@@ -17,7 +17,7 @@ ADAPTED = Path("adapted.pt")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Measure the start on test tasks.")
     parser.add_argument("--tasks", type=int, default=600)
     given = parser.parse_args()
     trained = learner(json.loads(Path("rates.json").read_text())["alpha"])

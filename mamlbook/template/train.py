@@ -39,9 +39,9 @@ def choose(steps: int, device: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Choose the rates, meta-train, keep the start.")
     parser.add_argument("--steps", type=int, default=5000, help="meta-steps; a tenth of them for each pair of rates")
-    parser.add_argument("--device", default=None, help="cpu, cuda, ...; without it the GPU where there is one")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ...; without it the GPU where there is one")
     parser.add_argument("--resume", action="store_true", help="go on from checkpoint.pt")
     given = parser.parse_args()
     device = str(pick_device(given.device))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mamlbook.files import replacing
+from mamlbook.files import replacing, require_writable
 
 _RUN = {"settings", "losses", "seconds", "meta_steps", "rates"}
 _PARTS = _RUN | {"learner", "optimizer", "generator", "random", "distribution", "execution"}
@@ -55,22 +55,38 @@ class Checkpoint:
     Raises:
         TypeError: this is no path.
         ValueError: the path is a folder's.
-        OSError: its folder cannot be made.
+        OSError: nothing can be written there.
     """
 
     def __init__(self, path: str | Path):
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"checkpoint: expected the path of a file, got {path!r}")
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         if self.path.is_dir():
             raise ValueError(f"checkpoint: expected the path of a file, got the folder {self.path}")
         # Now and not at the first writing, which may come after hours.
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            require_writable(self.path)
+        except (OSError, ValueError) as error:  # a name may hold what no file's can
+            raise OSError(
+                f"checkpoint: expected a file that can be written, got {self.path} ({error}); choose another path"
+            ) from error
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Put a moment in place of the one before."""
-        with replacing(self.path) as temporary:
-            torch.save(dict(state), temporary)
+        """Put a moment in place of the one before.
+
+        Raises:
+            OSError: it cannot be written, as on a disk that is full; the one before is still there.
+        """
+        try:
+            with replacing(self.path) as temporary:
+                torch.save(dict(state), temporary)
+        except (OSError, RuntimeError) as error:  # torch says in its own way that a disk is full
+            raise OSError(
+                f"checkpoint: {self.path} cannot be written after meta-step {len(state['losses'])} "
+                f"({str(error).splitlines()[0]}), perhaps for want of room; it holds what it held before, and the "
+                "learner has its weights"
+            ) from error
 
     def read(self) -> dict[str, Any]:
         """The last moment.
@@ -81,15 +97,29 @@ class Checkpoint:
         if not self.path.is_file():
             raise ValueError(f"resume: there is no checkpoint at {self.path}; start without resume=True")
         try:
+            require_sums(self.path)
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            raise ValueError(f"resume: the checkpoint {self.path} cannot be read ({error}); start anew") from None
+        except Exception as error:  # what is damaged fails anywhere
+            text = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"resume: the checkpoint {self.path} cannot be read ({text}); start anew") from None
         if not isinstance(state, dict) or not state.keys() >= _PARTS:
             raise ValueError(
                 f"resume: expected {self.path} to be written by fit(checkpoint=...) of this version, got another kind "
                 "of file; load weights with load_state_dict, and start without resume=True"
             )
         return state
+
+
+def require_sums(path: Path) -> None:
+    """Refuse an archive whose contents are not those that were written, which torch does not look at.
+
+    Raises:
+        zipfile.BadZipFile: it is none, or is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} in it is damaged")
 
 
 def require_same_run(path: Path, stored: Mapping[str, str], own: Mapping[str, str]) -> None:

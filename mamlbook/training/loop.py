@@ -47,7 +47,7 @@ from pathlib import Path
 import torch
 
 from mamlbook.arguments import require_distribution, require_learner
-from mamlbook.checks import positive, whole_number
+from mamlbook.checks import positive, seed_number, whole_number
 from mamlbook.devices import pick_device
 from mamlbook.execution.process_group import Group
 from mamlbook.execution.ways import Execution, execution_of
@@ -110,12 +110,12 @@ def fit(
 def numbers(learner, distribution, steps, tasks, every, seed, minutes) -> tuple[int, int, int, int, float]:
     """The numbers as Python's, after what they are numbers of."""
     require_learner(learner)
-    require_distribution(distribution)
+    require_distribution(distribution, learner)
     return (
         whole_number("steps", steps, expected="a whole number of meta-steps"),
         whole_number("tasks", tasks, expected="a whole number of tasks"),
         whole_number("every", every, expected="a whole number of meta-steps"),
-        whole_number("seed", seed, least=0),
+        seed_number("seed", seed),
         math.inf if minutes is None else positive("minutes", "number of minutes", minutes),
     )
 

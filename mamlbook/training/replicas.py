@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mamlbook.arguments import require_learner
-from mamlbook.checks import kind_of, whole_number
+from mamlbook.arguments import require_distribution, require_learner
+from mamlbook.checks import kind_of, seed_number
 from mamlbook.devices import pick_device
 from mamlbook.execution.replicas import Replicas
 from mamlbook.execution.ways import COMPILED, EAGER, Execution
@@ -66,10 +66,10 @@ def fit_replicas(
     Raises:
         TypeError, ValueError: an argument that cannot do, or learners that are not of one kind.
     """
-    learners = _learners(learners)
+    learners = _learners(learners, distribution)
     steps, tasks, every, _, minutes = numbers(learners[0], distribution, steps, tasks, every, 0, minutes)
     way = _way(execution)
-    seeds = [whole_number("seeds", seed, least=0) for seed in _each("seeds", seeds, range(len(learners)), learners)]
+    seeds = [seed_number("seeds", seed) for seed in _each("seeds", seeds, range(len(learners)), learners)]
     betas = _each("beta", beta if isinstance(beta, list | tuple) else None, [beta] * len(learners), learners)
     befores = _befores(after, learners, distribution)
     plans = [rates(rate, steps + steps_before(before)) for rate, before in zip(betas, befores, strict=True)]
@@ -139,13 +139,14 @@ def _computing(runs: list[Run], replicas: Replicas, bar: tqdm) -> Compute:
     return compute
 
 
-def _learners(learners: Sequence[MetaLearner]) -> list[MetaLearner]:
+def _learners(learners: Sequence[MetaLearner], distribution: TaskDistribution) -> list[MetaLearner]:
     if not isinstance(learners, list | tuple) or not learners:
         raise TypeError(
             f"learners: expected a list of at least one MetaLearner, got {kind_of(learners)}; for a single one call fit"
         )
     for learner in learners:
         require_learner(learner)
+        require_distribution(distribution, learner)
     return list(learners)
 
 

@@ -29,6 +29,8 @@ from mamlbook.training.generators import Draws, task_generator
 from mamlbook.training.history import Continuation, History
 from mamlbook.training.outer_rule import OuterRule
 
+FROM_TASKS = ", unless some of the tasks hold such numbers themselves, which check_tasks(distribution) finds"
+
 
 class Computing(Protocol):
     """What computes a run's meta-gradients: how long it has compiled so far, and in which way it computes."""
@@ -127,7 +129,7 @@ class Run:
         # Reading once per block spares a GPU the wait at every step.
         values = torch.stack(self.unread).tolist()
         self.unread = []
-        require_finite_losses(values, self.done, self.learner.solver.remedy + self.advice())
+        require_finite_losses(values, self.done, self.learner.solver.remedy + FROM_TASKS + self.advice())
         self.history.losses += values
         self.history.seconds += time.perf_counter() - self.started
         self.history.compiling = self.compiled_before + self.executor.compiling

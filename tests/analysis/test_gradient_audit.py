@@ -564,3 +564,33 @@ def test_wrong_arguments():
         gradient_check([x], lambda x: x.sum(), [x], step=0)
     with pytest.raises(ValueError, match="theta: expected at least one tensor"):
         gradient_check([], lambda x: x, [])
+
+
+def test_tasks_in_arrays_are_judged():
+    learner, tasks = maml(model_for("maml"), ALPHA, STEPS), tasks_for("maml")
+    arrays = Tasks(*(Data(data.x.numpy(), data.y.numpy()) for data in tasks[:2]))
+    found = learner.meta_gradient(tasks)
+    assert gradient_check(found, learner, arrays) == gradient_check(found, learner, tasks)
+    with torch.inference_mode(), pytest.raises(RuntimeError, match=r"outside of torch\.inference_mode\(\)"):
+        gradient_check(found, learner, tasks)
+
+
+class OfOneTuple(nn.Module):
+    """Two inputs that come in one argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(2, 1).double()
+
+    def forward(self, both):
+        one, other = both
+        return self.body(one).tanh() * other
+
+
+def test_a_tuple_that_is_one_argument_is_judged():
+    drawn = torch.Generator().manual_seed(0)
+    sets = [torch.randn(3, 4, 4, dtype=torch.float64, generator=drawn).split((2, 1, 1), 2) for _ in range(2)]
+    tasks = Tasks(*(Data((one, other), y) for one, other, y in sets))
+    learner = maml(Model(OfOneTuple(), mse_loss), 0.1, 2)
+    check = gradient_check(learner.meta_gradient(tasks), learner, tasks)
+    assert (check.verdict, check.judged_by, check.reason) == ("MAML", "the network itself", "")

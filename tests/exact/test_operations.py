@@ -4,12 +4,14 @@ Whole networks of them are in ``zoo``.
 """
 
 import itertools
+import threading
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.functional import mse_loss
+from torch.utils import checkpoint
 
 from mamlbook import Data, MetaLearner, Model, Tasks, fomaml, maml
 from mamlbook.exact import exact_operations
@@ -116,11 +118,84 @@ def test_points_that_are_the_same_have_derivatives():
         (lambda: torch.rand(3, generator=torch.Generator()), "rand with a generator of its own.*leave generator out"),
         (lambda: SCORES.clone().normal_(generator=torch.Generator()), "normal_ with a generator of its own"),
         (lambda: F.batch_norm(PICTURES, BALANCE, BALANCE, training=True), "writes running statistics"),
+        (lambda: F.layer_norm(PICTURES, (2,)), r"a norm over \(2,\) reads to end in these axes, got \(2, 4, 3, 3\)"),
+        (lambda: F.layer_norm(SCORES[:, :1], (4,), BALANCE), r"over \(4,\) reads to end in these axes, got \(6, 1\)"),
+        (lambda: F.rms_norm(SCORES[:, :1], (4,), BALANCE), r"over \(4,\) reads to end in these axes, got \(6, 1\)"),
+        (lambda: F.batch_norm(SCORES[:, :1], None, None, BALANCE, training=True), "4 channels.*got 1 in"),
+        (lambda: F.batch_norm(SCORES[:, :1], BALANCE, BALANCE), "4 channels.*got 1 in.*as many channels as its input"),
+        (lambda: F.group_norm(SCORES[:, :1], 1, BALANCE), "4 channels.*got 1 in"),
+        (lambda: F.group_norm(SCORES, 3), "3 groups of a norm can share alike, got 4"),
+        (lambda: F.bilinear(SCORES[:, :1], TARGETS, torch.ones(2, 4, 4)), "4 and 4 features.*got .6, 1. and"),
+        (lambda: torch.cdist(SCORES[:, :1], TARGETS), r"of one dimension.*got \(6, 1\) and \(6, 4\)"),
+        (
+            lambda: F.batch_norm(SCORES[:1], None, None, training=True),
+            r"got one in \(1, 4\).*nn.LayerNorm",
+        ),
+        (lambda: F.group_norm(SCORES[:1, :2], 2), "several numbers for each mean and variance.*got one"),
+        (lambda: F.instance_norm(PICTURES[:, :, :1, :1]), "several numbers for each mean and variance.*got one"),
     ],
 )
 def test_what_tasks_cannot_share_is_refused(function, said):
     with exact_operations(), pytest.raises(ValueError, match=f"^net: expected.*{said}"):
         function()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "norm",
+    [nn.LayerNorm(4), nn.RMSNorm(4), nn.GroupNorm(2, 4), nn.BatchNorm1d(4, track_running_stats=False)],
+    ids=lambda norm: type(norm).__name__,
+)
+def test_numbers_of_16_bits_are_squared_as_pytorch_squares_them(norm, kind):
+    for size in (1e-3, 1, 1000):  # the square of the last is no float16
+        x = (size * normal(EXAMPLES, CLASSES)).to(kind)
+        theirs = norm.to(kind)(x)
+        with exact_operations():
+            torch.testing.assert_close(norm(x), theirs, rtol=0, atol=4 * torch.finfo(kind).eps)
+
+
+@pytest.mark.parametrize("bad", [4, -1])
+@pytest.mark.parametrize("task", [0, 1, 2])
+@pytest.mark.parametrize("words", [nn.Embedding, nn.EmbeddingBag], ids=lambda kind: kind.__name__)
+def test_an_index_that_is_out_of_range_finds_no_word_of_another_task(words, task, bad):
+    net = nn.Sequential(words(4, 2), nn.Flatten(), nn.LazyLinear(1)).double()
+    x, y = whole(4, 3, 5, 2), normal(3, 5, 1)
+    net(x[0])
+    x[task, 1, 0] = bad
+    said = "^net: expected a network that reads x, int64.*got Sequential, which says: index out of range.*whole numbers"
+    with pytest.raises(ValueError, match=said):
+        maml(Model(net, mse_loss), 0.1, 1).meta_gradient(Tasks(Data(x, y), Data(x, y)))
+
+
+def settings():
+    """What PyTorch has set for all threads."""
+    return (
+        torch.backends.mha.get_fastpath_enabled(),
+        torch.backends.cuda.flash_sdp_enabled(),
+        checkpoint.CheckpointFunction.apply,
+        vars(checkpoint).get("_checkpoint_without_reentrant_generator"),
+    )
+
+
+def test_threads_that_overlap_leave_nothing_set():
+    before = settings()
+    inside, over = (threading.Event() for _ in range(2))
+
+    def first():
+        with exact_operations():
+            inside.set()
+            over.wait(10)
+
+    one = threading.Thread(target=first)
+    one.start()
+    assert inside.wait(10)
+    with exact_operations():  # begins within the first, and ends after it
+        assert settings() != before
+        over.set()
+        one.join(10)
+        assert settings() != before
+        assert not torch.backends.mha.get_fastpath_enabled()
+    assert settings() == before
 
 
 def alignments(scores, y):

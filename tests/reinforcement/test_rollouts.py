@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import decision_oracle as oracle
-from mamlbook import GradientDescent, MetaLearner, Model, fit, maml, mlp
+from mamlbook import GradientDescent, MetaLearner, Model, evaluate, fit, fit_replicas, maml, mlp
 from mamlbook.numerics import expand_over_tasks
 from mamlbook.reinforcement import (
     GaussianPolicy,
@@ -172,12 +172,82 @@ def test_a_learner_without_trajectories_is_refused():
         (lambda: Navigation(horizon=1.5), "horizon: expected a whole number of decisions"),
         (lambda: GaussianPolicy(0), "std: expected a finite standard deviation of the actions above 0, got 0"),
         (lambda: OnPolicy(maml(walker()), Navigation(), shots=0), "shots: expected a whole number of at least 1"),
+        (lambda: Navigation(torch.full((1, 2), math.nan)), "goals: expected finite numbers"),
+        (lambda: maze([[math.inf, 0.0]]), "reward: expected finite numbers"),
+        (lambda: SoftmaxPolicy().sample(torch.tensor([math.nan, 0]), seeded()), "y_hat: expected finite logits"),
     ],
-    ids=["goals", "longest", "horizon", "std", "shots"],
+    ids=["goals", "longest", "horizon", "std", "shots", "goals that are none", "no treasure", "no logits"],
 )
 def test_what_makes_no_sense_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+class Bandit:
+    """One decision, and what its problems show and pay."""
+
+    def __init__(self, horizon=1, observe=None, pay=None):
+        self.horizon, self.shown, self.pay, self.tasks = horizon, observe, pay, 2
+
+    def draw(self, tasks, generator):
+        return self
+
+    def begin(self, shots, generator):
+        return torch.zeros(self.tasks, shots, 1)
+
+    def observe(self, state):
+        return state if self.shown is None else self.shown(state)
+
+    def step(self, state, action, generator):
+        return state, action.float() if self.pay is None else self.pay(action)
+
+
+@pytest.mark.parametrize(
+    ("problems", "kind", "message"),
+    [
+        (
+            Bandit(pay=lambda a: a[..., None]),
+            ValueError,
+            r"step to return rewards \(2, 3\), .* got \(2, 3, 1\); one for",
+        ),
+        (Bandit(pay=lambda a: a[:, 0]), ValueError, r"step to return rewards \(2, 3\), .* got \(2,\)"),
+        (Bandit(pay=lambda a: 1.0), TypeError, "step to return rewards .* in a tensor, got float"),
+        (Bandit(pay=lambda a: a * math.nan), ValueError, "step to return rewards .*, got nan"),
+        (Bandit(observe=lambda s: s[..., 0]), ValueError, r"observe to return what .*, \(2, 3, ...\), .* got \(2, 3\)"),
+        (Bandit(observe=lambda s: s.numpy()), TypeError, "observe to return .* in a tensor, got ndarray"),
+        (Bandit(0), ValueError, "a whole number of decisions of at least 1, got 0"),
+    ],
+    ids=["axis", "no trajectories", "number", "nan", "states without axis", "array", "horizon"],
+)
+def test_problems_that_show_or_pay_something_else_are_refused(problems, kind, message):
+    model = Model(torch.nn.Linear(1, 2), TrajectoryLoss(SoftmaxPolicy(), dice))
+    phi = expand_over_tasks(model.theta, 2)
+    assert rollout(model, phi, Bandit(), 3, seeded()).y["reward"].shape == (2, 3, 1)
+    with pytest.raises(kind, match=f"^problems.*expected {message}"):
+        rollout(model, phi, problems, 3, seeded())
+
+
+@pytest.mark.parametrize(
+    ("policy", "surrogate", "message"),
+    [(SoftmaxPolicy, dice, "policy: .* got the class SoftmaxPolicy"), (SoftmaxPolicy(), "dice", "surrogate: .*'dice'")],
+)
+def test_what_is_no_policy_or_surrogate_is_refused(policy, surrogate, message):
+    with pytest.raises(TypeError, match=message):
+        TrajectoryLoss(policy, surrogate)
+
+
+def test_trajectories_of_another_learner_are_refused():
+    one, other = (MetaLearner(walker(seed), GradientDescent(0.1, 1)) for seed in range(2))
+    source = OnPolicy(one, Navigation(horizon=2), shots=3)
+    said = "^distribution: expected tasks of this learner, got OnPolicy of another one"
+    for call in (
+        lambda: fit(other, source, steps=1, tasks=2),
+        lambda: evaluate(other, source, tasks=2),
+        lambda: fit_replicas([one, other], source, steps=1, tasks=2),
+    ):
+        with pytest.raises(ValueError, match=said):
+            call()
+    assert evaluate(one, source, tasks=2).shape == (2, 2)
 
 
 def test_the_pieces_say_what_they_are():

@@ -123,6 +123,21 @@ def test_an_empty_class_is_named(animals):
         picture_folder(animals)
 
 
+@pytest.mark.parametrize("to", ["dog", "."])
+def test_a_folder_that_comes_again_by_a_link_is_refused(animals, to):
+    (animals / "new").symlink_to(to)
+    with pytest.raises(ValueError, match=r"^folder: .*once more, by a link; take the link away"):
+        picture_folder(animals, size=4)
+
+
+def test_a_class_may_be_a_link_to_elsewhere(animals, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "wolves"
+    first = next(iter(sorted(path for path in animals.iterdir() if path.is_dir())))
+    first.rename(elsewhere)
+    first.symlink_to(elsewhere)
+    assert first.name in picture_folder(animals, size=4).names
+
+
 def test_pictures_in_two_places_are_refused(animals):
     save(animals / "loose.png", flat(1))
     with pytest.raises(ValueError, match=r"holds pictures, such as loose\.png, and folders, such as Cat; .* one class"):

@@ -97,6 +97,9 @@ def test_a_gradient_finds_its_way_back_to_the_data():
         (X[0], Y[0], r"support: .* got x \(3, 4\) and y \(3, 1\); a single task needs a leading axis"),
         (X[:, 0, 0], Y[:, 0, 0], "a single task needs a leading axis"),
         (X[0, 0, 0], Y, "support.x"),
+        (np.ma.masked_greater(X, 2), Y, r"support.x: expected an array without a mask.*array.filled\(0\)"),
+        (torch.zeros(2, 3, 4).to_sparse(), Y, r"support.x: expected a dense tensor, got a sparse one; call to_dense"),
+        (torch.nested.nested_tensor([X[0], X[1, :1]], layout=torch.jagged), Y, "got a nested one; .*batches_by_size"),
     ],
 )
 def test_what_cannot_be_read_is_refused(x, y, message):

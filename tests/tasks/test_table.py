@@ -1,5 +1,7 @@
 """A table as tasks: every row where it belongs, no row on both sides, no task in two parts."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -112,16 +114,40 @@ def test_tasks_drawn_from_the_seed_of_the_split_lie_in_all_parts(seed):
         (lambda: TaskTable([1], torch.zeros(2), torch.zeros(1)), ValueError, "of one length, .* got 1, 2 and 1 rows"),
         (lambda: TaskTable([1], np.array(["7"]), torch.zeros(1)), TypeError, "x: expected an array of numbers"),
         (lambda: TaskTable([1], torch.zeros(1), [1.0]), TypeError, "y: expected a tensor or a NumPy array"),
+        (
+            lambda: TaskTable([[1]], torch.zeros(1), torch.zeros(1)),
+            TypeError,
+            "task: expected a column of names or num",
+        ),
+        (lambda: TaskTable(np.array(1), torch.zeros(1), torch.zeros(1)), TypeError, "task: expected a column of names"),
+        (lambda: TaskTable([1, math.nan], torch.zeros(2), torch.zeros(2)), ValueError, "task: .* got nan in row 1"),
+        (lambda: TaskTable([None], torch.zeros(1), torch.zeros(1)), ValueError, "task: .* got None in row 0.* leave"),
+        (lambda: TaskTable([1], np.zeros(1, np.longdouble), torch.zeros(1)), TypeError, "x: expected an array of numb"),
+        (lambda: TaskTable([1], np.ma.masked_invalid([np.nan]), torch.zeros(1)), TypeError, "x: .* without a mask"),
+        (lambda: table().split(seed=-1), ValueError, "seed: expected a whole number of at least 0, got -1"),
+        (lambda: table().split(seed=2**64), ValueError, r"seed: expected a whole number of at most 2\^64 - 1"),
         (lambda: table().draw(5, generator()), ValueError, "between 1 and the 4 tasks of the table, got 5"),
         (lambda: table().draw(1, 0), TypeError, "generator: expected a torch.Generator"),
         (lambda: table().split((0.5, 0.4)), ValueError, "add up to at most the 4 tasks of the table"),
         (lambda: table().split((0.9, 0.05, 0.05)), ValueError, "shares: expected parts of at least one of the 4 tasks"),
     ],
-    ids=["shots", "few rows", "empty", "lengths", "text", "list", "too many", "seed", "shares", "no task"],
+    ids=[
+        *("shots", "few rows", "empty", "lengths", "text", "list"),
+        *("names in lists", "no column", "nan", "none", "long double", "mask", "negative seed", "large seed"),
+        *("too many", "seed", "shares", "no task"),
+    ],
 )
 def test_errors(build, kind, message):
     with pytest.raises(kind, match=message):
         build()
+
+
+def test_arrays_of_another_byte_order_and_of_a_full_mask_are_read():
+    columns = np.arange(4.0).astype(">f8"), np.ma.masked_invalid([0.0, 1, 2, 3])
+    read = TaskTable(["a", "a", "b", "b"], *columns, shots=1, queries=1)
+    assert read.x[:, 0].tolist() == read.y[:, 0].tolist() == [0, 1, 2, 3]
+    columns[0][0] = 9
+    assert read.x[0, 0] == 0  # it has its own
 
 
 def test_prints():

@@ -1,6 +1,8 @@
 """A run on disk: resumed bit for bit, as the same run or not at all."""
 
 import functools
+import resource
+import signal
 
 import pytest
 import torch
@@ -85,9 +87,55 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 def test_a_truncated_checkpoint_is_refused(tmp_path):
     checkpoint = tmp_path / "run.pt"
     fit(learner(), WAVES, steps=5, tasks=3, checkpoint=checkpoint)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
-    with pytest.raises(ValueError, match="cannot be read"):
+    whole = checkpoint.read_bytes()
+    for content in (whole[:500], whole[: len(whole) // 2], whole[:-1], b"", b"hello world"):
+        checkpoint.write_bytes(content)
+        with pytest.raises(ValueError, match=r"^resume: the checkpoint .* cannot be read \(.+\); start anew$"):
+            fit(learner(), WAVES, steps=9, tasks=3, checkpoint=checkpoint, resume=True)
+
+
+def test_a_number_that_has_changed_on_the_disk_is_no_checkpoint(tmp_path):
+    checkpoint = tmp_path / "run.pt"
+    fit(one := learner(), WAVES, steps=5, tasks=3, checkpoint=checkpoint)
+    content = checkpoint.read_bytes()
+    weights = one.model.theta[0].detach().numpy().tobytes()
+    place = content.index(weights)
+    checkpoint.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    assert torch.load(checkpoint, weights_only=True)  # which torch does not notice
+    with pytest.raises(ValueError, match=r"cannot be read \(.*data/.* in it is damaged\); start anew"):
         fit(learner(), WAVES, steps=9, tasks=3, checkpoint=checkpoint, resume=True)
+
+
+def test_a_disk_that_is_full_costs_neither_the_learner_nor_the_last_checkpoint(tmp_path):
+    checkpoint = tmp_path / "run.pt"
+    history = fit(one := learner(), WAVES, steps=2, tasks=2, checkpoint=checkpoint)
+    before = checkpoint.read_bytes()
+    too_large = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match=r"^checkpoint: .*run.pt cannot be written after meta-step 3.*want of room"):
+            fit(one, WAVES, steps=1, tasks=2, checkpoint=checkpoint, after=history)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, too_large)
+    assert one.meta_steps == 3
+    assert checkpoint.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+@pytest.mark.parametrize("name", ["a" * 250, "a\0b"], ids=["long", "nul"])
+def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path, name):
+    one = learner()
+    with pytest.raises(OSError, match=r"^checkpoint: expected a file that can be written, got .*choose another path"):
+        fit(one, WAVES, steps=2, tasks=2, checkpoint=tmp_path / name)
+    assert one.meta_steps == 0
+
+
+def test_a_checkpoint_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fit(learner(), WAVES, steps=2, tasks=2, checkpoint="~/run.pt")
+    assert (tmp_path / "run.pt").is_file()
 
 
 def test_an_unwritable_checkpoint_leaves_nothing_behind(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from mamlbook import Data, Model, fit, linear, maml, mlp
+from mamlbook import Data, Model, check_tasks, fit, linear, maml, mlp
 from mamlbook.tasks.quadratic import Quadratics, half_squared_error
 from mamlbook.training import NonFinite, NonFiniteLoss, NonFiniteState
 from training_cases import WAVES, learner
@@ -25,6 +25,23 @@ def test_a_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(tmp_path)
     assert 10 < len(torch.load(checkpoint)["losses"]) < 1000
     assert torch.load(checkpoint)["learner"]["model.net.weight"].isfinite().all()
     assert kept != checkpoint.read_bytes()
+
+
+class Missing:
+    """Waves of which some numbers are missing."""
+
+    def draw(self, tasks, generator):
+        drawn = WAVES.draw(tasks, generator)
+        drawn.support.y[0, 0] = torch.nan
+        return drawn
+
+
+def test_numbers_that_are_missing_in_the_tasks_are_thought_of():
+    with pytest.raises(
+        NonFiniteLoss, match=r"unless some of the tasks hold such numbers themselves, which check_tasks"
+    ):
+        fit(learner(), Missing(), steps=2, tasks=2)
+    assert [verdict.name for verdict in check_tasks(Missing()).problems] == ["values"]
 
 
 def root(y_hat, y):
