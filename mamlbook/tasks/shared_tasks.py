@@ -64,8 +64,9 @@ def _shared_tasks(train: Any, test: Any) -> Iterator[Verdict]:
 def _names(distribution: Any) -> Names | None:
     """What the tasks of a collection are called, if they are called anything."""
     names = getattr(distribution, "names", None)
-    named = isinstance(names, tuple | list) and isinstance(distribution, Sized) and len(names) == len(distribution)
-    return tuple(names) if named and all(isinstance(name, Hashable) for name in names) else None
+    if not isinstance(names, tuple | list) or not all(isinstance(name, Hashable) for name in names):
+        return None
+    return tuple(names) if isinstance(distribution, Sized) and len(names) == len(distribution) else None
 
 
 def _shared_names(train: Names, test: Names) -> Verdict:

@@ -49,11 +49,8 @@ def check_tasks(
     It looks for query examples that the support set has shown, labels that mean the same in every task, out of range,
     unequally often or missing, numbers that are none or too large, tasks that come again or do not follow the
     generator, and says what guessing achieves. With ``test``, the distribution that results will be reported on, it
-    looks for what both have in common: examples, and tasks or classes of one name (two tables that were split by rows
-    share no example). Two data sets may both count from 0: a shared number is a warning between tables, and a problem
-    between pools only if the pictures of the namesakes agree. A distribution of your own is compared by name if it has
-    ``names``, one for each of its ``len()`` tasks. With ``learner`` it looks for predictions that depend on the other
-    query examples.
+    looks for what both share: examples, and tasks or classes of one name (``names``, one a task). Shared numbers are a
+    warning; between pools a problem if the pictures agree. With ``learner``: predictions that depend on other queries.
 
     Raises:
         TypeError: this is no distribution.
