@@ -34,7 +34,7 @@ SHARD_site := tests/test_site.py tests/test_answering.py tests/test_figure_links
 SHARD_notebooks := book tests/test_notebooks.py tests/test_plain_pages.py tests/test_pages_on_a_gpu.py
 SHARD_package := tests mamlbook $(addprefix --ignore=,$(SHARD_site) $(SHARD_notebooks))
 
-.PHONY: help book test check lint format notebooks pdf epub serve screenshot gpu bench colab check-here test-package test-notebooks test-site set-repository clean chromium lock
+.PHONY: help book test check lint format notebooks second-processor pdf epub serve screenshot gpu bench colab check-here test-package test-notebooks test-site set-repository clean chromium lock
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -85,6 +85,11 @@ format: $(STAMP)  ## mend style
 
 notebooks: $(STAMP)  ## run every notebook again and store its outputs
 	@$(RUN) tools.notebooks $(PAGES)
+
+# With the instructions of a processor that has AVX2 and nothing newer, as PyTorch and its two libraries know them.
+second-processor: $(STAMP)  ## test every notebook as on an older processor (AVX2): do stored outputs hold there?
+	ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 \
+		$(RUN) pytest -n $(JOBS) --dist loadfile -q --nbval --nbval-current-env book
 
 pdf: book chromium  ## print the book, to _build/model-agnostic-meta-learning.pdf
 	@$(RUN) tools.pdf

@@ -110,6 +110,60 @@ def test_the_glossary_is_in_order_and_each_entry_is_told_and_introduced():
         assert "#" in LINK.fullmatch(link)[2], term
 
 
+# Sections that explain a term in other words than its own, and the words in which they do.
+IN_OTHER_WORDS = {
+    "Adaptation": "gradient steps from the shared start",
+    "Bi-level problem": "the inner level finds",
+    "Confidence interval": "An interval of",
+    "Differentiable optimiser": "a map from weights and a loss to new weights",
+    "Finite difference": "compares the slope of the objective",
+    "First order": "It replaces the Jacobian",
+    "Fixed point": "The method stops moving where",
+    "Gauss–Newton matrix": "Gauss–Newton",
+    "Gradient flow": "infinitely many infinitely small steps",
+    "Implicit gradient": "At the solution the gradient vanishes",
+    "Inner rate": "the rate $\\alpha$",
+    "Meta-overfitting": "learned two curves by heart",
+    "Meta-test": "The number to report is the test error",
+    "Meta-training": "outer rate beta",
+    "Proximal term": "The last term is the **pull**",
+    "Unrolling": "multiplied by these Jacobians",
+}
+
+
+def section(page: str, anchor: str) -> str:
+    """The heading, text and code of a section of a notebook, with those below it."""
+    found, level = [], 0
+    for cell in load((GLOSSARY.parent / page).resolve()).cells:
+        for line in cell.source.splitlines():
+            heading = re.fullmatch(r"(#+) +(.*?) *", line) if cell.cell_type == "markdown" else None
+            if heading and heading[2].replace("`", "").replace(" ", "-") == anchor:
+                level = len(heading[1])
+            elif heading and level and len(heading[1]) <= level:
+                level = 0
+            found += [line] if level else []
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize(("term", "link"), [(term, link) for term, _, link in ENTRIES], ids=TERMS)
+def test_the_section_that_an_entry_leads_to_speaks_of_the_term(term, link):
+    text = section(*LINK.fullmatch(link)[2].split("#", 1))
+    if term in IN_OTHER_WORDS:
+        assert IN_OTHER_WORDS[term] in text
+    else:
+        for word in re.findall(r"\w+", term):
+            assert re.search(rf"{word[:5]}", text, re.IGNORECASE), word
+
+
+def test_a_section_that_does_not_speak_of_a_term_is_told():
+    """The interval was once said to be explained where a comparison is made."""
+    text = section("../practice/few-shot-images.ipynb", "How-many-test-tasks")
+    assert IN_OTHER_WORDS["Confidence interval"] in text
+    assert "## The table" not in text
+    assert IN_OTHER_WORDS["Confidence interval"] not in section("../practice/baselines.ipynb", "The-comparison")
+    assert section("../practice/baselines.ipynb", "No-such-section") == ""
+
+
 def test_every_form_is_of_a_term_and_every_term_is_found_in_the_book(extension):
     assert set(extension.FORMS) <= set(TERMS)
     text = "\n".join(prose(load(path)) for path in notebooks())

@@ -137,6 +137,22 @@ def installed(name: str) -> bool:
 def test_the_makefile_has_its_commands():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert targets >= {"book", "test", "lint", "notebooks", "serve", "gpu", "set-repository", "screenshot", "clean"}
+    assert "second-processor" in targets
+
+
+def test_the_second_processor_has_other_instructions_than_this_one_may_have():
+    """The target's variables are what PyTorch reads: asked for in a fresh process, they choose its kernels."""
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.search(r"^second-processor:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)[1]
+    chosen = dict(re.findall(r"\b([A-Z_]+)=(\w+)", recipe))
+    assert set(chosen) == {"ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA"}
+    assert "--nbval --nbval-current-env book" in recipe
+    command = [sys.executable, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability())"]
+    here, there = (
+        subprocess.run(command, env=os.environ | more, capture_output=True, text=True, check=True).stdout.strip()
+        for more in ({}, chosen)
+    )
+    assert there == ("AVX2" if here.startswith("AVX") else here), "a processor without AVX has nothing to choose"
 
 
 def test_continuous_integration_runs_what_a_person_runs():

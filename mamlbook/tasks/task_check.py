@@ -12,11 +12,10 @@ from mamlbook.checks import kind_of, whole_number
 from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.distribution import FixedTasks, TaskDistribution, is_fixed
-from mamlbook.tasks.images import Episodes
 from mamlbook.tasks.label_check import label_verdicts, meaning
-from mamlbook.tasks.pool import Pool
 from mamlbook.tasks.preparation import prepared
-from mamlbook.tasks.survey import Survey, fingerprints, surveyed
+from mamlbook.tasks.shared_tasks import what_is_shared
+from mamlbook.tasks.survey import Survey, surveyed
 from mamlbook.tasks.task_report import TaskReport, Verdict
 from mamlbook.torch_internals import tree_leaves, tree_map
 
@@ -50,7 +49,8 @@ def check_tasks(
     It looks for query examples that the support set has shown, labels that mean the same in every task, out of range,
     unequally often or missing, numbers that are none or too large, tasks that come again or do not follow the
     generator, and says what guessing achieves. With ``test``, the distribution that results will be reported on, it
-    looks for what both have in common; with ``learner`` for predictions that depend on the other query examples.
+    looks for what both share: examples, and tasks or classes of one name (``names``, one a task). Shared numbers are a
+    warning; between pools a problem if the pictures agree. With ``learner``: predictions that depend on other queries.
 
     Raises:
         TypeError: this is no distribution.
@@ -77,8 +77,7 @@ def check_tasks(
     verdicts = [_form(survey), _values(survey), _fresh(survey, distribution, seed), _unseen(survey), meaning(survey)]
     verdicts += label_verdicts(survey)
     if test is not None:
-        pools = [d.pool for d in (distribution, test) if isinstance(d, Episodes)]
-        verdicts.append(_shared_classes(*pools) if len(pools) == 2 else _shared_examples(survey, *tested))
+        verdicts.append(what_is_shared((distribution, test), (survey, *tested)))
     if learner is not None:
         verdicts.append(_independence(learner, distribution, seed))
     return TaskReport(tuple(verdicts))
@@ -130,38 +129,6 @@ def _unseen(survey: Survey) -> Verdict:
         return Verdict("query unseen", "ok", 0, sentence)
     cure = "; draw both sets of a task together, without replacement"
     return Verdict("query unseen", "problem" if share >= 0.01 else "warning", share, sentence + cure)
-
-
-def _shared_classes(train: Pool, test: Pool) -> Verdict:
-    """Whether two pools have pictures or names of classes in common."""
-    seen = set(fingerprints(train.drawings[None])[0])
-    keys = iter(fingerprints(test.drawings[None])[0])
-    # Numbers are what classes without names are called.
-    names = {name for name in train.names if not name.isdigit()}
-    shared = [
-        name
-        for name, count in zip(test.names, test.counts.tolist(), strict=True)
-        if sum(next(keys) in seen for _ in range(count)) or name in names
-    ]
-    if not shared:
-        return Verdict("test unseen", "ok", 0, "of the test classes have a name or a picture of the training pool")
-    sentence = (
-        f"of the test classes have a name or a picture of the training pool, such as {shared[0]}; split the classes, "
-        "as class_split does"
-    )
-    return Verdict("test unseen", "problem", len(shared) / len(test), sentence)
-
-
-def _shared_examples(train: Survey, test: Survey) -> Verdict:
-    """Whether two samples of tasks have examples in common."""
-    seen, asked = (
-        {key for sets in (s.support, s.query) for task in s.examples(sets) for key in task} for s in (train, test)
-    )
-    share = len(seen & asked) / len(asked)
-    sentence = "of the test examples were also drawn for training"
-    if not share:
-        return Verdict("test unseen", "ok", 0, sentence)
-    return Verdict("test unseen", "problem", share, sentence + "; split the classes or tasks before drawing from them")
 
 
 def _independence(learner: Learner, distribution: TaskDistribution, seed: int) -> Verdict:

@@ -1,6 +1,7 @@
 """The stored table as a page shows it: what it holds, its intervals, and what a missing cell says."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ import torch
 from mamlbook import confidence
 from mamlbook.pages import few_shot_table, recall_table
 from mamlbook.pages.few_shot import numbers
+from tools.book import ROOT
+from tools.notebooks import load
 
 
 @pytest.fixture
@@ -52,3 +55,27 @@ def test_the_table_has_an_interval_or_says_why_not(stored):
 def test_without_a_result_the_reader_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="no stored result omniglot-table"):
         recall_table(folder=tmp_path)
+
+
+PAGES = ["few-shot-images", "baselines"]
+FREEDOM = {3: 4.302653}  # Student's 97.5 % quantile for three trainings, from a table of it
+
+
+def row_of(page: str, claim: str) -> str:
+    """The row of a claim in the table of a page."""
+    text = "\n".join(cell.source for cell in load(ROOT / f"book/practice/{page}.ipynb").cells)
+    (row,) = re.findall(rf"^\| {re.escape(claim)} \|.*$", text, re.MULTILINE)
+    return row
+
+
+def test_two_pages_say_the_same_of_pre_training_and_the_stored_trainings_say_so():
+    rows = [row_of(page, "MAML beats a pre-trained backbone.") for page in PAGES]
+    assert rows[0] == rows[1]
+    assert "**not settled**" in rows[0]
+    cells = recall_table()["5w1s"]
+    for name in ("nearest mean", "linear head", "fine-tuned"):
+        less = [a - b for a, b in zip(cells[f"pre-training, {name}"].seeds, cells["maml"].seeds, strict=True)]
+        mean = sum(less) / len(less)
+        half = FREEDOM[len(less)] * (sum((x - mean) ** 2 for x in less) / (len(less) - 1) / len(less)) ** 0.5
+        assert f"{name} −{-mean:.1f} ± {half:.1f}" in rows[0]
+        assert (mean + half < 0) == (name == "fine-tuned"), "whose interval excludes zero"

@@ -1,10 +1,13 @@
 """The figure of networks and algorithms: what it says of each pair, the way to the next, and its still form."""
 
+import re
+
 import pytest
 
 from figure_data import figure, verdicts
 from mamlbook.pages import recall
 from mamlbook.pages.figures import network_verdicts
+from mamlbook.pages.figures.widgets.base import Widget
 from mamlbook.pages.figures.widgets.verdicts import split
 from shown import payload
 
@@ -78,6 +81,30 @@ def test_the_still_form_counts_and_says_what_is_said_most():
     still = figure("verdicts").html.split('class="mb-fallback mb-words">')[1].split("<figcaption")[0]
     for words in ("2 exact, 0 refused", "head=&#x27;last&#x27;", "expected a &lt; b, got b"):
         assert words in still
+
+
+STILL = """(still) => ({
+    names: [...still.querySelectorAll("li > strong")].map((node) => node.textContent),
+    narrowest: Math.min(...[...still.querySelectorAll("li")].map((node) => node.clientWidth)),
+    sides: [...new Set([...still.querySelectorAll("p, li")].map((node) => getComputedStyle(node).textAlign))],
+    wide: document.documentElement.scrollWidth - innerWidth,
+})"""
+# What JupyterLab does to the HTML of an output.
+JUPYTER = "<style>table { table-layout: fixed } tr, th, td { text-align: right } body { margin: 8px }</style>"
+
+
+@pytest.mark.parametrize("styled", [True, False], ids=["own style", "no style"])
+def test_the_still_form_fills_a_phone_and_begins_at_the_left(show, styled):
+    measured = recall("networks")
+    html = network_verdicts(measured).html
+    if not styled:
+        html = JUPYTER + re.sub(r"<(style|script).*?</\1>", "", html, flags=re.DOTALL)
+    with show(Widget("still", html), scripts=False, viewport=(390, 844)) as shown:
+        found = shown.figure.locator(".mb-words").evaluate(STILL)
+    assert sorted(found["names"]) == sorted(measured["runs"])
+    assert set(found["sides"]) <= {"left", "start"}
+    assert found["narrowest"] > 220
+    assert found["wide"] <= 0
 
 
 def test_a_sentence_is_parted_from_its_cure():

@@ -64,6 +64,8 @@
 
   // ---- the figure --------------------------------------------------------------------------------------------
 
+  // include examples
+
   const LOW = -2, HIGH = 2, TOP = 3, MOST = 12;
   const GRID = Array.from({ length: 81 }, (_, i) => LOW + ((HIGH - LOW) * i) / 80);
 
@@ -86,7 +88,6 @@
       y: { domain: [-TOP, TOP], ticks: [-3, -2, -1, 0, 1, 2, 3], label: "y" },
       height: (width) => Math.round(kit.clamp(width * 0.55, 270, 400)), label: "Examples of a context, movable, with the answers of attention and of gradient steps",
     });
-    view.picture.classList.add("mb-tappable");
     const steps = kit.curve(view, "maml"), soft = kit.curve(view, "joint", { marked: 5 });
     steps.group.firstChild.style.strokeWidth = 5.5; // the dots of the attention lie on it
     const shape = kit.outline(frame.looks.query.marker, 5);
@@ -94,7 +95,6 @@
     const group = kit.svg("g", { "clip-path": `url(#${view.clip})` }, ...answers);
     view.marks.append(group);
     const asked = answers.map((_, i) => LOW + ((HIGH - LOW) * (i + 0.5)) / answers.length);
-    let handles = [];
     const question = kit.handle(view, {
       role: "query", rule: true, x: { min: LOW, max: HIGH, step: 0.05 }, y: null,
       label: () => "Question x", at: () => ({ x: state.question, y: null }),
@@ -102,27 +102,7 @@
       move: (x) => { state.question = x; redraw(); },
     });
 
-    function remove(i) {
-      if (state.points.length === 1) return; // a context needs an example
-      const focused = view.picture.contains(document.activeElement);
-      state.points.splice(i, 1);
-      redraw();
-      if (focused) handles[Math.min(i, handles.length - 1)].node.focus({ preventScroll: true });
-    }
-
-    function handle(i) {
-      return kit.handle(view, {
-        role: "support", x: { min: LOW, max: HIGH, step: 0.1 }, y: { min: -TOP, max: TOP, step: 0.1 },
-        label: () => `Example ${i + 1} of ${state.points.length}`,
-        at: () => ({ x: state.points[i][0], y: state.points[i][1] }),
-        value: () => {
-          const [x, y] = state.points[i];
-          return { now: Number(y.toFixed(2)), text: `x ${kit.fixed(x, 1)}, y ${kit.fixed(y, 1)}` };
-        },
-        move: (x, y) => { state.points[i] = [x, y]; redraw(); },
-        remove: () => remove(i),
-      });
-    }
+    const place = movable(view, state, { word: "Example", low: LOW, high: HIGH, top: TOP, most: MOST, redraw });
 
     function redraw() {
       const now = compute(state), { points, layers, alpha } = state;
@@ -132,9 +112,7 @@
         const inside = Math.abs(y) <= TOP;
         kit.set(answers[i], { transform: inside ? `translate(${view.x(asked[i])} ${view.y(y)})` : null, display: inside ? null : "none" });
       });
-      while (handles.length > points.length) handles.pop().leave();
-      while (handles.length < points.length) handles.push(handle(handles.length));
-      handles.forEach((made, i) => made.place(...points[i]));
+      place();
       question.place(state.question, null);
       say(frame, state, now);
       frame.figure.mamlbook.values = now;
@@ -164,11 +142,6 @@
       kit.controls(sliders.layers.node, sliders.alpha.node),
       kit.buttons(kit.button("Reset", reset, "reset")),
     );
-    view.onTap = (x, y) => {
-      if (state.points.length === MOST) return;
-      state.points.push([x, y]);
-      redraw();
-    };
     frame.onWidth(redraw);
     frame.figure.mamlbook.state = state;
     frame.figure.mamlbook.redraw = redraw;

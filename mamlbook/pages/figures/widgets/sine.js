@@ -10,6 +10,7 @@
   const NAMES = { maml: "meta-learned", joint: "jointly trained", random: "random", fomaml: "first-order", reptile: "Reptile" };
 
   // include network
+  // include examples
 
   // ---- the figure --------------------------------------------------------------------------------------------
 
@@ -75,12 +76,10 @@
       height: (width) => Math.round(kit.clamp(width * 0.52, 270, 400)),
       label: "Plot with movable points",
     });
-    view.picture.classList.add("mb-tappable");
     const faint = {}, curves = {}, truth = kit.curve(view, "truth");
     for (const name of names) faint[name] = kit.curve(view, name, { faint: true });
     for (const name of names.slice().reverse()) curves[name] = kit.curve(view, name, { marked: 5 }); // the first on top
 
-    let handles = [];
     const steps = kit.slider({
       label: "Gradient steps", name: "steps", min: 0, max: 10, value: state.steps,
       change: (value) => { state.steps = value; redraw(); },
@@ -97,36 +96,7 @@
       },
     });
 
-    function remove(i) {
-      if (state.points.length === 1) return; // a task needs a point
-      const focused = view.picture.contains(document.activeElement);
-      state.points.splice(i, 1);
-      redraw();
-      if (focused) handles[Math.min(i, handles.length - 1)].node.focus({ preventScroll: true });
-    }
-
-    function handle(i) {
-      return kit.handle(view, {
-        role: "support",
-        x: { min: LOW, max: HIGH, step: 0.1 },
-        y: { min: -TOP, max: TOP, step: 0.1 },
-        label: () => `Point ${i + 1} of ${state.points.length}`,
-        at: () => ({ x: state.points[i][0], y: state.points[i][1] }),
-        value: () => {
-          const [x, y] = state.points[i];
-          return { now: Number(y.toFixed(2)), text: `x ${kit.fixed(x, 1)}, y ${kit.fixed(y, 1)}` };
-        },
-        move: (x, y) => { state.points[i] = [x, y]; redraw(); },
-        remove: () => remove(i),
-      });
-    }
-
-    // As many handles as points; handle i always belongs to point i.
-    function place() {
-      while (handles.length > state.points.length) handles.pop().leave();
-      while (handles.length < state.points.length) handles.push(handle(handles.length));
-      handles.forEach((made, i) => made.place(...state.points[i]));
-    }
+    const place = movable(view, state, { word: "Point", low: LOW, high: HIGH, top: TOP, most: MOST, redraw });
 
     function redraw() {
       compute(state);
@@ -165,11 +135,6 @@
       for (const name of names) faint[name].draw(GRID, before[name]);
       redraw();
     });
-    view.onTap = (x, y) => {
-      if (state.points.length === MOST) return;
-      state.points.push([x, y]);
-      redraw();
-    };
     visibility();
     frame.figure.mamlbook.state = state;
     frame.figure.mamlbook.redraw = redraw;

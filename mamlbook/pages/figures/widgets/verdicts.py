@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -43,7 +44,7 @@ def network_verdicts(
             "with that of plain loops, one task after another. An algorithm that needs a head, classes or a context "
             "refuses a network without."
         )
-    return widget("verdicts", data, title=title, alt=None, fallback=_table(runs), caption=caption)
+    return widget("verdicts", data, title=title, alt=None, fallback=_list(runs), caption=caption)
 
 
 def split(sentence: str) -> tuple[str, str]:
@@ -65,16 +66,29 @@ def _network(name: str, run: Mapping[str, Any], sentences: dict[str, int]) -> di
     }
 
 
-def _table(runs: Mapping[str, Any]) -> str:
-    """Every network with its option, or with what most of its refusals say."""
-    head = "".join(f'<th scope="col">{words}</th>' for words in ("network", "rows", "option, or what is said"))
-    lines = "".join(_line(name, run) for name, run in runs.items())
-    return f'<table class="mb-table"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+def _list(runs: Mapping[str, Any]) -> str:
+    """Every network with its option, or with what most of its refusals say, kind by kind.
+
+    A list and no table: it needs no style sheet, which a notebook that is not trusted takes away, and no width.
+    """
+    kinds = dict.fromkeys(run["kind"] for run in runs.values())
+    lines = {kind: [_line(name, run) for name, run in runs.items() if run["kind"] == kind] for kind in kinds}
+    return "".join(
+        f'<p><strong>{escape(kind)}</strong></p><ul class="mb-list">{"".join(of_kind)}</ul>'
+        for kind, of_kind in lines.items()
+    )
 
 
 def _line(name: str, run: Mapping[str, Any]) -> str:
     said = [cell for cell in run["cells"].values() if isinstance(cell, str)]
     exact = len(run["cells"]) - len(said)
-    words = run["option"] or (max(said, key=said.count) if not exact else "")
-    cells = f"<td>{exact} exact, {len(said)} refused</td><td>{escape(words)}</td>"
-    return f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
+    counts = f"<strong>{escape(name)}</strong>: {exact} exact, {len(said)} refused."
+    if run["option"]:
+        return f"<li>{counts} Option: <code>{_breakable(run['option'])}</code></li>"
+    sentence = "" if exact else f" “{_breakable(max(said, key=said.count))}.”"
+    return f"<li>{counts}{sentence}</li>"
+
+
+def _breakable(words: str) -> str:
+    """A long name may go on in the next line after a dot or an underscore."""
+    return re.sub(r"(?<=\w)([._])(?=\w)", r"\1<wbr>", escape(words))
