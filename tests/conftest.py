@@ -26,7 +26,9 @@ if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
         "test_answering.py",
         "test_appendix.py",
         "test_figure_links.py",
+        "test_following.py",
         "test_glossary_links.py",
+        "test_judged.py",
         "test_chapters.py",
         "test_letters.py",
         "test_notebooks.py",
@@ -38,6 +40,7 @@ if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
         *book,
         "pages/test_api_page.py",
         "pages/test_names.py",
+        "tools/test_answers.py",
         "tools/test_ledger.py",
         "tools/test_pdf.py",
     ]
