@@ -29,6 +29,8 @@ def opened(browser, base, page, **options):
     count = sum(len(one["factors"]) for one in TOLD[page])
     tab.wait_for_function(f"document.querySelectorAll('button.factor').length === {count}")
     tab.wait_for_function("[...document.querySelectorAll('button.factor')].every((one) => one.offsetWidth > 0)")
+    tab.wait_for_load_state("networkidle")
+    tab.evaluate("document.fonts.ready.then(() => true)")
     return tab
 
 
@@ -42,10 +44,13 @@ def tab(base, browser):
 
 
 LIT = "[...document.querySelectorAll('.computes.lit')].map((line) => line.textContent.trim())"
-PLACES = """() => [...document.querySelectorAll('.bd-article :is(p, pre, mjx-container, section)')].map((one) => {
+DRAWN = (
+    "[...document.querySelectorAll('.bd-article :is(p, pre, mjx-container)')].filter((one) => one.checkVisibility())"
+)
+PLACES = f"""() => {DRAWN}.map((one) => {{
     const box = one.getBoundingClientRect();
-    return [box.x, box.y + scrollY, box.width, box.height].map(Math.round).join();
-}).join(" ")"""
+    return [box.x, box.y + scrollY, box.width, box.height];
+}})"""
 
 
 def told(page):
@@ -68,9 +73,10 @@ def test_every_factor_lights_the_lines_that_it_names(page, base, browser):
         lit = tab.evaluate(LIT)
         wanted = [line.strip() for part in parts for line in part.split("\n")]
         assert len(lit) == len(wanted)
-        assert sorted(next(line for line in lit if part in line) for part in wanted) == sorted(lit)
+        assert all(any(part in line for line in lit) for part in wanted)
+        assert all(any(part in line for part in wanted) for line in lit)
         assert button.get_attribute("aria-label").startswith(f"{factor['name']}: line")
-        assert tab.evaluate(PLACES) == before, "something has moved"
+        assert tab.evaluate(PLACES) == [pytest.approx(box, abs=0.6) for box in before], "something has moved"
         # The button lies over what it names.
         box = button.bounding_box()
         drawn = tab.locator(f"mjx-math .factor-{number}").bounding_box()
@@ -134,7 +140,7 @@ def test_a_finger_lights_until_it_taps_elsewhere(base, browser):
     tab = opened(browser, base, PAGE, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     tab.locator("button.factor").nth(1).tap()
     assert len(tab.evaluate(LIT)) == 5
-    tab.locator("h1").tap()
+    tab.locator(".bd-article h1").tap()
     assert tab.evaluate(LIT) == []
     tab.locator(".computes", has_text="inner.step()").tap()
     assert tab.locator("button.factor.lit").count() == 1

@@ -31,6 +31,7 @@ FILE = ROOT / "book/answers.json"
 SCAN = 3.0  # seconds for one judge, in search of what it accepts beside the solution
 
 
+@functools.cache
 def bound(node) -> set[str]:
     """List the names that a statement makes, or whose things it changes; not those inside a function of its own."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -46,6 +47,7 @@ def bound(node) -> set[str]:
     return set().union(*map(bound, ast.iter_child_nodes(node)))
 
 
+@functools.cache
 def used(node) -> set[str]:
     """List the names that a piece of code takes from the page: not its arguments and what it makes for itself."""
 
@@ -139,9 +141,9 @@ class Exercise:
         value = self.solved.args[1]
         if isinstance(value, ast.Name):
             made = [one for one in self.statements if value.id in bound(one)]
-            if not made or not isinstance(made[-1], ast.Assign):
-                return not made
-            value = made[-1].value
+            if made and isinstance(made[-1], ast.FunctionDef | ast.ClassDef):
+                return False
+            value = made[-1].value if made and isinstance(made[-1], ast.Assign) else ast.Constant(0)
         written = [part.value for part in ast.walk(value) if isinstance(part, ast.Constant)]
         return not isinstance(value, ast.Name) and not any(isinstance(one, str | bool) for one in written)
 
@@ -185,23 +187,23 @@ def exercises(path: Path) -> list[Exercise]:
     """List the exercises of a page."""
     cells = nbformat.read(path, as_version=4).cells
     page = path.relative_to(path.parents[1]).with_suffix("").as_posix()
-    body, found = [], []
+    texts: dict[ast.stmt, str] = {}  # the statements so far
+    found = []
     for place, cell in enumerate(cells):
         if cell.cell_type != "code" or is_setup(cell):
             continue
+        texts |= {one: ast.get_source_segment(cell.source, one) for one in ast.parse(cell.source).body}
         if (judges := attempts(cell.source)) and "hide-cell" not in cell.metadata.get("tags", []):
             after = cells[place + 1].source if place + 1 < len(cells) else ""
             (judge,) = judges
             same = [call for call in attempts(after) if ast.unparse(call.args[0]) == ast.unparse(judge.args[0])]
             if not same:
                 raise ValueError(f"{page}: expected a solution right after {ast.unparse(judge)}, with the same words")
-            texts = {}
-            for source in [*body, cell.source, after]:
-                texts |= {one: ast.get_source_segment(source, one) for one in ast.parse(source).body}
+            solution = {one: ast.get_source_segment(after, one) for one in ast.parse(after).body}
             mine = set().union(*map(used, [*judge.args[2:], judge.func, *(word.value for word in judge.keywords)]))
-            chosen = needed(list(texts), mine | used(same[-1].args[1]))
-            found.append(Exercise(page, place, judge, same[-1], chosen, [texts[one] for one in chosen]))
-        body.append(cell.source)
+            chosen = needed([*texts, *solution], mine | used(same[-1].args[1]))
+            both = texts | solution
+            found.append(Exercise(page, place, judge, same[-1], chosen, [both[one] for one in chosen]))
     return found
 
 
@@ -216,7 +218,7 @@ def edge(accepts, inside: float, sign: int) -> float | None:
             return None
         there = inside + sign * step
         if accepts(there):
-            inside, step = there, 2 * step
+            inside, step = there, 16 * step
         else:
             outside = there
     while inside != (middle := (inside + outside) / 2) != outside:
@@ -304,7 +306,9 @@ def main() -> None:
             again = named or one.fingerprint not in old
             pages[page].append(measured(one) if again else old[one.fingerprint])
             if again:
-                print(f"{page}: {one.claim}: {pages[page][-1]['accepts']} ({time.monotonic() - begun:.1f} s)", flush=True)
+                print(
+                    f"{page}: {one.claim}: {pages[page][-1]['accepts']} ({time.monotonic() - begun:.1f} s)", flush=True
+                )
         write({**known, **pages})
     if not named:
         write(pages)  # without pages that are no more
