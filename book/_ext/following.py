@@ -7,6 +7,7 @@ exactly once ends the build, so that neither formula nor code can be changed alo
 """
 
 import json
+from html import escape
 from pathlib import Path
 
 import yaml
@@ -68,13 +69,12 @@ class Factors(SphinxTransform):
         formulas = list(self.document.findall(nodes.math_block))
         codes = [node for node in self.document.findall(nodes.literal_block) if node.get("language") != "none"]
         sources = [code.astext() for code in codes]
-        found = []
+        found, written = [], []
         for one in told:
             block = formulas[once(page, "the formulas", one["formula"], [node.astext() for node in formulas])]
             pieces = {words: once(page, "the code", part, sources) for words, part in one["code"].items()}
             text = marked(page, block.astext(), [factor["factor"] for factor in one["factors"]], len(found))
-            block.children = []
-            block += nodes.Text(text)
+            written.append((block.astext(), text))
             for factor in one["factors"]:
                 where = []
                 for words, place in pieces.items():
@@ -87,13 +87,24 @@ class Factors(SphinxTransform):
                     raise ExtensionError(f"factors.yml, {page}: {factor['name']}: no piece of code is called {extra}")
                 found.append({"name": factor["name"], "where": where})
         if found:
-            self.document["follows"] = found
+            self.document["follows"], self.document["formulas"] = found, written
+
+
+def escaped(text: str) -> str:
+    """Give a formula as the page has it."""
+    return escape(text, quote=False).replace('"', "&quot;")
 
 
 def hand_over(app, pagename, templatename, context, doctree):
-    """Give a page with such formulas the script and what it has to know."""
+    """Mark the formulas of a page as it is written, and give it the script with what it has to know.
+
+    A search reads the same words as without the marks.
+    """
     if doctree is None or "follows" not in doctree:
         return
+    for formula, text in doctree["formulas"]:
+        once(pagename, "the page", escaped(formula), [context["body"]])
+        context["body"] = context["body"].replace(escaped(formula), escaped(text))
     text = json.dumps(doctree["follows"], separators=(",", ":"), ensure_ascii=False).replace("<", r"\u003c")
     context["body"] += f'<script type="application/json" id="factors">{text}</script>'
     app.add_js_file(SCRIPT, loading_method="defer")
