@@ -62,7 +62,7 @@ def exercise(judge, answer):
 
 def test_several_numbers_are_judged_one_by_one_only_where_that_says_it_all():
     box = exercise("lambda pair: max(abs(pair[0] - 1), abs(pair[1] - 3)) <= 0.5", "(1, 3)")
-    assert accepted(box, box.run()) == [[[0.5, 1.5]], [[2.5, 3.5]]]
+    assert accepted(box, box.run()) == [[pytest.approx([0.5, 1.5])], [pytest.approx([2.5, 3.5])]]
     disc = exercise("lambda pair: (pair[0] - 1) ** 2 + (pair[1] - 3) ** 2 <= 1", "(1, 3)")
     assert accepted(disc, disc.run()) is None
 
