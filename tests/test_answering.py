@@ -41,6 +41,12 @@ def test_an_explanation_without_a_judgement_ends_the_build(extension, tmp_path):
         extension.sentences(path)
 
 
+def total(extension):
+    """Count what the page asks for: the sentences of its quiz, and the exercises with a number."""
+    path = ROOT / f"book/{PAGE}.ipynb"
+    return len(extension.sentences(path)) + len(extension.numeric(path))
+
+
 def items(page):
     """List the sentences of the quiz and their buttons."""
     return page.locator("section#quiz details.answer"), page.locator("section#quiz div.commit")
@@ -58,7 +64,7 @@ def test_a_sentence_is_judged_before_it_is_explained(opened, extension):
         rows.nth(place).get_by_role("button", name="True" if said else "False", exact=True).click()
         assert sentences.nth(place).get_attribute("open") is not None
         assert ("✓" in rows.nth(place).locator(".verdict").inner_text()) == bool(place)
-    score = f"Right on this page: {len(truths) - 1} of {len(truths)}."
+    score = f"Right on this page: {len(truths) - 1} of {total(extension)}."
     assert opened.locator("p.score").inner_text().startswith(score)
 
 
@@ -69,9 +75,7 @@ def test_the_score_is_there_again_and_can_be_forgotten(base, opened, extension):
     opened.reload()
     assert "on this page: 1 of" in opened.locator("p.score").inner_text()
     opened.goto(f"{base}book/index.html")
-    assert opened.locator("p.chapter-score").all_inner_texts() == [
-        f"Quiz: 1 of {len(extension.sentences(ROOT / f'book/{PAGE}.ipynb'))}"
-    ]
+    assert opened.locator("p.chapter-score").all_inner_texts() == [f"Right: 1 of {total(extension)}"]
     opened.goto(f"{base}book/{PAGE}.html")
     opened.get_by_role("button", name="Forget my answers on this page").click()
     assert opened.locator("p.score span").inner_text() == ""

@@ -1,17 +1,19 @@
-"""Let predictions and quizzes ask for an answer before they explain, and keep the score in the reader's browser.
+"""Let predictions, quizzes and exercises ask for an answer before they explain, and keep the score in the browser.
 
-Both are ``<details class="answer">`` under the headings ``Predict first`` and ``Quiz``, and stay that without scripts
-and on paper. ``answering.js`` puts buttons beside the sentences of a quiz; the first word of an explanation, True or
-False, is what it judges by. It has to know how many sentences each page has.
+Predictions and quizzes are ``<details class="answer">`` under the headings ``Predict first`` and ``Quiz``, and stay
+that without scripts and on paper. ``answering.js`` puts buttons beside the sentences of a quiz; the first word of an
+explanation, True or False, is what it judges by. Under an exercise whose answer is a number it puts a field, and
+``judged.js`` judges. It has to know how many answers each page asks for.
 """
 
 import json
 import re
 from pathlib import Path
 
+from judged import numeric
 from sphinx.errors import ExtensionError
 
-SCRIPT = "answering.js"
+SCRIPT, JUDGE = "answering.js", "judged.js"
 HEADING = re.compile(r"^## (.*)$", re.MULTILINE)
 ANSWER = re.compile(r'<details class="answer">\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>', re.DOTALL)
 JUDGED = re.compile(r"(True|False)\b")
@@ -36,9 +38,10 @@ def sentences(path: Path) -> list[tuple[str, bool]]:
 
 
 def count(app):
-    """Count the sentences of every page once."""
+    """Count the answers that every page asks for once."""
     pages = {name: Path(app.env.doc2path(name)) for name in sorted(app.env.found_docs)}
-    totals = {name: len(sentences(path)) for name, path in pages.items() if path.suffix == ".ipynb"}
+    read = {name: path for name, path in pages.items() if path.suffix == ".ipynb"}
+    totals = {name: len(sentences(path)) + len(numeric(path)) for name, path in read.items()}
     app.env.quizzes = {name.removeprefix("book/"): number for name, number in totals.items() if number}
 
 
@@ -46,9 +49,13 @@ def hand_over(app, pagename, templatename, context, doctree):
     """Give a page of the book the script and what it has to know."""
     if doctree is None or not pagename.startswith("book/"):
         return
-    known = json.dumps({"page": pagename.removeprefix("book/"), "totals": app.env.quizzes}, separators=(",", ":"))
-    context["body"] += f'<script type="application/json" id="quizzes">{known}</script>'
-    app.add_js_file(SCRIPT, loading_method="defer")
+    path = Path(app.env.doc2path(pagename))
+    exercises = list(numeric(path).values()) if path.suffix == ".ipynb" else []
+    known = {"page": pagename.removeprefix("book/"), "totals": app.env.quizzes, "exercises": exercises}
+    text = json.dumps(known, separators=(",", ":")).replace("<", r"\u003c")
+    context["body"] += f'<script type="application/json" id="quizzes">{text}</script>'
+    for script in [JUDGE, SCRIPT] if exercises else [SCRIPT]:
+        app.add_js_file(script, loading_method="defer")
 
 
 def setup(app):

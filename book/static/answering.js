@@ -1,4 +1,4 @@
-// Predictions and quizzes of a page ask for an answer before they explain, and keep the score in this browser alone.
+// Predictions, quizzes and exercises of a page ask for an answer, and keep the score in this browser alone.
 (function () {
   "use strict";
   const STORE = "mamlbook-answers";
@@ -86,6 +86,33 @@
     return items;
   }
 
+  // Under the cell of an exercise stands a field for its number, which may be tried as often as one likes.
+  function exercise(cell, asked, number, page, redraw) {
+    const key = `Exercise ${number}: ${asked.claim}`, several = asked.accepts.length;
+    const field = element("input", { type: "text", id: `answer-${number}`, autocomplete: "off", autocapitalize: "off", spellcheck: "false" });
+    const label = element("label", { for: field.id }, several > 1 ? `Your answer, ${several} numbers with a comma between` : "Your answer");
+    const verdict = element("p", { class: "verdict", role: "status" });
+    const form = element("form", { class: "judge" }, label, field, element("button", { type: "submit" }, "Check"), verdict);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const found = mamlbookJudge(asked, field.value);
+      if (found.read) answersOf(page)[key] = { said: field.value.trim(), right: found.right };
+      keep();
+      redraw();
+      say(found);
+    });
+    const say = ({ hint, line }) => verdict.replaceChildren(...(hint ? [element("strong", {}, hint), ` ${line}`] : [line]));
+    cell.after(form);
+    form.show = () => {
+      const own = answersOf(page)[key];
+      form.open = Boolean(own); // there is something to forget
+      if (document.activeElement !== field) field.value = own ? own.said : "";
+      if (own) say(mamlbookJudge(asked, own.said));
+      else verdict.replaceChildren();
+    };
+    return form;
+  }
+
   function scores(totals, page) {
     const part = (name) => name.split("/")[0];
     const mates = Object.keys(totals).filter((name) => part(name) === part(page));
@@ -100,7 +127,7 @@
       const link = card.querySelector("a[href]");
       const page = Object.keys(totals).find((name) => link && link.getAttribute("href").split("#")[0].endsWith(`${name}.html`));
       if (page && judged(page).length) {
-        const words = `Quiz: ${right(page)} of ${totals[page]}`;
+        const words = `Right: ${right(page)} of ${totals[page]}`;
         card.append(element("p", { class: "chapter-time chapter-score" }, words));
       }
     });
@@ -109,7 +136,7 @@
   function begin() {
     const data = document.getElementById("quizzes");
     if (!data) return;
-    const { page, totals } = JSON.parse(data.textContent);
+    const { page, totals, exercises } = JSON.parse(data.textContent);
     read();
     cards(totals);
     const items = [];
@@ -119,6 +146,9 @@
       if (score) score.lastChild.hidden = !items.some((item) => item.open);
     };
     let score = null;
+    document.querySelectorAll("div.cell.judged").forEach((cell, place) => {
+      items.push(exercise(cell, exercises[place], place + 1, page, redraw));
+    });
     document.querySelectorAll("section").forEach((section) => {
       const heading = section.querySelector(":scope > h2");
       const name = heading && heading.firstChild ? heading.firstChild.textContent.trim() : "";

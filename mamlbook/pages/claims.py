@@ -39,21 +39,35 @@ def check(
     if (equals is None) != (within is None):
         raise ValueError("equals, within: expected both or neither; a number is only equal within something")
     number = value.item() if isinstance(value, Tensor) else value
-    held = []  # each bound in words, whether it holds, and whether it holds a hundred times over
+    held = []  # of each bound, whether it holds, and whether it holds a hundred times over
     if equals is not None:
         distance = abs(number - equals)
-        held.append((f"{equals:g} within {within:g}", distance <= within, distance * 100 < within))
+        held.append((distance <= within, distance * 100 < within))
     if below is not None:
-        held.append((f"below {below:g}", number < below, abs(number) * 100 < below))
+        held.append((number < below, abs(number) * 100 < below))
     if above is not None:
-        held.append((f"above {above:g}", number > above, False))
-    words = " and ".join(text for text, *_ in held)
+        held.append((number > above, False))
+    words = bounds_in_words(equals, within, below, above)
     # Comparisons with nan are false, which is what a claim about nan should be.
-    if not (all(holds for _, holds, _ in held) if held else number) or number != number:
+    if not (all(holds for holds, _ in held) if held else number) or number != number:
         raise CheckFailed(f"✗ {claim}: expected {words or 'true'}, got {number}")
-    if held and not any(amply for *_, amply in held):
+    if held and not any(amply for _, amply in held):
         words = f"{number:.3g} ({words})"
     print(f"✓ {claim}: {words}" if held else f"✓ {claim}")
+
+
+def bounds_in_words(
+    equals: float | None = None, within: float | None = None, below: float | None = None, above: float | None = None
+) -> str:
+    """What the bounds of a claim ask of its number; nothing, if there are none.
+
+    >>> bounds_in_words(below=0.9, above=0.1)
+    'below 0.9 and above 0.1'
+    """
+    words = [f"{equals:g} within {within:g}"] if equals is not None else []
+    words += [f"below {below:g}"] if below is not None else []
+    words += [f"above {above:g}"] if above is not None else []
+    return " and ".join(words)
 
 
 def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer: answer, **bounds: float) -> None:
@@ -61,6 +75,7 @@ def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer
 
     ``judge`` turns the answer into the number that is held against the bounds, so that a cell can test an answer
     without giving it away. An answer that is still ``None`` or ``...`` is the reader's turn.
+    A whole number that was computed, such as 10 / 2, is judged as the whole number 5.
 
     >>> attempt("the root of x^2 - 2", ..., lambda x: x * x - 2, equals=0, within=1e-6)
     … the root of x^2 - 2: your turn
@@ -68,6 +83,8 @@ def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer
     if answer is None or answer is Ellipsis:
         print(f"… {claim}: your turn")
         return
+    if isinstance(answer, float) and answer.is_integer():
+        answer = int(answer)
     try:
         check(claim, judge(answer), **bounds)
     except CheckFailed:
