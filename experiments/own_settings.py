@@ -1,8 +1,9 @@
 """A fair comparison of a few methods: each gets settings of its own, found on validation tasks, and is then measured.
 
-Every setting of a method is trained with every outer rate, from one seed that is used for nothing else. While the best
-rate is the largest or the smallest that was tried, one three times as far is tried too, at most twice. What is best is
-trained again from fresh seeds and measured on tasks that nothing was chosen on.
+Every setting of a method is trained with every outer rate, from seeds that are used for nothing else. While the best
+rate, or the best value of a setting that is followed, is the largest or the smallest that was tried, one three times as
+far is tried too, at most twice. What is best is trained again from fresh seeds and measured on tasks that nothing was
+chosen on.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Plan(NamedTuple):
     criteria: Mapping[str, Criterion]
     seeds: int
     training: Mapping[str, Any]  # what ``fit_replicas`` is told: tasks, device
+    search_seeds: Sequence[int] = (SEARCH_SEED,)  # a setting is as good as the mean over the trainings from these
+    follow: Sequence[str] = ()  # settings that are followed beyond the ends of their values, as the rate is
 
 
 class Comparison:
@@ -36,7 +39,7 @@ class Comparison:
 
     def __init__(self, build: Build, distribution: Any, steps: int, plan: Plan):
         self.build, self.distribution, self.steps, self.plan = build, distribution, steps, plan
-        self.tried: list[tuple[Options, float, Tensor | None]] = []
+        self.tried: list[tuple[Options, float, list[Tensor | None]]] = []
 
     def run(self, settings: Sequence[Options]) -> dict[str, Any]:
         """The search, and for each criterion what it chose and what that came to, a row for each seed."""
@@ -51,28 +54,47 @@ class Comparison:
             if setting not in [known for known, _ in measured]:
                 measured.append((setting, self._measured(*setting)))
         return {
-            "search": [{**options, "beta": beta, "judged": _stored(found)} for options, beta, found in self.tried],
+            "search": [
+                {**options, "beta": beta, "judged": [_stored(one) for one in found]}
+                for options, beta, found in self.tried
+            ],
             "chosen": {name: {**options, "beta": beta} for name, (options, beta) in chosen.items()},
             "errors": {name: next(e for known, e in measured if known == setting) for name, setting in chosen.items()},
         }
 
     def _try(self, options: Options, betas: list[float]) -> None:
-        found = self._judged(options, betas, [SEARCH_SEED] * len(betas), VALIDATION)
-        self.tried += [(options, beta, value) for beta, value in zip(betas, found, strict=True)]
+        every = self.plan.search_seeds
+        found = self._judged(options, [beta for beta in betas for _ in every], [*every] * len(betas), VALIDATION)
+        for place, beta in enumerate(betas):
+            self.tried.append((options, beta, found[place * len(every) : (place + 1) * len(every)]))
 
-    def _best(self, name: str) -> tuple[Options, float, Tensor | None]:
+    def _best(self, name: str) -> tuple[Options, float, list[Tensor | None]]:
         def score(entry: tuple) -> float:
-            value = float("inf") if entry[2] is None else self.plan.criteria[name](entry[2]).item()
-            return value if value == value else float("inf")
+            values = [float("inf") if found is None else self.plan.criteria[name](found).item() for found in entry[2]]
+            mean = sum(values) / len(values)
+            return mean if mean == mean else float("inf")
 
         return min(self.tried, key=score)
 
     def _widen(self, name: str) -> None:
         options, beta, _ = self._best(name)
-        betas = [other for known, other, _ in self.tried if known == options]
-        beyond = [other for other in Search.widened(betas, [beta]) if other not in betas]
-        if beyond:
-            self._try(options, beyond)
+        self._attempt(options, Search.widened(self._betas(options), [beta]))
+        for followed in self.plan.follow:
+            options, beta, _ = self._best(name)
+            if followed in options:
+                alike = [known for known, _, _ in self.tried if {**known, followed: 0} == {**options, followed: 0}]
+                tried = [known[followed] for known in alike]
+                for value in Search.widened(tried, [options[followed]]):
+                    self._attempt({**options, followed: value}, [beta, *self.plan.betas])
+
+    def _betas(self, options: Options) -> list[float]:
+        return [beta for known, beta, _ in self.tried if known == options]
+
+    def _attempt(self, options: Options, betas: Sequence[float]) -> None:
+        """Try those of the rates that these settings have not been tried with."""
+        new = [beta for beta in dict.fromkeys(betas) if beta not in self._betas(options)]
+        if new:
+            self._try(options, new)
 
     def _measured(self, options: Options, beta: float) -> list[Any]:
         seeds = list(range(self.plan.seeds))

@@ -29,22 +29,25 @@ def meta_train(
     *,
     iterations: int,
     tasks: int,
-    beta: Callable[[int], float],
+    beta: Callable[[int], float] | Sequence[Callable[[int], float]],
+    seeds: Sequence[int] | None = None,
 ) -> Tensor:
-    """theta_i <- theta_i - beta (Adam) mean over its own tasks, for seed i = 0, 1, ...: query losses, (seeds, n).
+    """theta_i <- theta_i - beta_i (Adam) mean over its own tasks: query losses, (models, n).
 
-    Adam works entry by entry, so that no seed feels another.
+    The tasks are those of seed i = 0, 1, ..., or of ``seeds[i]``. Adam works entry by entry, so that no model feels
+    another.
     """
-    seeds = range(len(models))
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    optimizer = torch.optim.Adam([p for model in models for p in model.parameters()])
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds or range(len(models))]
+    betas = [beta] * len(models) if callable(beta) else beta
+    optimizer = torch.optim.Adam([{"params": list(model.parameters())} for model in models])
     losses = []
     for step in range(iterations):
         weights = zip(*(model.theta for model in models), strict=True)
         theta = tuple(torch.cat([t.expand(tasks, *t.shape) for t in of_seeds]) for of_seeds in weights)
         batch = draw(distribution, tasks, generators).like(theta[0])
         surrogates = metagradient(MetaBatch(models[0], solver, batch, theta))
-        optimizer.param_groups[0]["lr"] = beta(step)
+        for group, of_model in zip(optimizer.param_groups, betas, strict=True):
+            group["lr"] = of_model(step)
         optimizer.zero_grad()
         (surrogates.sum() / tasks).backward()
         optimizer.step()

@@ -1,9 +1,12 @@
 """The fair comparison: every setting meets every rate, the best is followed beyond the end, fresh seeds report."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn.functional import mse_loss
 
+from experiments import own_settings
 from experiments.own_settings import FURTHER, SEARCH_SEED, TEST, VALIDATION, Comparison, Plan
 from mamlbook import Model, Sinusoids, maml, mlp
 
@@ -15,7 +18,7 @@ def build(seed, alpha=0.01):
 
 
 def comparison(judge, seeds=2, betas=BETAS, **options):
-    plan = Plan(betas, judge, {"first": lambda found: found[0]}, seeds, {"tasks": 2, **options})
+    plan = Plan(betas, judge, {"first": lambda found: found[0]}, seeds, {"tasks": 2}, **options)
     return Comparison(build, Sinusoids(), 2, plan)
 
 
@@ -46,9 +49,37 @@ def test_a_rate_at_the_end_is_followed_beyond_it_at_most_twice():
     assert len(rates) == len(BETAS) + FURTHER
 
 
+@pytest.fixture
+def untrained(monkeypatch):
+    """No learner is trained: for a test whose judge looks at settings alone."""
+    ended = SimpleNamespace(error=None)
+    monkeypatch.setattr(own_settings, "fit_replicas", lambda learners, *given, **options: [ended] * len(learners))
+
+
+def test_a_setting_at_the_end_is_followed_beyond_it_with_every_rate(untrained):
+    def judge(learner, seed):
+        return torch.tensor([abs(learner.solver.alpha - 0.03)])
+
+    settings = [{"alpha": 0.003}, {"alpha": 0.01}]
+    found = comparison(judge, follow=["alpha"]).run(settings)
+    rates = {alpha: [e["beta"] for e in found["search"] if e["alpha"] == alpha] for alpha in (0.003, 0.01, 0.03, 0.09)}
+    assert found["chosen"]["first"]["alpha"] == 0.03
+    assert len(found["search"]) == sum(map(len, rates.values()))
+    assert set(BETAS) <= set(rates[0.03]) & set(rates[0.09])
+    assert {e["alpha"] for e in comparison(judge).run(settings)["search"]} == {0.003, 0.01}, "only what is asked for"
+
+
+def test_one_bad_training_of_three_does_not_decide_which_rate_is_best(untrained):
+    # By the first seed alone the small rate is best, and by the mean over the three the large one.
+    judged = iter([1.0, 9.0, 9.0, 4.0, 4.0, 4.0] + [99.0] * 20)
+    found = comparison(lambda learner, seed: torch.tensor([next(judged)]), search_seeds=(100, 101, 102)).run([{}])
+    assert [entry["judged"] for entry in found["search"]][:2] == [[[1.0], [9.0], [9.0]], [[4.0]] * 3]
+    assert found["chosen"]["first"]["beta"] == 1e-2
+
+
 def test_a_training_that_comes_to_no_end_is_stored_as_such_and_never_chosen():
     found = comparison(lambda learner, seed: torch.tensor([1.0]), betas=(1e-3, 1e30)).run([{}])
-    assert [entry["judged"] for entry in found["search"]][:2] == [[1.0], None]
+    assert [entry["judged"] for entry in found["search"]][:2] == [[[1.0]], [None]]
     assert found["chosen"]["first"]["beta"] < 1
     assert SEARCH_SEED not in range(5)
 

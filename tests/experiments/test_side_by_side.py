@@ -35,6 +35,16 @@ def test_two_seeds_end_where_fit_takes_each_of_them():
         assert distance([losses[seed]], [torch.tensor(history.losses, dtype=torch.float64)]) < 1e-12
 
 
+def test_seeds_and_rates_of_ones_own_end_where_fit_takes_each_of_them():
+    models, solver, seeds, betas = [model(4), model(7)], GradientDescent(0.05, 1), (4, 7), (0.01, 0.1)
+    rates = [lambda step, beta=beta: beta / (1 + step) for beta in betas]
+    meta_train(models, solver, Exact(), WAVES, iterations=4, tasks=3, beta=rates, seeds=seeds)
+    for seed, rate, trained in zip(seeds, rates, models, strict=True):
+        learner = MetaLearner(model(seed), solver, Exact())
+        fit(learner, WAVES, steps=4, seed=seed, tasks=3, beta=rate)
+        assert distance(trained.theta, learner.model.theta) < 1e-12
+
+
 def test_each_training_has_its_own_outer_rate():
     betas, tasks = (0.01, 0.1), WAVES.draw(3, torch.Generator().manual_seed(0)).to(torch.float64)
     outer = OwnRates([model(0), model(1)], betas, tasks=3)
