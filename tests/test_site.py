@@ -28,6 +28,11 @@ SABOTAGE = {
     "formula not drawn": '<p class="math">\\(\\nosuchmacro\\)</p>',
     "color-contrast": '<p style="color: #999; background: #aaa">grey on grey</p>',
     "scrolls sideways": '<div style="width: 1200px">wide</div>',
+    "called otherwise than it reads": '<details><summary aria-label="Toggle">The proof</summary>It is long.</details>',
+    "torn columns": '<div class="cell_output"><pre style="white-space: pre-wrap; width: 1px">a   b</pre></div>',
+    "torn number": '<p style="width: 1px">12 ± 3</p>',
+    "crushed column": f'<table><tr><td style="display: block; width: 90px">{"many words " * 40}</td></tr></table>',
+    "small picture": '<div class="cell_output"><img alt="small" src="../_static/favicon.svg" style="width: 9px"></div>',
 }
 
 
@@ -162,16 +167,70 @@ QUERIES = {
 }
 
 
+# The same, as they type it: a letter wrong, a space too few or too many, an ending, words that say nothing.
+TYPED = {
+    "reptiles": "variants/reptile",
+    "reptil": "variants/reptile",
+    "implict gradient": "variants/implicit",
+    "maml ++": "variants/stability",
+    "meta sgd": "variants/inner-rates",
+    "metasgd": "variants/inner-rates",
+    "R2D2": "variants/closed-form",
+    "proto-maml": "variants/closed-form",
+    "FO-MAML": "variants/first-order",
+    "omniglott": "practice/few-shot-images",
+    "miniimagenet": "practice/few-shot-images",
+    "few-shot": "practice/few-shot-images",
+    "batchnorm": "variants/batch-norm",
+    "second order": "objective/gradients-of-gradients",
+    "how many inner steps?": "dynamics/steps",
+    "out of memmory": "variants/cost",
+    "finetuning": "practice/baselines",
+    "which algorithm": "practice/map",
+    "NTK": "variants/tangent-kernel",
+    "LSTM": "practice/any-network",
+    "gradient surgery": "variants/task-weights",
+    "nan": "variants/stability",
+    "lora": "practice/any-network",
+    "hessian": "objective/gradients-of-gradients",
+    "faq": "appendix/questions",
+    "step size and number of steps": "dynamics/steps",
+    "task weighting": "variants/task-weights",
+    "why is my meta-gradient wrong with reinforcement learning": "beyond/reinforcement",
+    "inner loop attention layer": "beyond/in-context",
+}
+
+
+def searched(page, base, words) -> list[str]:
+    """Give the addresses that a search lists, the first one first."""
+    page.goto(f"{base}search.html?q={quote_plus(words)}")
+    page.wait_for_selector("#search-results li a")
+    return page.eval_on_selector_all("#search-results li a", "all => all.map(link => link.getAttribute('href'))")
+
+
 def test_the_search_names_the_right_page_first(base, built, browser):
     page, wrong = browser.new_context().new_page(), {}
-    for words, wanted in QUERIES.items():
-        page.goto(f"{base}search.html?q={quote_plus(words)}")
-        page.wait_for_selector("#search-results li a")
-        first = page.eval_on_selector("#search-results li a", "link => link.getAttribute('href')")
+    for words, wanted in {**QUERIES, **TYPED}.items():
+        first = searched(page, base, words)[0]
         if first.partition(".html")[0] != f"book/{wanted}":
             wrong[words] = first
     page.context.close()
     assert not wrong
+
+
+def test_the_search_says_what_it_has_mended_and_leads_to_sections(base, built, browser):
+    page = browser.new_context().new_page()
+    searched(page, base, "implict functoin theorem")
+    assert "\u201cimplicit function theorem\u201d" in page.locator("p.search-mended").inner_text()
+    first = searched(page, base, "maml ++")[0]
+    assert page.locator("p.search-mended").count() == 0
+    assert first.endswith("#three-of-the-parts-in-one-formula")
+    with_it, without = (searched(page, base, words) for words in ("reptile", "reptile -fomaml"))
+    assert len(without) < len(with_it)
+    page.goto(f"{base}search.html?q=zzzzqqqq")
+    page.wait_for_selector("#search-results h2")
+    assert page.locator("#search-results li").count() == 0
+    page.context.close()
 
 
 def test_the_search_reads_no_code(built):

@@ -22,6 +22,8 @@ ESCAPED = re.compile(r"\\u([0-9a-f]{4})")  # how the data of a figure has a lett
 
 # docutils writes a list role without list items, which a screen reader announces as an empty list.
 CITATIONS = re.compile(r'<div role="list" class="citation-list">')
+# myst-nb calls every folded cell by one name, which hides the words that can be seen.
+FOLDED = re.compile(r'<summary aria-label="[^"]*">')
 
 
 def package_folder(name: str) -> Path:
@@ -39,11 +41,12 @@ def is_thebe(asset) -> bool:
 
 
 def clean_page(app, pagename, templatename, context, doctree):
-    """Drop thebe from a page and mend the role of its bibliography."""
+    """Drop thebe from a page, mend the role of its bibliography, and let folded cells be called what they say."""
     for assets in ("script_files", "css_files"):
         context[assets] = [asset for asset in context.get(assets, []) if not is_thebe(asset)]
     if context.get("body"):
         context["body"] = CITATIONS.sub('<div class="citation-list">', context["body"])
+        context["body"] = FOLDED.sub("<summary>", context["body"])
 
 
 def copy_mathjax(target: Path) -> None:

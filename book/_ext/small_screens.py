@@ -1,0 +1,84 @@
+"""What a narrow screen needs of a page: columns under their heads, numbers that are not torn, long tables as cards.
+
+A stream is what a cell has printed. Its sentences may be broken where the screen ends, its columns may not, so each
+becomes a block of its own. A table of sentences carries in each cell the head of the column, which is shown where the
+rows stand under one another.
+"""
+
+import re
+from itertools import groupby
+
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
+SAID = ("✓ ", "✗ ", "… ")  # how a line begins that `check` or `attempt` has printed
+COLUMNS = re.compile(r"^ |\S {2,}\S", re.MULTILINE)
+HEADED = "column-name"  # the class of a head inside a cell
+SENTENCE = 48  # letters; a cell with more is read, not looked up
+# A space that would tear a number from its unit or from its interval.
+TORN = re.compile(r"(?<=\d) (?=%|±)|(?<=±) (?=[\d.−-])")
+NOT_TORN = "\N{NO-BREAK SPACE}"
+
+
+def parts(text: str) -> list[tuple[str, bool]]:
+    """Split what was printed into blocks, and say of each whether it has columns."""
+    blocks = [list(lines) for _, lines in groupby(text.split("\n"), lambda line: line.startswith(SAID))]
+    return [("\n".join(block), bool(COLUMNS.search("\n".join(block)))) for block in blocks]
+
+
+class Streams(SphinxTransform):
+    """Columns that a cell has printed scroll as a whole; its sentences are broken."""
+
+    default_priority = 220
+
+    def apply(self, **kwargs):
+        """Replace each stream by its parts."""
+        for block in list(self.document.findall(nodes.literal_block)):
+            if {"output", "stream"} <= set(block["classes"]):
+                found = []
+                for text, columns in parts(block.astext().strip("\n")):
+                    part = block.copy()
+                    part.rawsource = text
+                    part += nodes.Text(text)
+                    part["classes"] = block["classes"] + ["columns"] * columns
+                    found.append(part)
+                block.replace_self(found)
+
+
+class Numbers(SphinxTransform):
+    """A number stays on the line of its unit and of its interval."""
+
+    default_priority = 860  # after the quotes have been made round
+
+    def apply(self, **kwargs):
+        """Mend the spaces in prose; code, formulas and headings, whose anchors are made of them, stay."""
+        for holder in list(self.document.findall(nodes.TextElement)):
+            if isinstance(holder, (nodes.literal, nodes.math, nodes.title, nodes.FixedTextElement)):
+                continue
+            for text in [node for node in holder.children if isinstance(node, nodes.Text) and TORN.search(node)]:
+                holder.replace(text, nodes.Text(TORN.sub(NOT_TORN, text)))
+
+
+class Tables(SphinxTransform):
+    """A table of sentences can be read as cards."""
+
+    default_priority = 990
+
+    def apply(self, **kwargs):
+        """Give each cell of such a table the head of its column."""
+        for table in self.document.findall(nodes.table):
+            heads = [entry.astext() for head in table.findall(nodes.thead) for entry in head.findall(nodes.entry)]
+            cells = [entry for body in table.findall(nodes.tbody) for entry in body.findall(nodes.entry)]
+            if len(heads) > 2 and any(len(cell.astext()) > SENTENCE for cell in cells):
+                table["classes"].append("cards")
+                for row in (row for body in table.findall(nodes.tbody) for row in body.findall(nodes.row)):
+                    for head, cell in list(zip(heads, row.children, strict=False))[1:]:
+                        if head and cell.children and isinstance(cell[0], nodes.paragraph):
+                            cell[0].insert(0, nodes.inline("", f"{head}: ", classes=[HEADED]))
+
+
+def setup(app):
+    """Add the transforms."""
+    for transform in (Streams, Numbers, Tables):
+        app.add_transform(transform)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
