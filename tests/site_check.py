@@ -9,8 +9,11 @@ from urllib.parse import unquote, urlsplit
 from shown import AT_REST
 
 # What scrolls can be reached by the keyboard: what the theme sees to, some time after the window has changed.
-REACHABLE = """() => [...document.querySelectorAll('.bd-content pre')].every(
+REACHABLE = """() => [...document.querySelectorAll('.bd-content :is(pre, mjx-container)')].every(
     (block) => block.scrollWidth <= block.clientWidth || block.tabIndex >= 0)"""
+# Formulas that the Tab key stops at without a use: they cannot be scrolled.
+IDLE_STOP = """() => [...document.querySelectorAll('mjx-container')].filter(
+    (formula) => formula.tabIndex >= 0 && formula.scrollWidth <= formula.clientWidth).map((node) => node.textContent)"""
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -131,6 +134,7 @@ def content_problems(page) -> list[str]:
     """Say which images cannot be heard and which formulas were not drawn."""
     problems = [f"no alt text: {source}" for source in page.eval_on_selector_all("img", NO_ALT)]
     problems += [f"called otherwise than it reads: {words}" for words in page.evaluate(OTHER_NAME)]
+    problems += [f"a stop of the Tab key that does nothing: {text}" for text in page.evaluate(IDLE_STOP)]
     return problems + [f"formula not drawn: {text}" for text in page.eval_on_selector_all(MATHS, NOT_DRAWN)]
 
 
