@@ -25,6 +25,16 @@ CITATIONS = re.compile(r'<div role="list" class="citation-list">')
 # myst-nb calls every folded cell by one name, which hides the words that can be seen.
 FOLDED = re.compile(r'<summary aria-label="[^"]*">')
 
+# A script of the theme says whether a page is light or dark, and its buttons need scripts. Without one a page is light,
+# a menu opens where the keyboard or the pointer is, and what would do nothing is not there.
+UNDECIDED = re.compile(r'(<html [^>]*data-theme=)"auto"')
+NO_SCRIPTS = """
+<noscript><style>
+  .btn-fullscreen-button, .sidebar-toggle, .copybtn, .theme-switch-button { display: none !important }
+  .dropdown:is(:focus-within, :hover) > .dropdown-menu { display: block }
+</style></noscript>
+"""
+
 
 def package_folder(name: str) -> Path:
     """Give the folder of an installed package, without importing it."""
@@ -47,6 +57,17 @@ def clean_page(app, pagename, templatename, context, doctree):
     if context.get("body"):
         context["body"] = CITATIONS.sub('<div class="citation-list">', context["body"])
         context["body"] = FOLDED.sub("<summary>", context["body"])
+
+
+def serve_without_scripts(app, pagename, templatename, context, doctree):
+    """Say in the head of a page what it is like where scripts do not run."""
+    context["metatags"] = context.get("metatags", "") + NO_SCRIPTS
+
+
+def set_theme(out: Path) -> None:
+    """Say on each page that it is light, until the theme's script knows better."""
+    for path in out.rglob("*.html"):
+        path.write_text(UNDECIDED.sub(r'\1"light"', path.read_text("utf-8"), count=1), "utf-8")
 
 
 def copy_mathjax(target: Path) -> None:
@@ -87,6 +108,7 @@ def add_assets(app, exception):
     """Put MathJax and the fonts beside the pages."""
     if exception is None and app.builder.format == "html":
         static = Path(app.outdir) / "_static"
+        set_theme(Path(app.outdir))
         copy_mathjax(static / "mathjax")
         write_fonts(static / "fonts", letters(Path(app.outdir)))
 
@@ -94,5 +116,6 @@ def add_assets(app, exception):
 def setup(app):
     """Connect the steps above to the build."""
     app.connect("html-page-context", clean_page, priority=900)  # after every extension that adds scripts
+    app.connect("html-page-context", serve_without_scripts, priority=950)  # after the page is described
     app.connect("build-finished", add_assets)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

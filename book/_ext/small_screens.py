@@ -15,6 +15,7 @@ SAID = ("✓ ", "✗ ", "… ")  # how a line begins that `check` or `attempt` h
 COLUMNS = re.compile(r"^ |\S {2,}\S", re.MULTILINE)
 HEADED = "column-name"  # the class of a head inside a cell
 SENTENCE = 48  # letters; a cell with more is read, not looked up
+EXPONENT = re.compile(r"(?<=\de)-(?=\d)")  # a screen would break the line there
 # A space that would tear a number from its unit or from its interval.
 TORN = re.compile(r"(?<=\d) (?=%|±)|(?<=±) (?=[\d.−-])")
 NOT_TORN = "\N{NO-BREAK SPACE}"
@@ -37,6 +38,7 @@ class Streams(SphinxTransform):
             if {"output", "stream"} <= set(block["classes"]):
                 found = []
                 for text, columns in parts(block.astext().strip("\n")):
+                    text = text if columns else EXPONENT.sub("\N{NON-BREAKING HYPHEN}", text)
                     part = block.copy()
                     part.rawsource = text
                     part += nodes.Text(text)
