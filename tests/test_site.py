@@ -1,6 +1,7 @@
 """The built book, page by page in a real browser."""
 
 import gzip
+import io
 import re
 import shutil
 from urllib.parse import quote_plus
@@ -10,7 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from site_check import code_problems, disk_problems, open_page, page_problems
+from shown import AT_REST
+from site_check import DESKTOP, PHONE, code_problems, disk_problems, open_page, page_problems
 from tools.book import ROOT, pages
 
 PAGES = pages()
@@ -237,6 +239,96 @@ def test_the_search_reads_no_code(built):
     index = (built / "searchindex.js").read_text()
     assert '"fomaml"' in index
     assert "invalidate_caches" not in index  # of the cell that sets each page up
+
+
+FOCUS = """() => {
+    const at = document.activeElement, style = getComputedStyle(at), box = at.getBoundingClientRect();
+    const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+    const seen = box.width > 0 && box.bottom > 0 && box.top < innerHeight;
+    return at === document.body ? null : [at.outerHTML.slice(0, 120), (ring || at.tagName === 'A') && seen];
+}"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
+def test_the_keyboard_sees_where_it_is(size, base, built, browser):
+    page = browser.new_context(viewport=size, reduced_motion="reduce").new_page()
+    page.goto(f"{base}book/dynamics/steps.html")
+    page.wait_for_load_state("networkidle")
+    stops = []
+    while len(stops) < 60:
+        page.keyboard.press("Tab")
+        if (found := page.evaluate(FOCUS)) is None:
+            break
+        stops.append(found)
+    assert len(stops) > 30
+    assert [where for where, seen in stops[1:] if not seen] == []  # the first one, to skip to the text, comes into view
+    page.context.close()
+
+
+# What the theme's variables are without scripts, and what a reader would press in vain.
+BARE = """() => [getComputedStyle(document.querySelector('.bd-article div.cell_input')).borderTopWidth,
+    ...[...document.querySelectorAll('.btn-fullscreen-button, .sidebar-toggle, .copybtn, .search-button')]
+        .filter((node) => node.checkVisibility()).map((node) => node.className)]"""
+
+
+def test_without_scripts_a_page_has_its_colours_and_no_dead_button(base, built, browser):
+    page = browser.new_context(viewport=PHONE, java_script_enabled=False).new_page()
+    page.goto(f"{base}book/dynamics/steps.html")
+    assert page.evaluate(BARE) == ["1px"]
+    menu = page.locator(".dropdown-menu").first
+    assert not menu.is_visible()
+    page.locator(".dropdown .dropdown-toggle").first.focus()
+    assert menu.is_visible()
+    page.context.close()
+
+
+def test_forced_colours_leave_the_slider_and_the_choice(base, built, browser):
+    context = browser.new_context(viewport=DESKTOP, forced_colors="active", color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{base}book/variants/cost.html", wait_until="load")
+    slider = page.locator("figure.mamlbook-figure input[type=range]").first
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    clip = {"x": box["x"] + box["width"] * 0.8, "y": box["y"], "width": box["width"] * 0.2, "height": box["height"]}
+    strip = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("L")  # right of the thumb: the track alone
+    low, high = strip.getextrema()
+    assert high - low > 60, "no track"
+    chosen, other = (
+        page.locator(f"figure.mamlbook-figure .mb-buttons button[aria-pressed={value}]").first
+        for value in ("true", "false")
+    )
+    border = "node => { const style = getComputedStyle(node); return style.borderTopStyle + style.borderTopWidth; }"
+    assert chosen.evaluate(border) != other.evaluate(border)
+    context.close()
+
+
+def test_all_links_of_a_page_have_one_colour(base, built, browser):
+    page = browser.new_context(viewport=DESKTOP).new_page()
+    page.goto(f"{base}book/practice/few-shot-images.html")
+    links = "all => all.map((link) => getComputedStyle(link).color)"
+    where = [".bd-article p a.reference:not(.glossed)", ".bd-article table a.reference:not(.glossed)"]
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        page.evaluate(AT_REST)
+        assert all(page.locator(each).count() for each in where)
+        assert len({colour for each in where for colour in page.eval_on_selector_all(each, links)}) == 1
+    page.context.close()
+
+
+def test_what_a_finger_has_to_meet_is_large_enough(base, built, browser):
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    small = {}
+    for name in ("book/practice/map", "book/practice/few-shot-images", "book/variants/reptile"):
+        page.goto(f"{base}{name}.html", wait_until="load")
+        controls = page.locator(
+            ".bd-article :is(summary, select, input:not([type=range], [type=radio], [type=checkbox]))"
+        )
+        for control in controls.all():
+            if control.is_visible() and (height := control.bounding_box()["height"]) < 43.5:
+                small[f"{name}: {control.evaluate('node => node.outerHTML.slice(0, 80)')}"] = height
+    assert not small
+    context.close()
 
 
 @pytest.fixture
