@@ -331,6 +331,29 @@ def test_what_a_finger_has_to_meet_is_large_enough(base, built, browser):
     context.close()
 
 
+# Of each slider: how tall a screen has to be to show it with the plot next to it.
+TOGETHER = """() => [...document.querySelectorAll('figure.mamlbook-figure[data-mounted]')].flatMap((figure) => {
+    const boxes = (words) => [...figure.querySelectorAll(words)].map((node) => node.getBoundingClientRect());
+    const plots = boxes('.mb-plot').filter((box) => box.height > 60);
+    const need = (one) => plots.map((plot) => Math.max(plot.bottom, one.bottom) - Math.min(plot.top, one.top));
+    return plots.length ? boxes('input[type=range]').filter((box) => box.height)
+        .map((box) => [figure.dataset.kind, Math.min(...need(box))]) : [];
+})"""
+
+
+def test_a_slider_and_its_plot_are_seen_together_on_a_phone(base, built, browser):
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    page, apart, seen = context.new_page(), {}, 0
+    for name in (name for name in PAGES if 'data-kind="' in (built / f"{name}.html").read_text()):
+        page.goto(f"{base}{name}.html", wait_until="load")
+        found = page.evaluate(TOGETHER)
+        seen += len(found)
+        apart |= {f"{name}, {kind}": need for kind, need in found if need > 660}  # of 844, less the browser's own bars
+    context.close()
+    assert seen > 20
+    assert not apart
+
+
 @pytest.fixture
 def spoiled(built, tmp_path):
     """Give a copy of the built book with a page that has every fault."""
