@@ -27,6 +27,15 @@ NOT_DRAWN = """spans => spans.filter(span => !span.querySelector('mjx-container'
     .map(span => span.textContent.slice(0, 80))"""
 OTHER_NAME = """() => [...document.querySelectorAll('summary[aria-label]')]
     .filter(node => !node.textContent.includes(node.getAttribute('aria-label'))).map(node => node.textContent.trim())"""
+# Marks of Markdown or of reStructuredText that a reader sees as they were typed.
+RAW = r"""() => {
+    const told = [], words = document.createTreeWalker(document.querySelector('.bd-article'), NodeFilter.SHOW_TEXT);
+    for (let node; (node = words.nextNode());) {
+        if (node.parentElement.closest('pre, code, script, style, dt, .math, mjx-container')) continue;
+        if (/``|\*\*\w|\]\(|:::|\{(doc|cite)/.test(node.data)) told.push(`raw markup: ${node.data.slice(0, 80)}`);
+    }
+    return told;
+}"""
 # What a narrow screen does to the words of a page: lines of columns and numbers that are broken, columns too narrow to
 # read, pictures whose letters are too small.
 TORN = r"""() => {
@@ -134,6 +143,7 @@ def content_problems(page) -> list[str]:
     """Say which images cannot be heard and which formulas were not drawn."""
     problems = [f"no alt text: {source}" for source in page.eval_on_selector_all("img", NO_ALT)]
     problems += [f"called otherwise than it reads: {words}" for words in page.evaluate(OTHER_NAME)]
+    problems += page.evaluate(RAW)
     problems += [f"a stop of the Tab key that does nothing: {text}" for text in page.evaluate(IDLE_STOP)]
     return problems + [f"formula not drawn: {text}" for text in page.eval_on_selector_all(MATHS, NOT_DRAWN)]
 
