@@ -197,10 +197,14 @@ TYPED = {
     "lora": "practice/any-network",
     "hessian": "objective/gradients-of-gradients",
     "faq": "appendix/questions",
+    "higher": "appendix/higher",
+    "relu": "objective/gradients-of-gradients",
+    "memorization": "beyond/bayes",
+    "speed": "variants/speed",
     "step size and number of steps": "dynamics/steps",
     "task weighting": "variants/task-weights",
     "why is my meta-gradient wrong with reinforcement learning": "beyond/reinforcement",
-    "inner loop attention layer": "beyond/in-context",
+    "attention without softmax": "beyond/in-context",
 }
 
 

@@ -61,13 +61,13 @@ STORE = "search_words.json"  # beside the pages as they were read: a second buil
 PLACE = '<script type="application/json" id="search-words">{}</script>\n<script src="_static/searching.js"></script>\n'
 
 
-def counted(doctree, title: str, lang) -> Counter:
-    """Count the words of a page, by their stems."""
+def counted(doctree, title: str, lang) -> dict[str, dict[str, int]]:
+    """Count the words of a page by their stems, and for each stem the forms in which it stands there."""
     headings = " ".join(node.astext() for node in doctree.findall(nodes.title))
-    found = Counter()
+    found: dict[str, Counter] = {}
     for text, weight in ((doctree.astext(), 1), (headings, HEADING), (title, TITLE)):
-        for word in lang.split(text):
-            found[lang.stem(word.lower())] += weight
+        for word in lang.split(text.lower()):
+            found.setdefault(lang.stem(word), Counter())[word] += weight
     return found
 
 
@@ -99,22 +99,27 @@ def sections(app) -> dict[str, tuple[str, str]]:
     }
 
 
+def weighed(words: dict[str, dict[str, dict[str, int]]]) -> dict:
+    """Give what the search weighs pages by: how long each is, how often it has each stem, and how a stem is written."""
+    lengths, counts, forms = [], {}, {}
+    for number, page in enumerate(words.values()):
+        lengths.append(sum(sum(own.values()) for own in page.values()))
+        for stem, own in page.items():
+            if not stem.isdigit():
+                counts.setdefault(stem, {})[number] = sum(own.values())
+                forms.setdefault(stem, Counter()).update(own)
+    often = {stem: max(sorted(own), key=own.get) for stem, own in forms.items()}
+    written = {stem: form for stem, form in sorted(often.items()) if form != stem}
+    return {"pages": list(words), "lengths": lengths, "counts": dict(sorted(counts.items())), "forms": written}
+
+
 def write_words(app, exception) -> None:
     """Put the counts into the page of the search."""
     if exception is not None or app.builder.format != "html" or not app.builder.words:
         return
-    pages = sorted(app.env.found_docs & app.builder.words.keys())
     (Path(app.doctreedir) / STORE).write_text(json.dumps(app.builder.words), "utf-8")
-    counts: dict[str, dict[int, int]] = {}
-    for number, page in enumerate(pages):
-        for word, times in app.builder.words[page].items():
-            counts.setdefault(word, {})[number] = times
-    data = {
-        "pages": pages,
-        "lengths": [sum(app.builder.words[page].values()) for page in pages],
-        "counts": {word: counts[word] for word in sorted(counts) if not word.isdigit()},
-        "names": sections(app),
-    }
+    data = weighed({page: app.builder.words[page] for page in sorted(app.env.found_docs & app.builder.words.keys())})
+    data["names"] = sections(app)
     target = Path(app.outdir) / "search.html"
     text = target.read_text("utf-8")
     words = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -6,7 +6,7 @@
   "use strict";
   const place = document.getElementById("search-words");
   if (!place || typeof Search === "undefined") return;
-  const { pages, lengths, counts, names } = JSON.parse(place.textContent);
+  const { pages, lengths, counts, forms, names } = JSON.parse(place.textContent);
   const IDLE = new Set("a an and are as at by can do does for from get has have how i in into is it many much my not of on or should the to use used using versus vs what when where which who why will with without you your".split(" "));
   const REFERENCE = /\/appendix\/(api|bibliography|glossary|notation|reproducibility)$/; // looked up, not read
   const STEMMER = new Stemmer();
@@ -109,10 +109,12 @@
       }
       if (!score) return;
       const [anchor, part] = section(page, wanted);
-      scores.set(page, [(score * (all ? 2 : 1) + 2 * part) * (REFERENCE.test(`/${page}`) ? 0.5 : 1), anchor]);
+      const title = tokens(index.titles[index.docnames.indexOf(page)]).map(stem);
+      const titled = wanted.length && wanted.every((word) => title.includes(word)) ? 4 : 0;
+      scores.set(page, [(score * (all ? 2 : 1) + 2 * part + titled) * (REFERENCE.test(`/${page}`) ? 0.5 : 1), anchor]);
     });
     if (named) scores.set(named[1][0], [1e6, `#${named[1][1]}`]);
-    if (!named && changed) tell(wanted.join(" "));
+    if (!named && changed) tell(wanted.map((word) => forms[word] || word).join(" "));
     const found = [...scores].map(([page, [score, anchor]]) => {
       const file = index.docnames.indexOf(page);
       return [page, index.titles[file], anchor, null, score, index.filenames[file]];
