@@ -240,6 +240,23 @@ def test_the_search_says_what_it_has_mended_and_leads_to_sections(base, built, b
     page.context.close()
 
 
+FURNITURE = re.compile(r"On this page|\\[(\[a-z]|check\(|\bimport \w|Toggle|Show code|\.pdf")
+
+
+def test_what_the_search_shows_of_a_page_is_prose(base, built, browser):
+    page, wrong = browser.new_context().new_page(), []
+    for words in ("Reptile", "implicit gradient", "Hessian", "reptil", "BatchNorm"):
+        searched(page, base, words)
+        page.wait_for_selector("#search-results p.context")
+        page.wait_for_load_state("networkidle")
+        shown = page.locator("#search-results p.context").all_inner_texts()
+        assert len(shown) > 1
+        wrong += [f"{words}: {text}" for text in shown if FURNITURE.search(text)]
+        assert words[:6].lower() in shown[0].lower() or words == "BatchNorm"
+    page.context.close()
+    assert not wrong, "\n".join(wrong)
+
+
 def test_the_search_reads_no_code(built):
     index = (built / "searchindex.js").read_text()
     assert '"fomaml"' in index

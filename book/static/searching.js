@@ -84,6 +84,42 @@
     results.prepend(line);
   }
 
+  // ---- what is shown of a page: its prose, from the sentence that has most of the words ------------------------------
+
+  const LENGTH = 240; // letters
+  const UNREAD = "script, style, pre, table, .headerlink, .cell, div.math, .at-a-glance, .mamlbook-figure, .prev-next-footer";
+  const GREEK = { alpha: "α", beta: "β", gamma: "γ", delta: "δ", epsilon: "ε", theta: "θ", kappa: "κ", lambda: "λ", mu: "μ", nu: "ν", pi: "π", rho: "ρ", sigma: "σ", tau: "τ", phi: "φ", psi: "ψ", omega: "ω", nabla: "∇", cdot: "·", le: "≤", ge: "≥", to: "→" };
+
+  // A formula as letters; one that is more than letters is left out.
+  function spoken(tex) {
+    const text = tex.replace(/^\\\(|\\\)$/g, "").replace(/\\([a-z]+) ?/g, (all, name) => GREEK[name] || all);
+    return /[\\_^&]/.test(text) ? "…" : text.replace(/[{}]/g, "");
+  }
+
+  Search.htmlToText = function (source, anchor) {
+    const page = new DOMParser().parseFromString(source, "text/html");
+    const named = anchor ? page.getElementById(decodeURIComponent(anchor.slice(1))) : null;
+    const place = (named && named.tagName === "DT" ? named.nextElementSibling : named) || page.querySelector(".bd-article");
+    if (!place) return "";
+    place.querySelectorAll(UNREAD).forEach((node) => node.remove());
+    place.querySelectorAll("span.math").forEach((node) => { node.textContent = spoken(node.textContent); });
+    return [...place.querySelectorAll("p, li, dd")].map((node) => node.textContent.trim()).join(" ").replace(/\s+/g, " ");
+  };
+
+  Search.makeSearchSummary = function (source, keywords, anchor) {
+    const sentences = Search.htmlToText(source, anchor).split(/(?<=[.?!])\s+/);
+    const has = (sentence) => [...keywords].filter((word) => sentence.toLowerCase().includes(word.toLowerCase())).length;
+    const most = Math.max(...sentences.map(has));
+    const text = sentences.slice(sentences.findIndex((sentence) => has(sentence) === most)).join(" ");
+    if (!text) return null;
+    const summary = document.createElement("p");
+    summary.className = "context";
+    summary.textContent = text.length > LENGTH ? `${text.slice(0, text.lastIndexOf(" ", LENGTH))} …` : text;
+    return summary;
+  };
+
+  // ---- what is found -------------------------------------------------------------------------------------------------
+
   const theirs = Search._performSearch;
   Search._performSearch = function (query, searchTerms, excludedTerms, highlightTerms, objectTerms) {
     const objects = theirs(query, searchTerms, excludedTerms, highlightTerms, objectTerms).filter((item) => item[3] !== null);
@@ -96,7 +132,7 @@
       changed ||= Boolean(other);
       return (other || []).map(stem);
     });
-    for (const word of wanted) if (word.length > 1) highlightTerms.add(word);
+    for (const word of wanted.filter((one) => one.length > 1)) [searchTerms, highlightTerms].forEach((terms) => terms.add(word));
     const scores = new Map();
     pages.forEach((page, number) => {
       if ([...excludedTerms].some((word) => number in (counts[word] || {}))) return;
