@@ -68,6 +68,16 @@ TORN = r"""() => {
             if (lines(range) > 1) told.push(`torn number: ${near}`);
         }
     }
+    for (const formula of article.querySelectorAll('mjx-container:not([display])')) {
+        let after = formula.parentElement.nextSibling;
+        if (!after || after.nodeType !== Node.TEXT_NODE || !/^[.,;:!?)]/.test(after.data)) continue;
+        const range = document.createRange();
+        range.setStart(after, 0);
+        range.setEnd(after, 1);
+        const [own, sign] = [formula.getBoundingClientRect(), range.getBoundingClientRect()];
+        const torn = own.width && sign.left < own.left;
+        if (torn) told.push(`torn formula: ${formula.textContent} ${after.data.slice(0, 20)}`);
+    }
     for (const cell of article.querySelectorAll('td')) {
         const box = cell.getBoundingClientRect();
         const crushed = box.width && box.width < 110 && box.height > 260;

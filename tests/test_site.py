@@ -34,6 +34,7 @@ SABOTAGE = {
     "raw markup": "<p>A **bold** word and ``code``.</p>",
     "torn columns": '<div class="cell_output"><pre style="white-space: pre-wrap; width: 1px">a   b</pre></div>',
     "torn number": '<p style="width: 1px">12 ± 3</p>',
+    "torn formula": '<p style="width: 1px"><span class="math">\\(a\\)</span>.</p>',
     "crushed column": f'<table><tr><td style="display: block; width: 90px">{"many words " * 40}</td></tr></table>',
     "small picture": '<div class="cell_output"><img alt="small" src="../_static/favicon.svg" style="width: 9px"></div>',
 }

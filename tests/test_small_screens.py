@@ -57,6 +57,26 @@ def test_a_number_keeps_its_unit_and_its_interval(extension):
     assert "3 % 2" in document.astext()
 
 
+def test_a_formula_keeps_the_signs_around_it(extension):
+    prose = nodes.paragraph(
+        "", "", nodes.Text("It is ("), nodes.math("", "a"), nodes.Text("), or "), nodes.math("", "b")
+    )
+    prose += [nodes.Text(", "), nodes.math("", "c"), nodes.Text(" and so on.")]
+    document = applied(extension, "Formulas", prose)
+    assert document.astext() == "It is (a), or b, c and so on."
+    pieces = [node.astext() for node in document.findall(nodes.inline) if extension.UNBROKEN in node["classes"]]
+    assert pieces == ["(a),", "b,"]
+
+
+def test_a_printed_table_keeps_its_numbers_whole(extension):
+    html = '<table class="table"><tr><td title="1 ± 2">waves within 10 % of it</td><td>1 ± 2</td></tr></table>'
+    table, other = nodes.raw("", html, format="html"), nodes.raw("", "<p>1 ± 2</p>", format="html")
+    found = applied(extension, "Numbers", table, other)
+    space = "\N{NO-BREAK SPACE}"
+    assert found[0].astext() == html.replace("10 %", f"10{space}%").replace(">1 ± 2", f">1{space}±{space}2")
+    assert found[1].astext() == "<p>1 ± 2</p>"
+
+
 def table(*rows):
     """Give a table of these rows, the first of them its heads."""
     made = [nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in row)) for row in rows]

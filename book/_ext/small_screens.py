@@ -19,6 +19,9 @@ EXPONENT = re.compile(r"(?<=\de)-(?=\d)")  # a screen would break the line there
 # A space that would tear a number from its unit or from its interval.
 TORN = re.compile(r"(?<=\d) (?=%|±)|(?<=±) (?=[\d.−-])")
 NOT_TORN = "\N{NO-BREAK SPACE}"
+PRINTED_TABLE = '<table class="table">'
+OPENS, CLOSES = re.compile(r"[(\[“‘]+$"), re.compile(r"^[.,;:!?)\]”’]+")
+UNBROKEN = "unbroken"
 
 
 def parts(text: str) -> list[tuple[str, bool]]:
@@ -59,6 +62,36 @@ class Numbers(SphinxTransform):
                 continue
             for text in [node for node in holder.children if isinstance(node, nodes.Text) and TORN.search(node)]:
                 holder.replace(text, nodes.Text(TORN.sub(NOT_TORN, text)))
+        for table in self.document.findall(nodes.raw):
+            if table.get("format") == "html" and PRINTED_TABLE in table.astext():
+                table.rawsource = re.sub(r">[^<]+<", lambda cell: TORN.sub(NOT_TORN, cell[0]), table.astext())
+                table.children = [nodes.Text(table.rawsource)]
+
+
+class Formulas(SphinxTransform):
+    """No line begins with the full stop after a formula, or ends with the bracket before one."""
+
+    default_priority = 870
+
+    def apply(self, **kwargs):
+        """Put each formula and the signs that belong to it into one piece."""
+        for formula in list(self.document.findall(nodes.math)):
+            parent, place = formula.parent, formula.parent.index(formula)
+            if isinstance(parent, nodes.title):
+                continue
+            before = parent[place - 1] if place else None
+            after = parent[place + 1] if place + 1 < len(parent) else None
+            opens = OPENS.search(before) if isinstance(before, nodes.Text) else None
+            closes = CLOSES.search(after) if isinstance(after, nodes.Text) else None
+            if not opens and not closes:
+                continue
+            piece = nodes.inline("", "", classes=[UNBROKEN])
+            formula.replace_self(piece)
+            piece += [nodes.Text(opens[0])] * bool(opens) + [formula] + [nodes.Text(closes[0])] * bool(closes)
+            if opens:
+                parent.replace(before, nodes.Text(before[: opens.start()]))
+            if closes:
+                parent.replace(after, nodes.Text(after[closes.end() :]))
 
 
 class Tables(SphinxTransform):
@@ -81,6 +114,6 @@ class Tables(SphinxTransform):
 
 def setup(app):
     """Add the transforms."""
-    for transform in (Streams, Numbers, Tables):
+    for transform in (Streams, Numbers, Formulas, Tables):
         app.add_transform(transform)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
