@@ -87,10 +87,12 @@ class Formulas(SphinxTransform):
                 continue
             piece = nodes.inline("", "", classes=[UNBROKEN])
             formula.replace_self(piece)
-            piece += [nodes.Text(opens[0])] * bool(opens) + [formula] + [nodes.Text(closes[0])] * bool(closes)
             if opens:
+                piece += nodes.Text(opens[0])
                 parent.replace(before, nodes.Text(before[: opens.start()]))
+            piece += formula
             if closes:
+                piece += nodes.Text(closes[0])
                 parent.replace(after, nodes.Text(after[closes.end() :]))
 
 
