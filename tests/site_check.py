@@ -75,7 +75,7 @@ TORN = r"""() => {
         range.setStart(after, 0);
         range.setEnd(after, 1);
         const [own, sign] = [formula.getBoundingClientRect(), range.getBoundingClientRect()];
-        const torn = own.width && sign.left < own.left;
+        const torn = own.width && sign.top > own.bottom - 6;
         if (torn) told.push(`torn formula: ${formula.textContent} ${after.data.slice(0, 20)}`);
     }
     for (const cell of article.querySelectorAll('td')) {

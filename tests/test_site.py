@@ -32,7 +32,7 @@ SABOTAGE = {
     "scrolls sideways": '<div style="width: 1200px">wide</div>',
     "called otherwise than it reads": '<details><summary aria-label="Toggle">The proof</summary>It is long.</details>',
     "raw markup": "<p>A **bold** word and ``code``.</p>",
-    "torn columns": '<div class="cell_output"><pre style="white-space: pre-wrap; width: 1px">a   b</pre></div>',
+    "torn columns": '<div class="cell_output"><pre style="white-space: pre-wrap; width: 1px">ab   c</pre></div>',
     "torn number": '<p style="width: 1px">12 ± 3</p>',
     "torn formula": '<p style="width: 1px"><span class="math">\\(a\\)</span>.</p>',
     "crushed column": f'<table><tr><td style="display: block; width: 90px">{"many words " * 40}</td></tr></table>',
