@@ -110,7 +110,7 @@ class Tables(SphinxTransform):
                 table["classes"].append("cards")
                 for row in (row for body in table.findall(nodes.tbody) for row in body.findall(nodes.row)):
                     for head, cell in list(zip(heads, row.children, strict=False))[1:]:
-                        if head and cell.children and isinstance(cell[0], nodes.paragraph):
+                        if head and cell.astext() and isinstance(cell[0], nodes.paragraph):
                             cell[0].insert(0, nodes.inline("", f"{head}: ", classes=[HEADED]))
 
 
