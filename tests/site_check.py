@@ -9,8 +9,11 @@ from urllib.parse import unquote, urlsplit
 from shown import AT_REST
 
 # What scrolls can be reached by the keyboard: what the theme sees to, some time after the window has changed.
-REACHABLE = """() => [...document.querySelectorAll('.bd-content pre')].every(
+REACHABLE = """() => [...document.querySelectorAll('.bd-content :is(pre, mjx-container)')].every(
     (block) => block.scrollWidth <= block.clientWidth || block.tabIndex >= 0)"""
+# Formulas that the Tab key stops at without a use: they cannot be scrolled.
+IDLE_STOP = """() => [...document.querySelectorAll('mjx-container')].filter(
+    (formula) => formula.tabIndex >= 0 && formula.scrollWidth <= formula.clientWidth).map((node) => node.textContent)"""
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -22,6 +25,70 @@ NO_ALT = """images => images.filter(image => !image.alt.trim() || /[.](png|svg|j
     .map(image => image.getAttribute('src').slice(0, 80))"""
 NOT_DRAWN = """spans => spans.filter(span => !span.querySelector('mjx-container') || span.querySelector('mjx-merror'))
     .map(span => span.textContent.slice(0, 80))"""
+OTHER_NAME = """() => [...document.querySelectorAll('summary[aria-label]')]
+    .filter(node => !node.textContent.includes(node.getAttribute('aria-label'))).map(node => node.textContent.trim())"""
+# Marks of Markdown or of reStructuredText that a reader sees as they were typed.
+RAW = r"""() => {
+    const told = [], words = document.createTreeWalker(document.querySelector('.bd-article'), NodeFilter.SHOW_TEXT);
+    for (let node; (node = words.nextNode());) {
+        if (node.parentElement.closest('pre, code, script, style, dt, .math, mjx-container')) continue;
+        if (/``|\*\*\w|\]\(|:::|\{(doc|cite)/.test(node.data)) told.push(`raw markup: ${node.data.slice(0, 80)}`);
+    }
+    return told;
+}"""
+# What a narrow screen does to the words of a page: lines of columns and numbers that are broken, columns too narrow to
+# read, pictures whose letters are too small.
+TORN = r"""() => {
+    const told = [], article = document.querySelector('.bd-article');
+    const boxes = (range) => [...range.getClientRects()].filter(box => box.width);
+    const lines = (range) => new Set(boxes(range).map(box => Math.round(box.top / 4))).size;
+    const FORMED = 'pre, code, script, style, svg, mjx-container, h1, h2, h3, .mamlbook-figure';
+    for (const block of article.querySelectorAll('.cell_output pre')) {
+        const letters = document.createTreeWalker(block, NodeFilter.SHOW_TEXT), spots = [];
+        for (let node; (node = letters.nextNode());) for (let i = 0; i < node.length; i++) spots.push([node, i]);
+        let start = 0;
+        for (const line of block.textContent.split('\n')) {
+            if (/^[^✓✗…].*\S {2,}\S/.test(line)) {
+                const range = document.createRange();
+                range.setStart(...spots[start]);
+                range.setEnd(spots[start + line.length - 1][0], spots[start + line.length - 1][1] + 1);
+                if (lines(range) > 1) told.push(`torn columns: ${line.slice(0, 60)}`);
+            }
+            start += line.length + 1;
+        }
+    }
+    const words = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+    for (let node; (node = words.nextNode());) {
+        if (node.parentElement.closest(FORMED)) continue;
+        for (const found of node.data.matchAll(/\d\s(?=%)|\d\s(?=±)|±\s(?=[\d.−-])/g)) {
+            const range = document.createRange();
+            range.setStart(node, found.index);
+            range.setEnd(node, found.index + found[0].length + 1);
+            const near = node.data.slice(Math.max(0, found.index - 20), found.index + 20);
+            if (lines(range) > 1) told.push(`torn number: ${near}`);
+        }
+    }
+    for (const formula of article.querySelectorAll('mjx-container:not([display])')) {
+        let after = formula.parentElement.nextSibling;
+        if (!after || after.nodeType !== Node.TEXT_NODE || !/^[.,;:!?)]/.test(after.data)) continue;
+        const range = document.createRange();
+        range.setStart(after, 0);
+        range.setEnd(after, 1);
+        const [own, sign] = [formula.getBoundingClientRect(), range.getBoundingClientRect()];
+        const torn = own.width && sign.top > own.bottom - 6;
+        if (torn) told.push(`torn formula: ${formula.textContent} ${after.data.slice(0, 20)}`);
+    }
+    for (const cell of article.querySelectorAll('td')) {
+        const box = cell.getBoundingClientRect();
+        const crushed = box.width && box.width < 110 && box.height > 260;
+        if (crushed) told.push(`crushed column: ${cell.textContent.slice(0, 60)}`);
+    }
+    for (const image of article.querySelectorAll('.cell_output img:not(.mb-fallback)')) {
+        const share = image.getBoundingClientRect().width / image.naturalWidth;
+        if (share < 0.74) told.push(`small picture: at ${share.toFixed(2)} of its size, ${image.alt.slice(0, 60)}`);
+    }
+    return told;
+}"""
 CODE = r'<span class="([a-z][a-z0-9]?)">'
 MATHS = ".bd-article .math"
 OPEN_ALL = """() => {
@@ -85,6 +152,9 @@ def link_problems(page, base: str, root: Path) -> list[str]:
 def content_problems(page) -> list[str]:
     """Say which images cannot be heard and which formulas were not drawn."""
     problems = [f"no alt text: {source}" for source in page.eval_on_selector_all("img", NO_ALT)]
+    problems += [f"called otherwise than it reads: {words}" for words in page.evaluate(OTHER_NAME)]
+    problems += page.evaluate(RAW)
+    problems += [f"a stop of the Tab key that does nothing: {text}" for text in page.evaluate(IDLE_STOP)]
     return problems + [f"formula not drawn: {text}" for text in page.eval_on_selector_all(MATHS, NOT_DRAWN)]
 
 
@@ -125,11 +195,11 @@ def axe_problems(page, *, code: bool = False) -> list[str]:
 
 
 def phone_problems(page) -> list[str]:
-    """Say whether the page can be pushed sideways on a phone."""
+    """Say whether the page can be pushed sideways on a phone, and what its narrow screen breaks."""
     page.set_viewport_size(PHONE)
     page.evaluate(AT_REST)
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return [f"scrolls sideways on a phone, by {wide} px"] if wide > 0 else []
+    return [f"scrolls sideways on a phone, by {wide} px"] * (wide > 0) + page.evaluate(TORN)
 
 
 def code_problems(browser, base: str, root: Path, name: str, names: list[str]) -> list[str]:

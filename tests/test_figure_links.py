@@ -69,6 +69,22 @@ def test_a_figure_is_opened_as_it_was_left(name, base, browser):
     page.context.close()
 
 
+# The rows in which the link stands among things to choose from, though another row has what acts.
+AMONG_CHOICES = """() => [...document.querySelectorAll("figure.mamlbook-figure[data-mounted]")].filter((figure) => {
+    const row = figure.querySelector("button[data-name=link]").parentElement;
+    const resets = [...row.children].some((one) => one.textContent === "Reset");
+    return row.querySelector("[aria-pressed]") && !resets;
+}).map((figure) => figure.dataset.kind)"""
+
+
+@pytest.mark.parametrize("name", FIGURED)
+def test_the_link_is_nothing_to_choose(name, base, browser):
+    page = opened(browser, f"{base}{name}.html")
+    page.wait_for_selector(COPY)
+    assert page.evaluate(AMONG_CHOICES) == []
+    page.context.close()
+
+
 def test_what_was_drawn_by_hand_is_in_the_address(base, browser):
     page = opened(browser, f"{base}book/practice/baselines.html")
     figure = page.locator("figure[data-kind=drawing]")

@@ -1,6 +1,7 @@
 """The built book, page by page in a real browser."""
 
 import gzip
+import io
 import re
 import shutil
 from urllib.parse import quote_plus
@@ -10,7 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from site_check import code_problems, disk_problems, open_page, page_problems
+from shown import AT_REST
+from site_check import DESKTOP, PHONE, code_problems, disk_problems, open_page, page_problems
 from tools.book import ROOT, pages
 
 PAGES = pages()
@@ -28,6 +30,13 @@ SABOTAGE = {
     "formula not drawn": '<p class="math">\\(\\nosuchmacro\\)</p>',
     "color-contrast": '<p style="color: #999; background: #aaa">grey on grey</p>',
     "scrolls sideways": '<div style="width: 1200px">wide</div>',
+    "called otherwise than it reads": '<details><summary aria-label="Toggle">The proof</summary>It is long.</details>',
+    "raw markup": "<p>A **bold** word and ``code``.</p>",
+    "torn columns": '<div class="cell_output"><pre style="white-space: pre-wrap; width: 1px">ab   c</pre></div>',
+    "torn number": '<p style="width: 1px">12 ± 3</p>',
+    "torn formula": '<p style="width: 1px"><span class="math">\\(a\\)</span>.</p>',
+    "crushed column": f'<table><tr><td style="display: block; width: 90px">{"many words " * 40}</td></tr></table>',
+    "small picture": '<div class="cell_output"><img alt="small" src="../_static/favicon.svg" style="width: 9px"></div>',
 }
 
 
@@ -162,22 +171,210 @@ QUERIES = {
 }
 
 
+# The same, as they type it: a letter wrong, a space too few or too many, an ending, words that say nothing.
+TYPED = {
+    "reptiles": "variants/reptile",
+    "reptil": "variants/reptile",
+    "implict gradient": "variants/implicit",
+    "maml ++": "variants/stability",
+    "meta sgd": "variants/inner-rates",
+    "metasgd": "variants/inner-rates",
+    "R2D2": "variants/closed-form",
+    "proto-maml": "variants/closed-form",
+    "FO-MAML": "variants/first-order",
+    "omniglott": "practice/few-shot-images",
+    "miniimagenet": "practice/few-shot-images",
+    "few-shot": "practice/few-shot-images",
+    "batchnorm": "variants/batch-norm",
+    "second order": "objective/gradients-of-gradients",
+    "how many inner steps?": "dynamics/steps",
+    "out of memmory": "variants/cost",
+    "finetuning": "practice/baselines",
+    "which algorithm": "practice/map",
+    "NTK": "variants/tangent-kernel",
+    "LSTM": "practice/any-network",
+    "gradient surgery": "variants/task-weights",
+    "nan": "variants/stability",
+    "lora": "practice/any-network",
+    "hessian": "objective/gradients-of-gradients",
+    "faq": "appendix/questions",
+    "higher": "appendix/higher",
+    "relu": "objective/gradients-of-gradients",
+    "memorization": "beyond/bayes",
+    "speed": "variants/speed",
+    "step size and number of steps": "dynamics/steps",
+    "task weighting": "variants/task-weights",
+    "why is my meta-gradient wrong with reinforcement learning": "beyond/reinforcement",
+    "attention without softmax": "beyond/in-context",
+}
+
+
+def searched(page, base, words) -> list[str]:
+    """Give the addresses that a search lists, the first one first."""
+    page.goto(f"{base}search.html?q={quote_plus(words)}")
+    page.wait_for_selector("#search-results li a")
+    return page.eval_on_selector_all("#search-results li a", "all => all.map(link => link.getAttribute('href'))")
+
+
 def test_the_search_names_the_right_page_first(base, built, browser):
     page, wrong = browser.new_context().new_page(), {}
-    for words, wanted in QUERIES.items():
-        page.goto(f"{base}search.html?q={quote_plus(words)}")
-        page.wait_for_selector("#search-results li a")
-        first = page.eval_on_selector("#search-results li a", "link => link.getAttribute('href')")
+    for words, wanted in {**QUERIES, **TYPED}.items():
+        first = searched(page, base, words)[0]
         if first.partition(".html")[0] != f"book/{wanted}":
             wrong[words] = first
     page.context.close()
     assert not wrong
 
 
+def test_the_search_says_what_it_has_mended_and_leads_to_sections(base, built, browser):
+    page = browser.new_context().new_page()
+    searched(page, base, "implict functoin theorem")
+    assert "\u201cimplicit function theorem\u201d" in page.locator("p.search-mended").inner_text()
+    first = searched(page, base, "maml ++")[0]
+    assert page.locator("p.search-mended").count() == 0
+    assert first.endswith("#three-of-the-parts-in-one-formula")
+    with_it, without = (searched(page, base, words) for words in ("reptile", "reptile -fomaml"))
+    assert len(without) < len(with_it)
+    page.goto(f"{base}search.html?q=zzzzqqqq")
+    page.wait_for_selector("#search-results h2")
+    assert page.locator("#search-results li").count() == 0
+    page.context.close()
+
+
+FURNITURE = re.compile(r"On this page|\\[(\[a-z]|check\(|\bimport \w|Toggle|Show code|\.pdf")
+
+
+def test_what_the_search_shows_of_a_page_is_prose(base, built, browser):
+    page, wrong = browser.new_context().new_page(), []
+    for words in ("Reptile", "implicit gradient", "Hessian", "reptil", "BatchNorm"):
+        searched(page, base, words)
+        page.wait_for_selector("#search-results p.context")
+        page.wait_for_load_state("networkidle")
+        shown = page.locator("#search-results p.context").all_inner_texts()
+        assert len(shown) > 1
+        wrong += [f"{words}: {text}" for text in shown if FURNITURE.search(text)]
+        assert words[:6].lower() in shown[0].lower() or words == "BatchNorm"
+    page.context.close()
+    assert not wrong, "\n".join(wrong)
+
+
 def test_the_search_reads_no_code(built):
     index = (built / "searchindex.js").read_text()
     assert '"fomaml"' in index
     assert "invalidate_caches" not in index  # of the cell that sets each page up
+
+
+FOCUS = """() => {
+    const at = document.activeElement, style = getComputedStyle(at), box = at.getBoundingClientRect();
+    const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+    const seen = box.width > 0 && box.bottom > 0 && box.top < innerHeight;
+    return at === document.body ? null : [at.outerHTML.slice(0, 120), (ring || at.tagName === 'A') && seen];
+}"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
+def test_the_keyboard_sees_where_it_is(size, base, built, browser):
+    page = browser.new_context(viewport=size, reduced_motion="reduce").new_page()
+    page.goto(f"{base}book/dynamics/steps.html")
+    page.wait_for_load_state("networkidle")
+    stops = []
+    while len(stops) < 60:
+        page.keyboard.press("Tab")
+        if (found := page.evaluate(FOCUS)) is None:
+            break
+        stops.append(found)
+    assert len(stops) > 30
+    assert [where for where, seen in stops[1:] if not seen] == []  # the first one, to skip to the text, comes into view
+    page.context.close()
+
+
+# What the theme's variables are without scripts, and what a reader would press in vain.
+BARE = """() => [getComputedStyle(document.querySelector('.bd-article div.cell_input')).borderTopWidth,
+    ...[...document.querySelectorAll('.btn-fullscreen-button, .sidebar-toggle, .copybtn, .search-button')]
+        .filter((node) => node.checkVisibility()).map((node) => node.className)]"""
+
+
+def test_without_scripts_a_page_has_its_colours_and_no_dead_button(base, built, browser):
+    page = browser.new_context(viewport=PHONE, java_script_enabled=False).new_page()
+    page.goto(f"{base}book/dynamics/steps.html")
+    assert page.evaluate(BARE) == ["1px"]
+    menu = page.locator(".dropdown-menu").first
+    assert not menu.is_visible()
+    page.locator(".dropdown .dropdown-toggle").first.focus()
+    assert menu.is_visible()
+    page.context.close()
+
+
+def test_forced_colours_leave_the_slider_and_the_choice(base, built, browser):
+    context = browser.new_context(viewport=DESKTOP, forced_colors="active", color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{base}book/variants/cost.html", wait_until="load")
+    slider = page.locator("figure.mamlbook-figure input[type=range]").first
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    clip = {"x": box["x"] + box["width"] * 0.8, "y": box["y"], "width": box["width"] * 0.2, "height": box["height"]}
+    strip = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("L")  # right of the thumb: the track alone
+    low, high = strip.getextrema()
+    assert high - low > 60, "no track"
+    chosen, other = (
+        page.locator(f"figure.mamlbook-figure .mb-buttons button[aria-pressed={value}]").first
+        for value in ("true", "false")
+    )
+    border = "node => { const style = getComputedStyle(node); return style.borderTopStyle + style.borderTopWidth; }"
+    assert chosen.evaluate(border) != other.evaluate(border)
+    context.close()
+
+
+def test_all_links_of_a_page_have_one_colour(base, built, browser):
+    page = browser.new_context(viewport=DESKTOP).new_page()
+    page.goto(f"{base}book/practice/few-shot-images.html")
+    links = "all => all.map((link) => getComputedStyle(link).color)"
+    where = [".bd-article p a.reference:not(.glossed)", ".bd-article table a.reference:not(.glossed)"]
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        page.evaluate(AT_REST)
+        assert all(page.locator(each).count() for each in where)
+        assert len({colour for each in where for colour in page.eval_on_selector_all(each, links)}) == 1
+    page.context.close()
+
+
+def test_what_a_finger_has_to_meet_is_large_enough(base, built, browser):
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    small = {}
+    for name in ("book/practice/map", "book/practice/few-shot-images", "book/variants/reptile"):
+        page.goto(f"{base}{name}.html", wait_until="load")
+        controls = page.locator(
+            ".bd-article :is(summary, select, input:not([type=range], [type=radio], [type=checkbox]))"
+        )
+        for control in controls.all():
+            if control.is_visible() and (height := control.bounding_box()["height"]) < 43.5:
+                small[f"{name}: {control.evaluate('node => node.outerHTML.slice(0, 80)')}"] = height
+    assert not small
+    context.close()
+
+
+# Of each slider: how tall a screen has to be to show it with the plot next to it.
+TOGETHER = """() => [...document.querySelectorAll('figure.mamlbook-figure[data-mounted]')].flatMap((figure) => {
+    const boxes = (words) => [...figure.querySelectorAll(words)].map((node) => node.getBoundingClientRect());
+    const plots = boxes('.mb-plot').filter((box) => box.height > 60);
+    const need = (one) => plots.map((plot) => Math.max(plot.bottom, one.bottom) - Math.min(plot.top, one.top));
+    return plots.length ? boxes('input[type=range]').filter((box) => box.height)
+        .map((box) => [figure.dataset.kind, Math.min(...need(box))]) : [];
+})"""
+
+
+def test_a_slider_and_its_plot_are_seen_together_on_a_phone(base, built, browser):
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    page, apart, seen = context.new_page(), {}, 0
+    for name in (name for name in PAGES if 'data-kind="' in (built / f"{name}.html").read_text()):
+        page.goto(f"{base}{name}.html", wait_until="load")
+        found = page.evaluate(TOGETHER)
+        seen += len(found)
+        apart |= {f"{name}, {kind}": need for kind, need in found if need > 660}  # of 844, less the browser's own bars
+    context.close()
+    assert seen > 20
+    assert not apart
 
 
 @pytest.fixture

@@ -23,6 +23,18 @@ ESCAPED = re.compile(r"\\u([0-9a-f]{4})")  # how the data of a figure has a lett
 
 # docutils writes a list role without list items, which a screen reader announces as an empty list.
 CITATIONS = re.compile(r'<div role="list" class="citation-list">')
+# myst-nb calls every folded cell by one name, which hides the words that can be seen.
+FOLDED = re.compile(r'<summary aria-label="[^"]*">')
+
+# A script of the theme says whether a page is light or dark, and its buttons need scripts. Without one a page is light,
+# a menu opens where the keyboard or the pointer is, and what would do nothing is not there.
+UNDECIDED = re.compile(r'(<html [^>]*data-theme=)"auto"')
+NO_SCRIPTS = """
+<noscript><style>
+  .btn-fullscreen-button, .sidebar-toggle, .copybtn, .theme-switch-button { display: none !important }
+  .dropdown:is(:focus-within, :hover) > .dropdown-menu { display: block }
+</style></noscript>
+"""
 
 
 def package_folder(name: str) -> Path:
@@ -40,11 +52,23 @@ def is_thebe(asset) -> bool:
 
 
 def clean_page(app, pagename, templatename, context, doctree):
-    """Drop thebe from a page and mend the role of its bibliography."""
+    """Drop thebe from a page, mend the role of its bibliography, and let folded cells be called what they say."""
     for assets in ("script_files", "css_files"):
         context[assets] = [asset for asset in context.get(assets, []) if not is_thebe(asset)]
     if context.get("body"):
         context["body"] = CITATIONS.sub('<div class="citation-list">', context["body"])
+        context["body"] = FOLDED.sub("<summary>", context["body"])
+
+
+def serve_without_scripts(app, pagename, templatename, context, doctree):
+    """Say in the head of a page what it is like where scripts do not run."""
+    context["metatags"] = context.get("metatags", "") + NO_SCRIPTS
+
+
+def set_theme(out: Path) -> None:
+    """Say on each page that it is light, until the theme's script knows better."""
+    for path in out.rglob("*.html"):
+        path.write_text(UNDECIDED.sub(r'\1"light"', path.read_text("utf-8"), count=1), "utf-8")
 
 
 def copy_mathjax(target: Path) -> None:
@@ -85,6 +109,7 @@ def add_assets(app, exception):
     """Put MathJax and the fonts beside the pages."""
     if exception is None and app.builder.format == "html":
         static = Path(app.outdir) / "_static"
+        set_theme(Path(app.outdir))
         copy_mathjax(static / "mathjax")
         write_fonts(static / "fonts", letters(Path(app.outdir)))
 
@@ -92,5 +117,6 @@ def add_assets(app, exception):
 def setup(app):
     """Connect the steps above to the build."""
     app.connect("html-page-context", clean_page, priority=900)  # after every extension that adds scripts
+    app.connect("html-page-context", serve_without_scripts, priority=950)  # after the page is described
     app.connect("build-finished", add_assets)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

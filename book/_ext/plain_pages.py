@@ -169,7 +169,8 @@ class Captions(SphinxTransform):
             return
         first = words[0]
         words.replace(first, nodes.Text(first.astext().removeprefix(CAPTION)))
-        figure = nodes.figure("", align="default")
+        # An output, since the theme lets one that scrolls be reached by the keyboard.
+        figure = nodes.figure("", align="default", classes=["output"])
         figure.source, figure.line = paragraph.source, paragraph.line
         pictured[0].replace_self(figure)
         figure += [pictured[0], nodes.caption(paragraph.rawsource, "", *words.children)]

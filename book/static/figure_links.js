@@ -79,8 +79,10 @@
       button.title = "The address of this figure as it is now";
       button.setAttribute("aria-live", "polite");
       button.addEventListener("click", () => copy(figure, button));
-      const rows = figure.querySelectorAll(".mb-live .mb-buttons");
-      const row = rows[rows.length - 1] || figure.querySelector(".mb-live").appendChild(document.createElement("div"));
+      // Beside what acts, and not in a row of things to choose from.
+      const rows = [...figure.querySelectorAll(".mb-live .mb-buttons")];
+      const resets = rows.find((one) => [...one.children].some((node) => node.textContent === "Reset"));
+      const row = resets || rows.findLast((one) => !one.querySelector("[aria-pressed]")) || figure.querySelector(".mb-live").appendChild(document.createElement("div"));
       row.classList.add("mb-buttons");
       row.append(button);
     });

@@ -87,7 +87,7 @@ def linear_cka(one: Tensor, other: Tensor) -> Tensor:
 
     ||X^T Y||_F^2 / (||X^T X||_F ||Y^T Y||_F),  with the mean over examples taken out of X and Y.
 
-    **Trap**: with few examples, unrelated features look alike. Independent Gaussians give 0.87 for 12 examples of 64
+    Trap: with few examples, unrelated features look alike. Independent Gaussians give 0.87 for 12 examples of 64
     features. Take many more examples than features, and print what noise of the same shape gives. It is nan where
     features do not vary.
 
@@ -116,7 +116,7 @@ def mean_cca(one: Tensor, other: Tensor, tolerance: float = 1e-6) -> Tensor:
 
     A direction whose singular value is below ``tolerance`` times the largest is none; dead units are left out that way.
 
-    **Trap**: the same, and worse. Independent Gaussians give 0.94 for 70 examples of 64 features, and 1 as soon as
+    Trap: the same, and worse. Independent Gaussians give 0.94 for 70 examples of 64 features, and 1 as soon as
     there are no more examples than features, for then one spans everything.
 
     Shapes: (..., n, d) and (..., n, d') to (...).

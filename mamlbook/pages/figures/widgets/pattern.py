@@ -39,7 +39,7 @@ def adaptation_pattern(
 ) -> Widget:
     """The figure in which a pattern of layers and steps decides what gradient descent on a new sine wave may change.
 
-    phi_l^{s+1} = phi_l^s - ``alpha`` m_{s,l} grad_l L(phi^s),  m_{s,l} in {0, 1},  s = 0..``steps`` - 1.
+    phi_l^{s+1} = phi_l^s - ``alpha`` m_{s,l} grad_l L(phi^s),  m_{s,l} in {0, 1},  s = 0, ..., ``steps`` - 1.
 
     ``start`` holds the six parameters of a 1-40-40-1 ReLU network in PyTorch's order, meta-trained or not. They are
     written with as many decimal digits as a float32 needs. The first pattern is a ``preset``: all, head, body, none or
