@@ -22,8 +22,10 @@ FORMS = {
     "Bi-level problem": "bi-level(?: problems?)?",
     "Checkpoint": "checkpoint",  # several are mostly saved weights
     "Confidence interval": "confidence intervals?|95 % interval",
+    "Fine-tuning": "fine-tun(?:ing|es?|ed)",
     "First order": "first[ -]order",
     "Gauss–Newton matrix": "Gauss–Newton matri(?:x|ces)",
+    "GPU kernel": "GPU kernels?|kernels for a GPU",  # there are other kernels
     "Hessian": "Hessians?",
     "Hessian-vector product": "Hessian-vector products?",
     "Jacobian": "Jacobians?",
@@ -34,11 +36,15 @@ FORMS = {
     "Meta-overfitting": "meta-overfitting|overfitting",
     "Moreau envelope": "Moreau envelopes?",
     "Neural tangent kernel": "tangent kernel|neural tangent kernel|Neural tangent kernel",
+    "Policy": "polic(?:y|ies)",
+    "Pre-training": "pre-train(?:ing|ed)",
+    "Prior": "priors?(?! to| work)",
     "Query loss": "query loss(?:es)?",
     "Reptile": "Reptile",
     "Shot": r"\d+-shot|shots",
     "Support loss": "support loss(?:es)?",
     "Trace": "traces",
+    "Trajectory": "trajector(?:y|ies)",
     "Unrolling": "unroll(?:ing|ed)",
     "Way": r"\d+-way",
 }
