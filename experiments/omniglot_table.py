@@ -26,12 +26,11 @@ from torch.nn.functional import cross_entropy
 
 from experiments import arguments, fit
 from mamlbook import GradientDescent, MetaLearner, Model, accuracy, confidence, conv4, evaluate
-from mamlbook.algorithms import ALGORITHMS, anil, boil, fomaml, kernel_ridge, maml, meta_sgd, protomaml, reptile
-from mamlbook.algorithms import imaml as implicit_maml
-from mamlbook.algorithms import maml_plus_plus as maml_pp
+from mamlbook.algorithms import maml
 from mamlbook.files import replacing
-from mamlbook.inner import PrototypeHead, Transform, keep, without_norms
+from mamlbook.inner import PrototypeHead, keep
 from mamlbook.metagradient import Exact
+from mamlbook.model_zoo import composed
 from mamlbook.numerics import Params
 from mamlbook.pages import environment, load_theta, recall, record
 from mamlbook.tasks import Episodes, Pool, TaskDistribution
@@ -40,6 +39,7 @@ from mamlbook.tasks.omniglot_pool import background, evaluation, omniglot, paper
 from mamlbook.training import pick_device
 
 NAME = "omniglot-table"
+COMMAND = "python -m experiments.omniglot_table"
 FILTERS, TASKS, QUERIES, STEPS, SEARCH_STEPS, SEEDS, SEARCH_SEED = 16, 8, 5, 250, 75, 3, 100
 BETAS = (3e-3, 1e-2, 3e-2)
 VALIDATION_CLASSES, VALIDATION_TASKS, TEST_TASKS = 100, 200, 600
@@ -47,6 +47,18 @@ VALIDATION, TEST = 11, 12  # seeds of the tasks that are chosen on, and of those
 FURTHER = 2  # values that are tried beyond an end of a range while the best is the last
 LEAST_JUDGED = 3  # inner steps that are looked at where training takes fewer
 HEAD_STEPS, HEAD_RATES = 5, (0.1, 1.0, 10.0)
+
+# What the papers report, after longer trainings: accuracy with its interval, and where.
+FINN, NICHOL, RAGHU = (f"https://arxiv.org/abs/{number}" for number in ("1703.03400", "1803.02999", "1909.09157"))
+PAPER = {
+    row: {column: {"accuracy": list(found), "source": source} for column, found in columns.items()}
+    for row, source, columns in (
+        ("maml", FINN, {"5w1s": (98.7, 0.4), "5w5s": (99.9, 0.1), "20w1s": (95.8, 0.3), "20w5s": (98.9, 0.2)}),
+        ("fomaml", NICHOL, {"5w1s": (98.3, 0.5), "5w5s": (99.2, 0.2), "20w1s": (89.4, 0.5), "20w5s": (97.9, 0.1)}),
+        ("reptile", NICHOL, {"5w1s": (97.7, 0.04), "5w5s": (99.5, 0.06), "20w1s": (89.4, 0.14), "20w5s": (97.1, 0.32)}),
+        ("anil", RAGHU, {"20w1s": (96.2, 0.5), "20w5s": (98.0, 0.3)}),
+    )
+}
 
 PROTOCOL = (
     f"A short protocol, the same for every row: conv4 with {FILTERS} filters and strides, 28 x 28; {STEPS} meta-steps "
@@ -84,31 +96,52 @@ class Use(NamedTuple):
 
 
 class Training(NamedTuple):
-    """One way to train: a learner for its setting, the settings that are tried (the middle first), and its uses.
+    """One way to train: a learner for a setting, ways and a seed, the settings that are tried, and its uses.
+
+    Of the settings the middle one comes first.
 
     ``rows`` name the rows of the table that it gives; where there is more than one use of a row, the best on the
     validation tasks is taken. Without uses the learner is used as it was trained. ``episodes`` are the training tasks.
     """
 
-    learner: Callable[[Model, float], MetaLearner]
+    learner: Callable[[float, int, int], MetaLearner]
     settings: Sequence[float] = (0.0,)
     episodes: str = "few-shot"
     rows: dict[str, dict[str, Use]] | None = None
     steps: int = STEPS
 
 
-def norms_kept() -> Transform:
-    return keep(without_norms)
+class Row(NamedTuple):
+    """A row of the table of algorithms as a way to train: ``knob`` is what is searched, ``options`` are fixed."""
+
+    algorithm: str
+    knob: str
+    options: dict[str, float]
+
+    def settings(self, setting: float, ways: int) -> dict[str, Any]:
+        """What ``mamlbook.model_zoo`` composes the learner of."""
+        network = {"name": "conv4", "ways": ways, "filters": FILTERS}
+        return {"network": network, "algorithm": self.algorithm, "options": {self.knob: setting, **self.options}}
+
+    def __call__(self, setting: float, ways: int, seed: int) -> MetaLearner:
+        return composed(self.settings(setting, ways), seed=seed)
 
 
-def prototypical(model: Model, _: float = 0.0) -> MetaLearner:
+def row(algorithm: str, knob: str = "alpha", **options: float) -> Row:
+    return Row(algorithm, knob, options)
+
+
+def nearest_mean(model: Model) -> MetaLearner:
     """The nearest mean, by a head that is computed and no step."""
     return MetaLearner(model, GradientDescent(0.0, 0, start=PrototypeHead()), Exact())
 
 
-def pretraining(model: Model, _: float) -> MetaLearner:
-    """Ordinary training: no inner step."""
-    return ALGORITHMS["joint"](model)
+def prototypical(_: float, ways: int, seed: int) -> MetaLearner:
+    """The nearest mean from training on."""
+    return nearest_mean(Model(conv4(ways, filters=FILTERS, seed=seed), cross_entropy))
+
+
+pretraining = row("joint")  # ordinary training: no inner step
 
 
 def not_the_body(name: str) -> bool:
@@ -126,7 +159,7 @@ def fitted(*choice: Callable[[str], bool] | str) -> dict[str, Use]:
 
 
 BACKBONE: dict[str, dict[str, Use]] = {
-    "pre-training, nearest mean": {"": Use(prototypical, 0)},
+    "pre-training, nearest mean": {"": Use(nearest_mean, 0)},
     "pre-training, linear head": fitted("head"),
     "pre-training, norms and head": fitted(not_the_body),
     "pre-training, fine-tuned": fitted(),
@@ -134,23 +167,21 @@ BACKBONE: dict[str, dict[str, Use]] = {
 ROOT = (0.4, 0.13, 1.2)
 
 TRAININGS: dict[str, Training] = {
-    "maml": Training(lambda m, a: maml(m, a, 1, norms_kept()), ROOT),
+    "maml": Training(row("maml", steps=1), ROOT),
     "prototypical network": Training(prototypical),
     "pre-training": Training(pretraining, episodes="characters", rows=BACKBONE),
     "untrained": Training(
         pretraining, episodes="none", rows={"untrained, nearest mean": BACKBONE["pre-training, nearest mean"]}
     ),
-    "fomaml": Training(lambda m, a: fomaml(m, a, 1, norms_kept()), ROOT),
-    "reptile": Training(lambda m, a: reptile(m, a, 5, norms_kept()), (0.1, 0.03, 0.3), episodes="all drawings"),
-    "anil": Training(lambda m, a: anil(m, a, 3), (0.3, 0.1, 1.0)),
-    "kernel-ridge": Training(kernel_ridge, (0.1, 0.01, 1.0)),
-    "protomaml": Training(lambda m, a: protomaml(m, a, 1), (0.1, 0.03, 0.3)),
-    "boil": Training(lambda m, a: boil(m, a, 1), ROOT),
-    "meta-sgd": Training(lambda m, a: meta_sgd(m, a, 1), ROOT),
-    "maml++": Training(
-        lambda m, a: maml_pp(m, a, 3, norms_kept(), anneal=STEPS // 2, after=STEPS // 4), (0.1, 0.03, 0.3)
-    ),
-    "imaml": Training(lambda m, a: implicit_maml(m, a, 5, lam=0.5, iterations=3), (0.01, 0.003, 0.03)),
+    "fomaml": Training(row("fomaml", steps=1), ROOT),
+    "reptile": Training(row("reptile", steps=5), (0.1, 0.03, 0.3), episodes="all drawings"),
+    "anil": Training(row("anil", steps=3), (0.3, 0.1, 1.0)),
+    "kernel-ridge": Training(row("kernel-ridge", "lam"), (0.1, 0.01, 1.0)),
+    "protomaml": Training(row("protomaml", steps=1), (0.1, 0.03, 0.3)),
+    "boil": Training(row("boil", steps=1), ROOT),
+    "meta-sgd": Training(row("meta-sgd", steps=1), ROOT),
+    "maml++": Training(row("maml++", steps=3, anneal=STEPS // 2, after=STEPS // 4), (0.1, 0.03, 0.3)),
+    "imaml": Training(row("imaml", steps=5, lam=0.5, iterations=3), (0.01, 0.003, 0.03)),
 }
 """In the order in which they are run."""
 
@@ -251,7 +282,7 @@ def start(name: str, column: str, pool: Pool, setting: float, seed: int) -> Meta
     """The learner before training."""
     training, (ways, _, _) = TRAININGS[name], COLUMNS[column]
     outputs = Characters(pool, 1).classes if training.episodes == "characters" else ways
-    return training.learner(Model(conv4(outputs, filters=FILTERS, seed=seed), cross_entropy), setting)
+    return training.learner(setting, outputs, seed)
 
 
 def for_new_tasks(learner: MetaLearner, ways: int, use: Use | None) -> MetaLearner:
@@ -353,10 +384,27 @@ class Table:
     def save(self) -> None:
         cells = {column: self.cells[column] for column in COLUMNS if column in self.cells}
         result = {"cells": cells, "search": self.search, "missing": self.cost(), "protocol": PROTOCOL}
-        result |= {"command": "python -m experiments.omniglot_table", "seed": SEARCH_SEED}
+        result |= {"command": COMMAND, "seed": SEARCH_SEED, "starts": self.starts()}
         with replacing(self.folder / f"{NAME}.npz") as partial, partial.open("wb") as file:
             np.savez_compressed(file, **{name: array.half().numpy() for name, array in self.weights.items()})
         record(NAME, {**result, **environment(self.device)}, folder=self.folder)
+
+    def starts(self) -> dict[str, dict[str, Any]]:
+        """The rows of algorithms whose weights are kept, as ``mamlbook.pretrained`` takes them."""
+        found = {}
+        for column, cells in self.cells.items():
+            for name, cell in cells.items():
+                way = TRAININGS[name].learner if name in TRAININGS else None
+                if isinstance(way, Row) and f"{column}/{name}/00" in self.weights:
+                    found[f"omniglot-short-{column}-{name}"] = {
+                        "learner": way.settings(cell["setting"], COLUMNS[column][0]),
+                        "weights": f"{column}/{name}/",
+                        "command": COMMAND,
+                        "accuracy": cell["seeds"]["0"]["accuracy"],
+                        "inner_steps": cell["inner_steps"],
+                        **({"paper": PAPER[name][column]} if column in PAPER.get(name, {}) else {}),
+                    }
+        return found
 
     def rows_of(self, name: str) -> list[str]:
         return list(TRAININGS[name].rows or {name: {}})
@@ -507,8 +555,7 @@ def weights_of(name: str, column: str, weights: dict[str, Tensor]) -> Params:
 def restored(name: str, column: str, cell: dict[str, Any], weights: dict[str, Tensor]) -> MetaLearner:
     """The learner of the first seed as it was measured: trained, or, for a backbone, below a head of zeros."""
     training, (ways, _, _) = TRAININGS[name], COLUMNS[column]
-    model = Model(conv4(ways, filters=FILTERS), cross_entropy)
-    learner = pretraining(model, 0.0) if training.rows else training.learner(model, cell["setting"])
+    learner = training.learner(cell.get("setting", 0.0), ways, 0)
     return load_theta(learner, weights_of(name, column, weights))
 
 

@@ -33,8 +33,9 @@ def pretrained(name: str, *, folder: str | Path = RESULTS) -> Pretrained:
 
     In the record, ``command`` trains it again, ``protocol`` says what was measured, ``accuracy`` or ``error`` is what
     came out, a mean with the half-width of its 95 % interval, and ``paper``, where there is one, is the published
-    figure. The weights are kept in half precision, and what is reported was measured with them. ``folder`` is where
-    your own experiments have written.
+    figure. The weights are kept in half precision, and what is reported was measured with them. Names such as
+    omniglot-short-20w1s-maml are cells of the Omniglot table, after its short protocol. ``folder`` is where your own
+    experiments have written.
 
     Raises:
         ValueError: no start of that name is stored; the message lists those that are.
@@ -48,27 +49,42 @@ def pretrained(name: str, *, folder: str | Path = RESULTS) -> Pretrained:
     >>> [tuple(p.shape) for p in learner.adapt(tasks.support).phi[-2:]]
     [(2, 5, 256), (2, 5)]
     """
-    folder = Path(folder)
-    found = sorted(path.stem for path in folder.glob("*.npz") if "learner" in recall(path.stem, folder=folder))
+    found = _starts(Path(folder))
     if name not in found:
-        raise ValueError(f"name: expected one of {', '.join(found) or 'none, for none is stored'}, got {name!r}")
-    record = recall(name, folder=folder)
+        known = ", ".join(sorted(found)) or "none, for none is stored"
+        raise ValueError(f"name: expected one of {known}, got {name!r}")
+    file, record = found[name]
     learner = composed(record["learner"])
-    load_theta(learner, recall_weights(name, folder=folder))  # with what the solver has learned, such as rates
+    theta = recall_weights(file, record.get("weights", ""), folder=Path(folder))
+    load_theta(learner, theta)  # with what the solver has learned, such as rates
     return Pretrained(learner, record)
+
+
+def _starts(folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The file and the record of every start in a folder: a result is one, or has several under ``starts``."""
+    found = {}
+    for path in folder.glob("*.npz"):
+        result = recall(path.stem, folder=folder)
+        if "learner" in result:
+            found[path.stem] = path.stem, result
+        common = {key: result[key] for key in ("protocol", "device", "versions") if key in result}
+        found |= {name: (path.stem, {**start, **common}) for name, start in result.get("starts", {}).items()}
+    return found
 
 
 def composed(settings: Mapping[str, Any], *, seed: int = 0) -> MetaLearner:
     """The learner that the settings of a record describe, with the weights of a seed.
 
     ``network`` has the name of a network and its arguments, ``algorithm`` is a row of the table, ``alpha`` and
-    ``steps`` are for rows that have them. Where a row leaves open what adapts, batch norms do not.
+    ``steps`` are for rows that have them, ``options`` are all others. Where a row leaves open what adapts, batch norms
+    do not.
     """
     network = dict(settings["network"])
     kind = network.pop("name")
     net = NETWORKS[kind](*network.pop("sizes", ()), **network, seed=seed)
     model, row = Model(net, LOSSES[kind]), ALGORITHMS[settings["algorithm"]]
+    options = {name: settings[name] for name in ("alpha", "steps") if name in settings} | settings.get("options", {})
     open_to_choice = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(row.build).parameters.values())
     if kind == "conv4" and open_to_choice:
-        return row(model, settings["alpha"], settings["steps"], keep(without_norms))
-    return row.offer(model, alpha=settings["alpha"], steps=settings["steps"])
+        return row(model, options.pop("alpha"), options.pop("steps"), keep(without_norms), **options)
+    return row.offer(model, **options)

@@ -66,14 +66,17 @@ def is_stored(name: str, *, folder: Path = RESULTS) -> bool:
     return (folder / f"{name}.json").is_file()
 
 
-def recall_weights(name: str, *, folder: Path = RESULTS) -> Params:
+def recall_weights(name: str, start: str = "", *, folder: Path = RESULTS) -> Params:
     """The stored weights of that name, in single precision and in the order of ``net.parameters()``.
+
+    Of a file with the weights of several networks, ``start`` is what the names of one network's weights begin with.
 
     Raises:
         FileNotFoundError: there are none.
     """
     with np.load(_existing(folder / f"{name}.npz")) as arrays:
-        return tuple(torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays.files)
+        keys = [key for key in arrays.files if key.startswith(start)]
+        return tuple(torch.from_numpy(arrays[key].astype(np.float32)) for key in keys)
 
 
 def load_theta(net: torch.nn.Module, theta: Params) -> torch.nn.Module:

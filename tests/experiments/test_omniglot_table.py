@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from functools import cache
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from experiments import omniglot_table as experiment
-from mamlbook import MetaLearner, Model, accuracy, conv4, evaluate, fomaml, maml
+from experiments.omniglot_table import Row
+from mamlbook import MetaLearner, Model, accuracy, conv4, evaluate, fomaml, maml, pretrained
+from mamlbook.inner import keep, without_norms
 from mamlbook.pages import RESULTS, is_stored, recall
 from mamlbook.pages.few_shot import QUERIES, WAYS, numbers
 from mamlbook.tasks import Pool
@@ -208,7 +211,7 @@ def test_no_minutes_no_cell_and_cost_alone_trains_nothing(quick, tmp_path, capsy
 
 
 def test_a_training_that_comes_to_no_end_is_told(quick, tmp_path, monkeypatch):
-    wild = experiment.Training(lambda model, alpha: maml(model, 1e30, 2), (0.1,))
+    wild = experiment.Training(experiment.row("maml", knob="steps", alpha=1e30), (2,))
     monkeypatch.setattr(experiment, "TRAININGS", {"maml": wild})
     cell = run(tmp_path)["cells"]["5w1s"]["maml"]
     assert {seed["right"] for seed in cell["seeds"].values()} == {None}
@@ -221,34 +224,41 @@ STORED = recall("omniglot-table") if is_stored("omniglot-table") else {"cells": 
 
 @pytest.fixture(scope="module")
 def held_out(omniglot_folder):
-    """Give the test classes of the paper's split."""
-    return experiment.world(omniglot(omniglot_folder, progress=False), "paper").test
+    """Give the test classes of a split."""
+    pool = omniglot(omniglot_folder, progress=False)
+    return cache(lambda split: experiment.world(pool, split).test)
 
 
 def oracle(name: str, setting: float) -> MetaLearner:
     """The learners that have a name of their own elsewhere, composed anew."""
     model = Model(conv4(5, filters=16), cross_entropy)
     build = {"maml": maml, "fomaml": fomaml}[name]
-    return build(model, setting, 1, experiment.norms_kept())
+    return build(model, setting, 1, keep(without_norms))
 
 
-def kinds() -> list[tuple[str, str]]:
-    """The rows whose first seed is stored, with the training that they come of."""
+def kinds() -> list[tuple[str, str, str]]:
+    """The cells whose first seed is stored, with the training that they come of."""
     rows = [(name, row) for name in experiment.TRAININGS for row in experiment.uses(name)]
-    return [(name, row) for name, row in rows if "0" in STORED["cells"]["5w1s"].get(row, {}).get("seeds", {})]
+    return [
+        (column, name, row)
+        for column, cells in STORED["cells"].items()
+        for name, row in rows
+        if "0" in cells.get(row, {}).get("seeds", {})
+    ]
 
 
-@pytest.mark.parametrize(("name", "row"), kinds(), ids=lambda word: word.replace(", ", "-"))
-def test_what_is_stored_is_measured_again(name, row, held_out):
-    cell = STORED["cells"]["5w1s"][row]
+@pytest.mark.parametrize(("column", "name", "row"), kinds(), ids=lambda word: word.replace(", ", "-"))
+def test_what_is_stored_is_measured_again(column, name, row, held_out):
+    cell, (ways, _, split) = STORED["cells"][column][row], experiment.COLUMNS[column]
     weights = experiment.stored_weights(RESULTS)
-    learner = experiment.restored(name, "5w1s", cell, weights)
+    learner = experiment.restored(name, column, cell, weights)
     use = experiment.uses(name)[row][cell["use"]]
     mean, half = cell["seeds"]["0"]["accuracy"]
     # Other tasks than those of the table: their own interval comes on top.
-    right = experiment.scores(learner, use, "5w1s", held_out, 150, 77)[:, cell["inner_steps"]].double()
-    share = 100 * right / 25
-    assert share.mean().item() == pytest.approx(mean, abs=1.5 * (half**2 + 4 * share.var().item() / 150) ** 0.5)
+    count = 150 if ways == 5 else 50
+    right = experiment.scores(learner, use, column, held_out(split), count, 77)[:, cell["inner_steps"]].double()
+    share = 100 * right / (ways * QUERIES)
+    assert share.mean().item() == pytest.approx(mean, abs=1.5 * (half**2 + 4 * share.var().item() / count) ** 0.5)
 
 
 @pytest.mark.parametrize("name", ["maml", "fomaml"])
@@ -260,7 +270,7 @@ def test_a_row_is_what_its_name_says(name, held_out):
     with torch.no_grad():
         for weight, stored in zip(learner.parameters(), weights, strict=True):
             weight.copy_(stored)
-    tasks, steps = experiment.judged("5w1s", held_out), cell["inner_steps"]
+    tasks, steps = experiment.judged("5w1s", held_out("paper")), cell["inner_steps"]
     how = {"tasks": 50, "steps": steps, "seed": experiment.TEST, "metric": accuracy, "chunk": 50, "progress": False}
     right = 25 * evaluate(learner, tasks, **how)[:, steps]
     known = numbers(cell["seeds"]["0"]["right"])[:50]
@@ -276,6 +286,22 @@ def test_the_stored_table_has_what_was_asked_for_first():
         for seed in cell["seeds"].values():
             assert len(numbers(seed["right"])) == experiment.TEST_TASKS
             assert 4 * numbers(seed["right"]).double().mean().item() == pytest.approx(seed["accuracy"][0], abs=0.006)
+
+
+def test_what_is_stored_of_a_row_is_a_start_of_the_package():
+    starts = {(column, name) for column, name, row in kinds() if isinstance(experiment.TRAININGS[name].learner, Row)}
+    starts = {(column, name) for column, name in starts if not experiment.TRAININGS[name].rows}
+    assert set(STORED["starts"]) == {f"omniglot-short-{column}-{name}" for column, name in starts}
+    weights = experiment.stored_weights(RESULTS)
+    for column, name in starts:
+        cell = STORED["cells"][column][name]
+        learner, told = pretrained(f"omniglot-short-{column}-{name}")
+        wanted = experiment.restored(name, column, cell, weights)
+        assert str(learner) == str(wanted)
+        assert all(one.equal(other) for one, other in zip(learner.parameters(), wanted.parameters(), strict=True))
+        assert told["accuracy"] == cell["seeds"]["0"]["accuracy"]
+        assert told["command"] == "python -m experiments.omniglot_table"
+    assert pretrained("omniglot-short-20w5s-maml").record["paper"]["accuracy"] == [98.9, 0.2]
 
 
 def test_every_setting_was_found_by_the_search():
