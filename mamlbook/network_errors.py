@@ -31,7 +31,7 @@ def refusing_draws(why: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "randomness" not in str(error):
+        if not _draws(error):
             raise
         raise ValueError(
             f"net: expected a network and a loss that draw no random numbers, got one that does, as dropout in "
@@ -39,6 +39,10 @@ def refusing_draws(why: str) -> Iterator[None]:
         ) from error
     finally:
         randomness.reset(before)
+
+
+def _draws(error: Exception) -> bool:
+    return "randomness" in str(error)
 
 
 @contextmanager
@@ -157,12 +161,14 @@ _CURES = {
 
 
 def refuse_what_one_task_can(name: str, error: Exception) -> None:
-    """Say that something works for each task by itself and not for all at once; what a tracer says is left alone.
+    """Say that something works for each task by itself and not for all at once.
+
+    What a tracer says is left alone, and so is a draw that ``refusing_draws`` refuses.
 
     Raises:
         ValueError: it does.
     """
-    if not being_traced():
+    if not being_traced() and not _draws(error):
         raise ValueError(
             f"{name}: expected operations that can be done for all tasks at once, got one that each task can by "
             f"itself, while all together say: {str(error).splitlines()[0] if str(error) else type(error).__name__}; "

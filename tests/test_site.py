@@ -236,7 +236,7 @@ def test_the_search_says_what_it_has_mended_and_leads_to_sections(base, built, b
     with_it, without = (searched(page, base, words) for words in ("reptile", "reptile -fomaml"))
     assert len(without) < len(with_it)
     page.goto(f"{base}search.html?q=zzzzqqqq")
-    page.wait_for_selector("#search-results h2")
+    page.wait_for_selector("#search-results p.search-summary")
     assert page.locator("#search-results li").count() == 0
     page.context.close()
 
@@ -253,7 +253,7 @@ def test_what_the_search_shows_of_a_page_is_prose(base, built, browser):
         shown = page.locator("#search-results p.context").all_inner_texts()
         assert len(shown) > 1
         wrong += [f"{words}: {text}" for text in shown if FURNITURE.search(text)]
-        assert words[:6].lower() in shown[0].lower() or words == "BatchNorm"
+        assert any(word[:6].lower() in shown[0].lower() for word in words.split()) or words == "BatchNorm"
     page.context.close()
     assert not wrong, "\n".join(wrong)
 
@@ -266,7 +266,9 @@ def test_the_search_reads_no_code(built):
 
 FOCUS = """() => {
     const at = document.activeElement, style = getComputedStyle(at), box = at.getBoundingClientRect();
-    const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+    const outline = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+    const drawn = at.querySelector('.mb-ring'); // a point of a figure has one in the picture
+    const ring = outline || (drawn !== null && getComputedStyle(drawn).opacity === '1');
     const seen = box.width > 0 && box.bottom > 0 && box.top < innerHeight;
     return at === document.body ? null : [at.outerHTML.slice(0, 120), (ring || at.tagName === 'A') && seen];
 }"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -75,7 +76,8 @@ def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer
 
     ``judge`` turns the answer into the number that is held against the bounds, so that a cell can test an answer
     without giving it away. An answer that is still ``None`` or ``...`` is the reader's turn.
-    A whole number that was computed, such as 10 / 2, is judged as the whole number 5.
+    A whole number that was computed, such as 10 / 2, is judged as the whole number 5. A nan is never right, alone or
+    among several numbers.
 
     >>> attempt("the root of x^2 - 2", ..., lambda x: x * x - 2, equals=0, within=1e-6)
     … the root of x^2 - 2: your turn
@@ -85,6 +87,10 @@ def attempt(claim: str, answer: Any, judge: Callable[[Any], Any] = lambda answer
         return
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
+    numbers = answer if isinstance(answer, tuple | list) else (answer,)
+    if any(isinstance(number, float) and math.isnan(number) for number in numbers):
+        print(f"✗ {claim}: not yet")
+        return
     try:
         check(claim, judge(answer), **bounds)
     except CheckFailed:
