@@ -35,6 +35,7 @@ if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
         "test_plain_pages.py",
         "test_repository.py",
         "test_site.py",
+        "test_small_screens.py",
     ]
     collect_ignore = [
         *book,
