@@ -212,7 +212,9 @@ TYPED = {
 def searched(page, base, words) -> list[str]:
     """Give the addresses that a search lists, the first one first."""
     page.goto(f"{base}search.html?q={quote_plus(words)}")
-    page.wait_for_function("() => /found (one|\\d)|did not match/.test(document.querySelector('.search-summary')?.textContent)")
+    page.wait_for_function(
+        "() => /found (one|\\d)|did not match/.test(document.querySelector('.search-summary')?.textContent)"
+    )
     return page.eval_on_selector_all("#search-results li a", "all => all.map(link => link.getAttribute('href'))")
 
 
