@@ -48,12 +48,23 @@ def in_a_cell(text: str):
         return text
 
 
+def beside(low: float, high: float) -> list[float]:
+    """List numbers just inside and just outside an interval; a single number has its neighbours."""
+    if low == high:
+        return [low, math.nextafter(low, -math.inf), math.nextafter(high, math.inf)]
+    margin = 0.01 * min(high - low, 1)
+    return [low + margin, high - margin, low - margin, high + margin]
+
+
 def tried(accepts: list) -> list[str]:
-    """List answers of one number: right, at both edges, just outside, and what is no number."""
+    """List answers of one number: right, at both edges, just outside, and what is no number.
+
+    Some judges measure, and another processor measures another last digit: an edge is asked for a hundredth of the
+    interval to either side of it.
+    """
     (low, high), *others = [[low, 1e6 if high is None else high] for low, high in accepts]
     right = (low + high) / 2
-    edges = [low, high, math.nextafter(low, -math.inf), math.nextafter(high, math.inf)]
-    edges += [end for pair in others for end in (*pair, math.nextafter(pair[0], -math.inf))]
+    edges = [end for pair in ((low, high), *others) for end in beside(*pair)]
     far = [low - 1, high + 1, -right, 2 * right + 1, 0]
     odd = ["", "  ", "1/2", "0.5", "5e-1", "0,5", ".5", "5.", "+0.5", "1/2/3", "words", "NaN", "Infinity"]
     return [repr(number) for number in (right, *edges, *far)] + [f" {right!r} ", f"{right!r}/1", *odd]
