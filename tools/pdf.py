@@ -115,6 +115,7 @@ def bound(front: PdfReader, chapters: list[Chapter], answers: PdfReader, numbers
     for sheet, number in zip(writer.pages[len(front.pages) :], numbers.pages, strict=True):
         sheet.merge_page(number)
     for sheet in writer.pages:
+        sheet.compress_content_streams()  # merging has unpacked them
         turn_links(writer, sheet, firsts)
     return writer
 

@@ -45,6 +45,11 @@ def test_sheets_are_numbered_as_the_contents_say(printed, text):
             assert re.search(rf"(^|\n)\s*{number}\s*($|\n)", sheet), number
 
 
+def test_sheets_are_packed(printed):
+    packed = [sheet["/Contents"].get_object().get("/Filter") for sheet in printed.pages]
+    assert set(packed) == {"/FlateDecode"}
+
+
 def test_no_link_leads_to_a_file(printed):
     addresses = [link["/A"]["/URI"] for link in links(printed) if "/URI" in link.get("/A", {})]
     assert addresses, "links to papers are kept"
