@@ -16,12 +16,10 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 import yaml
-from playwright.sync_api import sync_playwright
 from tqdm import tqdm
 
-from tools import chromium
 from tools.book import ROOT
-from tools.print_form import BUILD, HTML, PrintForm, asked
+from tools.print_form import BUILD, HTML, PrintForm, command
 
 TARGET = BUILD / "model-agnostic-meta-learning.epub"
 
@@ -252,12 +250,7 @@ def write(browser, names: list[str], target: Path = TARGET, html: Path = HTML) -
 
 def main(words: list[str] | None = None) -> None:
     """Bind the whole book, or the pages named."""
-    wanted, target = asked("tools.epub", __doc__.splitlines()[0], TARGET, words)
-    with sync_playwright() as play:
-        browser = chromium.launch(play)
-        path = write(browser, wanted, target)
-        browser.close()
-    print(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
+    command("tools.epub", __doc__.splitlines()[0], TARGET, write, words)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,13 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
 from pypdf.annotations import Link
 from pypdf.generic import Fit, NameObject, TextStringObject
 from tqdm import tqdm
 
-from tools import chromium
 from tools.book import ROOT
-from tools.print_form import BUILD, HTML, PrintForm, asked
+from tools.print_form import BUILD, HTML, PrintForm, command
 
 TARGET = BUILD / "model-agnostic-meta-learning.pdf"
 PAPER = {
@@ -163,12 +161,7 @@ def write(browser, names: list[str], target: Path = TARGET, html: Path = HTML) -
 
 def main(words: list[str] | None = None) -> None:
     """Print the whole book, or the pages named."""
-    wanted, target = asked("tools.pdf", __doc__.splitlines()[0], TARGET, words)
-    with sync_playwright() as play:
-        browser = chromium.launch(play)
-        path = write(browser, wanted, target)
-        browser.close()
-    print(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
+    command("tools.pdf", __doc__.splitlines()[0], TARGET, write, words)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,11 @@
 import argparse
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
 
 from tools import chromium
 from tools.book import ROOT, pages
@@ -72,3 +76,15 @@ def asked(module: str, description: str, target: Path, words: list[str] | None) 
     if chromium.find() is None or not all((HTML / f"{name}.html").is_file() for name in wanted):
         sys.exit("A built book and Chromium are needed: make book chromium")
     return wanted, options.out
+
+
+def command(
+    module: str, description: str, target: Path, write: Callable[[Any, list[str], Path], Path], words: list[str] | None
+) -> None:
+    """Run ``python -m module``: have ``write(browser, pages, target)`` make a file of the pages asked for."""
+    wanted, target = asked(module, description, target, words)
+    with sync_playwright() as play:
+        browser = chromium.launch(play)
+        path = write(browser, wanted, target)
+        browser.close()
+    print(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
