@@ -86,6 +86,9 @@ class Module:
 MODULE = Module()
 backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=MODULE)
 DEVICE = torch.device(NAME, 0)
+# A GPU's own thread would differentiate, and let go of the gradients a little after ``backward`` returns. PyTorch
+# converts a module of such tensors only where nobody else holds their gradients.
+torch.autograd.set_multithreading_enabled(False)
 # Autocast is let pass, since PyTorch has no casts for a device of Python's.
 _AUTOCAST = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
 _AUTOCAST.fallback(torch.library.fallthrough_kernel)
