@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -79,6 +80,32 @@ def positive(name: str, meaning: str, value: Any, instead: str = "") -> float:
     if not (_finite(number) and number > 0):
         raise ValueError(f"{name}: expected a finite {meaning} above 0{instead}, got {value!r}")
     return number
+
+
+def number_where(name: str, expected: str, holds: Callable[[float], bool], value: Any) -> float:
+    """The value as a Python number, if it is one of which the condition holds.
+
+    Raises:
+        ValueError: it is not, or it is a tensor that waits for a gradient.
+    """
+    number = _plain(name, value)
+    if not isinstance(number, Real) or isinstance(number, bool) or not holds(float(number)):
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return number  # type: ignore[return-value]
+
+
+def several(name: str, expected: str, values: Any) -> tuple:
+    """The values as a tuple, if there may be several.
+
+    Raises:
+        TypeError: this is no collection, but a single thing.
+    """
+    try:
+        if not isinstance(values, str):
+            return tuple(values)
+    except TypeError:
+        pass
+    raise TypeError(f"{name}: expected {expected}, got {values!r}")
 
 
 def _finite(number: Any) -> bool:

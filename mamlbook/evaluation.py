@@ -97,7 +97,7 @@ def _scorer(metric: Metric) -> Metric:
         raise TypeError(f"{wanted}, got {metric!r}")
 
     def measured(y_hat: Tree, y: Tree) -> Any:
-        with refusing_broadcasts():
+        with refusing_broadcasts(y_hat, y):
             return metric(y_hat, y)
 
     def score(y_hat: Tree, y: Tree) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mamlbook.checks import whole_number
+from mamlbook.checks import non_negative, whole_number
 
 
 class BatchNorm(nn.Module):
@@ -29,9 +29,10 @@ class BatchNorm(nn.Module):
         super().__init__()
         if first is not None:
             whole_number("first", first, 1, "a number of examples", ", or None for all")
+        whole_number("channels", channels)
         self.gain = nn.Parameter(torch.ones(channels))
         self.offset = nn.Parameter(torch.zeros(channels))
-        self.eps, self.first = eps, first
+        self.eps, self.first = non_negative("eps", "number", eps), first
 
     def forward(self, x: Tensor) -> Tensor:
         axes = [axis for axis in range(x.ndim) if axis != 1]
@@ -55,11 +56,12 @@ class FixedNorm(nn.Module):
 
     def __init__(self, channels: int, eps: float = 1e-5):
         super().__init__()
+        whole_number("channels", channels)
         self.gain = nn.Parameter(torch.ones(channels))
         self.offset = nn.Parameter(torch.zeros(channels))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
-        self.eps = eps
+        self.eps = non_negative("eps", "number", eps)
 
     def forward(self, x: Tensor) -> Tensor:
         return _normalised(x, _per_channel(self.mean, x), _per_channel(self.variance, x), self)
@@ -88,11 +90,12 @@ class TaskNorm(nn.Module):
     def __init__(self, channels: int, first: int, eps: float = 1e-5):
         super().__init__()
         self.first = whole_number("first", first, 1, "a number of examples")
+        whole_number("channels", channels)
         self.gain = nn.Parameter(torch.ones(channels))
         self.offset = nn.Parameter(torch.zeros(channels))
         self.scale = nn.Parameter(torch.zeros(1))
         self.shift = nn.Parameter(torch.zeros(1))
-        self.eps = eps
+        self.eps = non_negative("eps", "number", eps)
 
     def forward(self, x: Tensor) -> Tensor:
         support = _moments(x[: self.first], [axis for axis in range(x.ndim) if axis != 1])

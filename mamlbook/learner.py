@@ -6,7 +6,6 @@ import copy
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FunctionType
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,8 @@ from mamlbook.meta_batch import MetaBatch, UnequalBatches
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
-from mamlbook.network_checks import call_arguments, hooked_weights_kept
+from mamlbook.network_attributes import without_graphs
+from mamlbook.network_checks import call_arguments
 from mamlbook.network_errors import naming_missing_derivatives, refuse_inference_mode
 from mamlbook.numerics import Params
 from mamlbook.parts import Part
@@ -25,6 +25,7 @@ from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.preparation import prepared, prepared_data
 from mamlbook.torch_internals import tree_leaves, tree_map
 from mamlbook.weighting import FunctionWeights, UniformWeights, Weighting
+from mamlbook.weighting.base import task_weights
 
 
 class MetaLearner(nn.Module):
@@ -58,7 +59,9 @@ class MetaLearner(nn.Module):
         self.model = _of_kind("model", model, Model, "Model(net, loss)")
         self.solver = _of_kind("solver", solver, Solver, "GradientDescent(alpha, steps)")
         self.metagradient = _of_kind("metagradient", metagradient or Exact(), MetaGradient, "Exact()")
-        weighting = FunctionWeights(weighting) if isinstance(weighting, FunctionType) else weighting or UniformWeights()
+        if callable(weighting) and not isinstance(weighting, nn.Module | type):
+            weighting = FunctionWeights(weighting)
+        weighting = weighting or UniformWeights()
         self.weighting = _of_kind("weighting", weighting, Weighting, "UniformWeights()")
         self.meta_steps = 0
         self._served: list[tuple[str, torch.Size, torch.device]] = []
@@ -69,7 +72,7 @@ class MetaLearner(nn.Module):
             return self._of_unequal_size(tasks)
         batch = self._batch(tasks)
         surrogates = self.metagradient(batch)
-        weights = self.weighting(surrogates, batch)
+        weights = task_weights(self.weighting, surrogates, batch)
         return (weights * surrogates).sum(), surrogates.detach()
 
     def _of_unequal_size(self, tasks: Sequence[Tasks]) -> tuple[Tensor, Tensor]:
@@ -80,7 +83,7 @@ class MetaLearner(nn.Module):
             )
         batches = UnequalBatches([self._batch(part) for part in prepared(tasks, self.model.theta[0])])
         surrogates = torch.cat([self.metagradient(batch) for batch in batches.parts])
-        weights = self.weighting(surrogates, batches)
+        weights = task_weights(self.weighting, surrogates, batches)
         return (weights * surrogates).sum(), surrogates.detach()
 
     def _require_parts(self) -> None:
@@ -110,11 +113,11 @@ class MetaLearner(nn.Module):
     def network(self, support: Data, *, task: int = 0, steps: int | None = None) -> nn.Module:
         """A copy of the network that has solved one of these tasks: an ordinary ``nn.Module`` that shares nothing.
 
-            It is in evaluation mode, and predicts (K, ...) like any other network.
+        It is in evaluation mode, and predicts (K, ...) like any other network.
 
-            Raises:
-        TypeError, ValueError: ``support`` is none, or has no such task; a network that cannot be copied; weights
-                    that are not finite; a solver that predicts by other means than the network, as a kernel does.
+        Raises:
+            TypeError, ValueError: ``support`` is none, or has no such task; a network that cannot be copied; weights
+                that are not finite; a solver that predicts by other means than the network, as a kernel does.
         """
         adapted = self.adapt(support, steps)
         count = len(adapted.phi[0])
@@ -135,9 +138,7 @@ class MetaLearner(nn.Module):
         return net
 
     def _copied_network(self) -> nn.Module:
-        with hooked_weights_kept(self.model.net) as kept:
-            for attributes, name, value in kept:
-                attributes[name] = value.detach()  # only leaves of a graph are copied, and it is computed anew anyhow
+        with without_graphs(self.model.net):
             try:
                 return copy.deepcopy(self.model.net).eval()
             except (TypeError, RuntimeError, AttributeError, pickle.PicklingError) as error:

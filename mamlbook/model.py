@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from mamlbook.exact import exact_operations
+from mamlbook.network_attributes import given_to_the_loss, keep_for_the_loss, loss_unchanged
 from mamlbook.network_checks import (
     buffers_kept,
     call_arguments,
@@ -46,7 +47,8 @@ class Model(nn.Module):
 
     The network itself is evaluated, with the weights at hand in the place of its own, so that whatever happens to it
     later is followed: another mode, activation or hook, a loaded state. A weight with ``requires_grad=False`` is part
-    of neither loop. Norms, attention and recurrent layers are spelled out (``mamlbook.exact.operations``).
+    of neither loop. What a call leaves in the network's attributes is there for its loss, and for no later call. Norms,
+    attention and recurrent layers are spelled out (``mamlbook.exact.operations``).
 
     ``head`` is the name of the ``nn.Linear`` whose output is the network's, or that module; by default the one that is
     called ``head``, or the last one of an ``nn.Sequential``. Some algorithms adapt or compute it alone.
@@ -171,11 +173,12 @@ class Model(nn.Module):
 
     def _loss_of_each_task(self, y_hat: Tree, y: Tree) -> Tensor:
         def loss(y_hat: Tree, y: Tree) -> Tensor:
-            with exact_operations(), refusing_broadcasts():
+            with exact_operations(), refusing_broadcasts(y_hat, y, net=self.net):
                 return self.loss(y_hat, y)
 
         try:
-            return vmap(loss, randomness=randomness.get())(y_hat, y)
+            with given_to_the_loss(self.net), loss_unchanged(self.loss):
+                return vmap(loss, randomness=randomness.get())(y_hat, y)
         except torch.OutOfMemoryError:
             raise
         except FAILURES as error:
@@ -238,8 +241,10 @@ class Model(nn.Module):
             for name, weight in module.named_parameters(recurse=False, remove_duplicate=False)
             if id(weight) in given
         }
-        with buffers_kept(self.net, buffers), exact_operations():
-            return functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
+        with buffers_kept(self.net, buffers) as left, exact_operations():
+            y_hat = functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
+        keep_for_the_loss(self.net, left)
+        return y_hat
 
     def extra_repr(self) -> str:
         return f"loss={getattr(self.loss, '__name__', repr(self.loss))}"

@@ -50,7 +50,7 @@ def pretrained(name: str, *, folder: str | Path = RESULTS) -> Pretrained:
     [(2, 5, 256), (2, 5)]
     """
     found = _starts(Path(folder))
-    if name not in found:
+    if not isinstance(name, str) or name not in found:
         known = ", ".join(sorted(found)) or "none, for none is stored"
         raise ValueError(f"name: expected one of {known}, got {name!r}")
     file, record = found[name]

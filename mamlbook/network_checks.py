@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.checks import kind_of
+from mamlbook.network_attributes import Attribute, attributes_kept
 from mamlbook.torch_internals import BATCH_NORMS
 from mamlbook.trees import Tree
 
@@ -167,10 +168,10 @@ def one_tensor(y_hat: Tree) -> Tensor:
 
 
 @contextmanager
-def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
+def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[list[Attribute]]:
     """Refuse a network that, called inside, writes into the copies of its buffers or puts others in their place.
 
-    What its hooks compute before each call is put back.
+    Tensors that it leaves in plain attributes are taken out again, and given as in ``attributes_kept``.
 
     Raises:
         ValueError: names the buffers.
@@ -183,31 +184,11 @@ def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None
 
     handle = net.register_forward_hook(look) if buffers else None
     try:
-        with hooked_weights_kept(net):
-            yield
+        with attributes_kept(net) as left:
+            yield left
     finally:
         if handle is not None:
             handle.remove()
-
-
-@contextmanager
-def hooked_weights_kept(net: nn.Module) -> Iterator[list[tuple[dict[str, Any], str, Any]]]:
-    """Put back what a hook computes before each call of a layer, as pruning and the older weight norms do.
-
-    It is a plain attribute, in which the weights of all tasks would be left behind. Gives (attributes, name, value) of
-    each.
-    """
-    kept = [
-        (vars(module), name, vars(module)[name])
-        for module in net.modules()
-        for hook in module._forward_pre_hooks.values()
-        if (name := getattr(hook, "_tensor_name", getattr(hook, "name", None))) in vars(module)
-    ]
-    try:
-        yield kept
-    finally:
-        for attributes, name, value in kept:
-            attributes[name] = value
 
 
 def _written(buffer: Tensor) -> bool:

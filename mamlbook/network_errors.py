@@ -224,6 +224,9 @@ def naming_missing_derivatives() -> Iterator[None]:
                 "net, loss: expected a loss that has a gradient in the weights, got one without; leave out detach(), "
                 "torch.no_grad(), argmax and comparisons between the weights and the loss"
             ) from error
+        if "modified by an inplace operation" in str(error):
+            said = "net, loss: expected operations that leave alone what gradients need; leave out += and inplace=True"
+            raise ValueError(said) from error
         found = re.search(r"derivative for '?(?:aten::)?_?(\w+?)(?:_backward)?'? is not implemented", str(error))
         if found is None:
             raise

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mamlbook.checks import seed_number
+from mamlbook.checks import seed_number, whole_number
 from mamlbook.devices import drawn_on_cpu
 from mamlbook.layers import BatchNorm, Context
 
@@ -65,8 +65,7 @@ def contextual(*sizes: int, context: int = 5, **options: Any) -> nn.Sequential:
     >>> [name for name, _ in contextual(1, 40, 40, 1).named_parameters()][:2]
     ['context.vector', 'linear1.weight']
     """
-    if context < 1:
-        raise ValueError(f"context: expected at least one number that stands for the task, got {context}")
+    whole_number("context", context, 1, "a whole number of inputs for the task")
     net = mlp(*(size + context if number == 0 else size for number, size in enumerate(sizes)), **options)
     return nn.Sequential(OrderedDict([("context", Context(context)), *net.named_children()]))
 
@@ -81,11 +80,16 @@ class Recurrent(nn.Module):
 
     Shapes: (K, T, inputs) to (K, outputs).
 
+    Raises:
+        ValueError: a size is no whole number of at least 1.
+
     References: [Cho et al., 2014](https://arxiv.org/abs/1406.1078).
     """
 
     def __init__(self, inputs: int, width: int, outputs: int, seed: int = 0):
         super().__init__()
+        for name, number in (("inputs", inputs), ("width", width), ("outputs", outputs)):
+            whole_number(name, number)
         with drawn_on_cpu(seed_number("seed", seed)):
             self.gates = nn.Linear(inputs + width, 2 * width)
             self.candidate = nn.Linear(inputs + width, width)
@@ -137,8 +141,8 @@ def conv4(
     """
     if pooling not in ("stride", "max"):
         raise ValueError(f"pooling: expected 'stride' or 'max', got {pooling!r}")
-    if min(ways, channels, filters) < 1:
-        raise ValueError(f"ways, channels, filters: expected positive numbers, got {ways}, {channels}, {filters}")
+    for name, number in (("ways", ways), ("channels", channels), ("filters", filters), ("size", size)):
+        whole_number(name, number)
     side = size
     for _ in range(4):
         side = (side + 1) // 2 if pooling == "stride" else side // 2

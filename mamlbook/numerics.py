@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, overload
 
@@ -34,8 +35,14 @@ def per_task(scale: Tensor, like: Tensor) -> Tensor: ...
 @overload
 def per_task(scale: float | Tensor, like: Tensor) -> float | Tensor: ...
 def per_task(scale: float | Tensor, like: Tensor) -> float | Tensor:
-    """One number per task, (B,), in the shape that multiplies a (B, \\*shape) tensor; a plain number stays as it is."""
-    return scale.view(-1, *[1] * (like.ndim - 1)) if isinstance(scale, Tensor) and scale.ndim else scale
+    """One number per task, (B,), in the shape and precision that multiply a (B, \\*shape) tensor.
+
+    A plain number stays as it is, and a truth value one.
+    """
+    if not isinstance(scale, Tensor) or not scale.ndim:
+        return scale
+    scale = scale.view(-1, *[1] * (like.ndim - 1))
+    return scale.to(like.dtype) if scale.is_floating_point() else scale
 
 
 def detached(u: Sequence[Tensor]) -> Params:
@@ -55,8 +62,21 @@ def random_like(u: Sequence[Tensor], generator: torch.Generator) -> Params:
 
 
 def distance(u: Sequence[Tensor], v: Sequence[Tensor]) -> float:
-    """The largest absolute difference between two tuples of the same shapes."""
-    return max((a - b).abs().max().item() for a, b in zip(u, v, strict=True))
+    """The largest absolute difference between two tuples of the same shapes; nan where one holds nan.
+
+    Raises:
+        ValueError: the shapes are such that they broadcast against one another.
+    """
+    differences = [a - b for a, b in zip(u, v, strict=True)]
+    for a, b, difference in zip(u, v, differences, strict=True):
+        if difference.shape not in (a.shape, b.shape):
+            raise ValueError(
+                f"u, v: expected tuples of the same shapes, got {tuple(a.shape)} and {tuple(b.shape)}, of which every "
+                "number would be compared with every other"
+            )
+    apart = [difference.abs().max().item() for difference in differences if difference.numel()]
+    # Python's max passes over a nan that stands behind a number.
+    return math.nan if any(map(math.isnan, apart)) else max(apart, default=0.0)
 
 
 def gradient_of(value: Tensor, source: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ _USED = {
     "torch._pack_padded_sequence": "nothing; but what is said of packed sequences helps less",
     "torch.utils.checkpoint._checkpoint_without_reentrant_generator": _CHECKPOINTS,
     "torch.utils.checkpoint.CheckpointFunction.apply": _CHECKPOINTS,
+    "torch.nn.utils.parametrize._cache_enabled": "parametrised networks inside of parametrize.cached()",
     "torch._assert_async": "nothing; but a GPU then waits where task numbers are checked",
     **{f"torch.ops.aten.add.Tensor.{name}": _COMPILED for name in ("overloadpacket", "tags", "_schema")},
     "torch.Tag.nondeterministic_seeded": _COMPILED,
@@ -124,6 +125,25 @@ def check_on_device(condition: Tensor, message: str) -> None:
         check(condition, message)
     elif not condition.item():
         raise RuntimeError(message)
+
+
+def has_step_hooks(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether functions are to be called before or after each step of this optimizer."""
+    places = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+    return any(getattr(optimizer, place, None) for place in places)
+
+
+@contextmanager
+def without_cached_parametrizations() -> Iterator[None]:
+    """Compute parametrised weights anew at every call, whatever ``parametrize.cached()`` has kept of other weights."""
+    from torch.nn.utils import parametrize
+
+    before = getattr(parametrize, "_cache_enabled", 0)
+    parametrize._cache_enabled = 0
+    try:
+        yield
+    finally:
+        parametrize._cache_enabled = before
 
 
 def operation_formula(function: Any) -> Callable[..., int] | None:

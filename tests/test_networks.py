@@ -109,10 +109,10 @@ def test_seeds_decide_the_weights_and_the_global_generator_is_left_alone():
         (lambda: mlp(3), "sizes: expected at least two"),
         (lambda: mlp(3, 0, 1), "sizes: expected at least two"),
         (lambda: mlp(3, 4.0, 1), "sizes: expected at least two"),
-        (lambda: contextual(1, 4, 1, context=0), "context: expected at least one number"),
+        (lambda: contextual(1, 4, 1, context=0), "context: expected a whole number of inputs"),
         (lambda: contextual(1), "sizes: expected at least two"),
         (lambda: conv4(5, pooling="mean"), "pooling: expected 'stride' or 'max'"),
-        (lambda: conv4(0), "expected positive numbers"),
+        (lambda: conv4(0), "ways: expected a whole number of at least 1, got 0"),
         (lambda: conv4(5, pooling="max", size=12), "size: expected at least 16"),
     ],
 )

@@ -43,6 +43,53 @@ def test_it_trains_goes_on_and_is_measured(project):
     assert {"rates.json", "start.pt", "adapted.pt"} <= {file.name for file in project.iterdir()}
 
 
+@pytest.mark.parametrize("trying", [True, False], ids=["trying rates", "training"])
+def test_an_interrupt_ends_it_and_leaves_no_half(tmp_path, trying):
+    folder = tmp_path / "mine"
+    new.write(folder)
+    code = f"""
+import os, signal, sys, train
+class Interrupted:
+    draws = 0
+    def draw(self, tasks, generator, own=train.TRAINING):
+        Interrupted.draws += 1
+        if Interrupted.draws == {3 if trying else 15}:  # six pairs of rates are tried for two steps each
+            os.kill(os.getpid(), signal.SIGINT)
+        return own.draw(tasks, generator)
+    def __repr__(self):
+        return "Sensors"
+train.TRAINING = Interrupted()
+sys.argv = ["train.py", "--steps", "20", "--device", "cpu"]
+train.main()
+"""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert ("none are chosen; begin anew" if trying else "2 meta-steps are done, and start.pt is not") in done.stderr
+    assert not (folder / "start.pt").exists()
+    assert (folder / "rates.json").exists() is not trying
+
+
+def test_what_is_missing_is_named(tmp_path):
+    new.write(tmp_path / "mine")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for words, said in (
+        (["train.py", "--resume"], "--resume: expected rates.json and checkpoint.pt"),
+        (["evaluate.py"], "expected start.pt here, which python train.py writes"),
+    ):
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=tmp_path / "mine",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
 def test_it_begins_where_python_has_no_docstrings(tmp_path):
     run(tmp_path, "-OO", "-W", "ignore", "-m", "mamlbook.new", "mine")
     assert (tmp_path / "mine" / "train.py").is_file()

@@ -1,5 +1,7 @@
 """Conjugate gradients for many tasks at once, against a direct solver."""
 
+import math
+
 import pytest
 import torch
 
@@ -105,3 +107,12 @@ def test_nothing_to_solve():
 def test_bad_iterations(iterations):
     with pytest.raises(ValueError, match="iterations: expected a whole number of at least 1"):
         conjugate_gradient(lambda v: v, (torch.ones(1, 2),), iterations)
+
+
+def test_a_distance_to_nan_is_nan_wherever_it_stands():
+    one, nothing = torch.ones(2), torch.tensor([0.0, torch.nan])
+    for u in ((one, nothing), (nothing, one)):
+        assert math.isnan(distance(u, (0 * one, 0 * one)))
+    assert distance((one, torch.ones(0)), (3 * one, torch.ones(0))) == 2
+    with pytest.raises(ValueError, match=r"^u, v: expected tuples.*got \(2,\) and \(2, 1\), of which"):
+        distance((one,), (one[:, None],))

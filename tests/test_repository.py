@@ -197,7 +197,18 @@ def test_every_folder_of_the_package_is_installed():
 # Each line may import from the lines above it, and a package from itself.
 LAYERS = [
     {"torch_internals"},
-    {"checks", "devices", "exact", "files", "parts", "progress", "target_checks", "torch_compiler", "trees"},
+    {
+        "checks",
+        "devices",
+        "exact",
+        "files",
+        "network_attributes",
+        "parts",
+        "progress",
+        "target_checks",
+        "torch_compiler",
+        "trees",
+    },
     {"layers", "network_checks", "network_errors", "numerics"},
     {"networks", "stored", "tasks"},
     {"model"},

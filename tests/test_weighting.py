@@ -1,10 +1,12 @@
 """Each weighting by itself: its limits are in ``limits``, here are its memory, its edges and its errors."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from battery import sine_model, sine_tasks
-from mamlbook import GradientDescent, MetaLearner, fit
+from mamlbook import GradientDescent, MetaLearner, distance, fit, gradient_check
 from mamlbook.tasks import WaveCollection
 from mamlbook.weighting import (
     AgreementWeights,
@@ -161,3 +163,30 @@ def test_they_print():
         "ConflictAverseWeights(c=0.4, steps=100)",
         "UniformWeights()",
     ]
+
+
+@pytest.mark.parametrize(
+    ("weights", "got"),
+    [
+        (lambda s, batch: torch.full((len(s), 1), 1 / len(s)), r"\(5, 1\)"),
+        (lambda s, batch: torch.full((1,), 1 / len(s)), r"\(1,\)"),
+        (lambda s, batch: [1 / len(s)] * len(s), "list"),
+        (lambda s, batch: None, "NoneType"),
+    ],
+    ids=["column", "one", "list", "nothing"],
+)
+def test_what_broadcasts_is_no_weight(weights, got):
+    learner = MetaLearner(sine_model(), GradientDescent(0.01, 1), weighting=weights)
+    for use in (learner.meta_gradient, lambda tasks: gradient_check(learner.model.theta, learner, tasks)):
+        with pytest.raises(ValueError, match=rf"^weighting: expected a tensor.*\(5,\), got {got} from FunctionWeights"):
+            use(sine_tasks())
+
+
+def test_any_function_may_weigh():
+    def powers(surrogates, batch, base):
+        return base ** torch.arange(len(surrogates), dtype=surrogates.dtype)
+
+    tasks, solver = sine_tasks(), GradientDescent(0.01, 1)
+    found = MetaLearner(sine_model(), solver, weighting=partial(powers, base=0.5)).meta_gradient(tasks)
+    alone = [MetaLearner(sine_model(), solver).meta_gradient(tasks.pick([b])) for b in range(5)]
+    assert distance(found, [sum(0.5**b * g for b, g in enumerate(each)) for each in zip(*alone, strict=True)]) < 1e-14

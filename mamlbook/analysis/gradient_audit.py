@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mamlbook.analysis.plain_loop import NotFollowed, OwnObjective, PlainLoop
 from mamlbook.analysis.verdict import CANNOT, RIGHT, WRONG, Audit, GradientCheck
-from mamlbook.checks import positive
+from mamlbook.checks import positive, seed_number
 from mamlbook.devices import noise_kept
 from mamlbook.learner import MetaLearner
 from mamlbook.meta_batch import MetaBatch
@@ -27,6 +27,7 @@ from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks, require_tasks
 from mamlbook.tasks.preparation import prepared
 from mamlbook.weighting import UniformWeights
+from mamlbook.weighting.base import task_weights
 
 OF_A_FUNCTION = {RIGHT: "gradient of the objective", WRONG: "not its gradient"}
 """What the verdicts are called where there is no learner."""
@@ -92,6 +93,7 @@ def gradient_check(gradient, judge, at, /, *, first_order=None, step=1e-3, seed=
     >>> gradient_check(fomaml(learner.model, 0.1, 2).meta_gradient(tasks), learner, tasks).verdict
     'FOMAML'
     """
+    seed = seed_number("seed", seed)
     positive("step", "largest step", step)
     positive("within", "share of the slopes", within)
     audit = partial(Audit, step=step, seed=seed, within=within)
@@ -161,7 +163,7 @@ def _task_weights(learner: MetaLearner, batches: Sequence[Tasks]) -> Tensor:
         raise ValueError(f"tasks: expected one batch, for {learner.weighting} weighs its tasks, got {len(batches)}")
     metagradient, weighting = deepcopy((learner.metagradient, learner.weighting))
     batch = MetaBatch.of(learner.model, learner.solver, batches[0])
-    return weighting(metagradient(batch), batch).detach()
+    return task_weights(weighting, metagradient(batch), batch).detach()
 
 
 def _disagreement(own: OwnObjective, plain: PlainLoop, theta: Params, within: float) -> str:

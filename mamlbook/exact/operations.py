@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from mamlbook.exact import embeddings, losses, norms, recurrent
-from mamlbook.torch_internals import without_checkpoints
+from mamlbook.torch_internals import without_cached_parametrizations, without_checkpoints
 
 
 @contextmanager
@@ -42,7 +42,7 @@ class _Process:
     def set(self) -> Iterator[None]:
         with self.lock:
             if not self.users:
-                for setting in (sdpa_kernel(SDPBackend.MATH), _layer_by_layer(), without_checkpoints()):
+                for setting in _settings():
                     self.stack.enter_context(setting)
             self.users += 1
         try:
@@ -55,6 +55,10 @@ class _Process:
 
 
 _PROCESS = _Process()
+
+
+def _settings() -> tuple[AbstractContextManager, ...]:
+    return sdpa_kernel(SDPBackend.MATH), _layer_by_layer(), without_checkpoints(), without_cached_parametrizations()
 
 
 @contextmanager

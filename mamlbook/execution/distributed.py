@@ -14,6 +14,7 @@ from mamlbook.meta_batch import MetaBatch, task_gradients
 from mamlbook.numerics import Params
 from mamlbook.tasks.base import Tasks, require_tasks
 from mamlbook.weighting import UniformWeights
+from mamlbook.weighting.base import task_weights
 
 
 class DistributedMetaGradient:
@@ -59,7 +60,7 @@ class DistributedMetaGradient:
         learner = self.learner
         part = MetaBatch.of(learner.model, learner.solver, own)
         surrogates = _Gathered.apply(learner.metagradient(part), tasks.size, self.group)
-        weights = learner.weighting(surrogates, _Everyone(self.group, tasks, part.theta))
+        weights = task_weights(learner.weighting, surrogates, _Everyone(self.group, tasks, part.theta))
         total = (weights * surrogates).sum()
         return torch.autograd.grad(total, learner.learned, materialize_grads=True), surrogates.detach()
 

@@ -33,7 +33,8 @@ class DifferentiableAdam(DifferentiableOptimizer):
                     group["params"][place] = self._stepped(group, states[place], weight, gradient)
 
     def _stepped(self, group: dict, state: dict, weight: Tensor, gradient: Tensor) -> Tensor:
-        if group["weight_decay"] and self.decoupled:
+        decoupled = self.decoupled or group.get("decoupled_weight_decay", False)
+        if group["weight_decay"] and decoupled:
             weight = weight * (1 - group["lr"] * group["weight_decay"])
         elif group["weight_decay"]:
             gradient = gradient + group["weight_decay"] * weight

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from mamlbook.checks import number_where
 from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.numerics import per_task
 
@@ -24,9 +25,8 @@ class Clipped(Transform):
     """
 
     def __init__(self, limit: float):
-        if not limit > 0:
-            raise ValueError(f"limit: expected the largest length of an inner gradient, above 0, got {limit}")
-        self.limit = limit
+        length = "the largest length of an inner gradient, above 0"
+        self.limit = number_where("limit", length, lambda limit: limit > 0, limit)
 
     def __call__(self, gradients: Gradients, place: Place) -> Gradients:
         squares = [g.flatten(1).square().sum(1) for g in gradients if g is not None]

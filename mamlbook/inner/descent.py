@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mamlbook.checks import non_negative, one_number
+from mamlbook.checks import kind_of, non_negative, one_number
 from mamlbook.inner.base import Adapted, Solver, step_count
 from mamlbook.inner.rules import DifferentiableOptimizer, Rule, differentiable, require_rule
-from mamlbook.inner.transforms import EVERYTHING, Gradients, Place, Transform, as_transform
+from mamlbook.inner.transforms import EVERYTHING, Gradients, Place, Transform, as_transform, require_gradients
 from mamlbook.model import Model
 from mamlbook.numerics import Params, add_scaled, as_leaves, dot, expand_over_tasks, per_task
 from mamlbook.parts import Part
 from mamlbook.tasks.base import Data
 from mamlbook.torch_internals import tree_leaves, tree_map
+from mamlbook.trees import Tree, first_leaf
 
 
 class InnerState(NamedTuple):
@@ -98,7 +99,10 @@ class GradientDescent(Solver):
 
     @property
     def proximal(self) -> float | Tensor:
-        return self.lam() if callable(self.lam) else self.lam
+        if not callable(self.lam):
+            return self.lam
+        lam = self.lam()
+        return one_number("lam", lam) if isinstance(lam, Tensor) else non_negative("lam", "number from lam()", lam)
 
     @property
     def remedy(self) -> str:
@@ -159,10 +163,13 @@ class GradientDescent(Solver):
             return theta
         # Views, so that a step's gradient by one weight stops there: a head that was computed from the body would pass
         # it on to the body, which is the same tensor as theta's.
-        return tuple(p.view_as(p) for p in self.start(model, support, theta))
+        begin = self.start(model, support, theta)
+        if not isinstance(begin, tuple | list):
+            raise TypeError(f"start: expected a function that gives a tuple of weights, got {kind_of(begin)} from it")
+        return tuple(p.view_as(p) for p in begin)
 
     def _objective(self, model: Model, support: Data) -> Callable[[Params, Params], Tensor]:
-        loss = model.losses if self.loss is None else self.loss
+        loss = self._losses(model)
 
         def inner(theta: Params, phi: Params) -> Tensor:
             losses = loss(model(phi, support.x), support.y)
@@ -172,6 +179,24 @@ class GradientDescent(Solver):
             return losses + self.proximal / 2 * dot(away, away)
 
         return inner
+
+    def _losses(self, model: Model) -> Callable[[Tree, Tree], Tensor]:
+        """The support loss of each task, (B,)."""
+        if self.loss is None:
+            return model.losses
+        own = self.loss
+
+        def losses(y_hat: Tree, y: Tree) -> Tensor:
+            found, count = own(y_hat, y), len(first_leaf(y_hat))
+            if not isinstance(found, Tensor) or found.shape != (count,):
+                got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+                raise ValueError(
+                    f"loss: expected one number per task, shape ({count},), got {got}; the loss of a solver sees all "
+                    "tasks at once and averages over each one's examples, as .flatten(1).mean(1) does"
+                )
+            return found
+
+        return losses
 
     def _step(self, stepper, model: Model, support: Data, theta: Params, at: Adapted, step: int) -> Params:
         # No gradient context may stay open across a yield of the path, it would leak into the caller.
@@ -188,13 +213,15 @@ class GradientDescent(Solver):
         return differentiable(self.rule, self.alpha, phi, unroll=unroll)
 
     def _transformed(self, gradients: Gradients, place: Place) -> Gradients:
+        shapes = [None if g is None else g.shape for g in gradients]
         for change in self.transforms:
             gradients = change(gradients, place)
+            require_gradients(change, gradients, shapes)
         return gradients
 
     def _curvature(self, model: Model, support: Data, phi: Params, v: Gradients) -> Tensor:
         y_hat, slope = model.jvp(phi, support.x, v)
-        loss = model.losses if self.loss is None else self.loss
+        loss = self._losses(model)
         # The second derivative, at t = 0, of the objective of the predictions y_hat + t slope.
         t = torch.zeros(len(y_hat), dtype=y_hat.dtype, device=y_hat.device, requires_grad=True)
         line = loss(y_hat + per_task(t, y_hat) * slope, support.y).sum()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mamlbook.model import Model
 from mamlbook.numerics import Params
+from mamlbook.torch_internals import check_on_device
 from mamlbook.trees import Tree
 
 
@@ -44,6 +45,7 @@ def numeric_targets(y_hat: Tensor, y: Tensor) -> Tensor:
 
     Raises:
         ValueError: the predictions are no tensor (B, K, C), or y is neither classes nor of their shape.
+        RuntimeError: a class is none of the C, which the device itself finds.
     """
     if not isinstance(y_hat, Tensor) or not isinstance(y, Tensor) or y_hat.ndim != 3:
         got = tuple(y_hat.shape) if isinstance(y_hat, Tensor) else type(y_hat).__name__
@@ -57,4 +59,9 @@ def numeric_targets(y_hat: Tensor, y: Tensor) -> Tensor:
         return y.to(y_hat.dtype)
     if y.shape != y_hat.shape[:2]:
         raise ValueError(f"y: expected classes of shape {tuple(y_hat.shape[:2])}, got {tuple(y.shape)}")
+    check_on_device(
+        ((y >= 0) & (y < y_hat.shape[-1])).all(),
+        f"y: expected classes from 0 to {y_hat.shape[-1] - 1} in every support set, got others, which a squared loss "
+        "would take for examples of no class; leave out what is padded, and give tasks of unequal size as a list",
+    )
     return (y[..., None] == torch.arange(y_hat.shape[-1], device=y.device)).to(y_hat.dtype)

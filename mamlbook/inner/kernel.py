@@ -88,7 +88,10 @@ class TangentKernel(Part):
 
     @staticmethod
     def _weights(rows: Params, coefficients: Tensor) -> Params:
-        return tuple((coefficients[:, None] @ r.reshape(*r.shape[:2], -1)).view(r.shape[0], *r.shape[2:]) for r in rows)
+        return tuple(
+            (coefficients[:, None].to(r.dtype) @ r.reshape(*r.shape[:2], -1)).view(r.shape[0], *r.shape[2:])
+            for r in rows
+        )
 
     def __repr__(self) -> str:
         return "TangentKernel()"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import number_where
 from mamlbook.inner.transforms import Gradients, Place, Transform
 
 
@@ -28,11 +29,10 @@ class DropGrad(nn.Module, Transform):
 
     def __init__(self, p: float = 0.1, noise: str = "binary"):
         super().__init__()
-        if not 0 <= p < 1:
-            raise ValueError(f"p: expected a share of dropped entries of at least 0 and below 1, got {p}")
         if noise not in ("binary", "gaussian"):
             raise ValueError(f"noise: expected 'binary' or 'gaussian', got {noise!r}")
-        self.p, self.noise = p, noise
+        self.p = number_where("p", "a share of dropped entries of at least 0 and below 1", lambda p: 0 <= p < 1, p)
+        self.noise = noise
 
     def forward(self, gradients: Gradients, place: Place) -> Gradients:
         if not self.training:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from mamlbook.checks import whole_number
 from mamlbook.inner.selection import chosen, without_norms
 from mamlbook.inner.transforms import Gradients, Place, Transform
 from mamlbook.model import Model
@@ -27,7 +28,8 @@ class PerStepNorms(nn.Module, Transform):
     Shapes: gradients are (B, \\*shape); ``shifts[i]`` is (S - 1, \\*shape), for the i-th tensor of a norm.
 
     Raises:
-        ValueError: the network has no norm, or the inner rule is not plain gradient descent at a rate above 0.
+        ValueError: the network has no norm, ``steps`` is no whole number of at least 1, or the inner rule is not plain
+            gradient descent at a rate above 0.
 
     References: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502), section 4, "per-step batch normalization
     weights and biases".
@@ -35,6 +37,7 @@ class PerStepNorms(nn.Module, Transform):
 
     def __init__(self, model: Model, steps: int):
         super().__init__()
+        steps = whole_number("steps", steps, 1, "a whole number of inner steps")
         adapted = chosen(model, without_norms)
         self.names = [name for name in model.names if name not in adapted]
         if not self.names:

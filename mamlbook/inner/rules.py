@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import higher
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from mamlbook.inner import adam  # noqa: F401  it registers its optimisers with higher
 from mamlbook.numerics import Params
+from mamlbook.torch_internals import has_step_hooks
 
 Rule = Callable[..., torch.optim.Optimizer]
 """An optimiser of PyTorch, or a ``functools.partial`` of one: (parameters, lr=...) to an optimiser."""
@@ -21,8 +23,12 @@ def require_rule(rule: Rule, alpha: float | Tensor) -> None:
     """Refuse a rule that has no differentiable twin, before anything is computed.
 
     Raises:
-        ValueError: the rule is no optimiser, higher does not know it, or it maximises.
+        ValueError: the rule is no optimiser, higher does not know it or part of it, or it has a rate of its own.
     """
+    if isinstance(rule, partial) and "lr" in rule.keywords:
+        raise ValueError(
+            f"rule: expected an optimiser whose rate is alpha, {alpha}, got {rule!r} with one of its own; leave lr out"
+        )
     try:
         higher.get_diff_optim(_built(rule, alpha, blank := [_blank()]), blank)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
@@ -65,8 +71,12 @@ def require_plain_rule(part: object, solver: Any) -> PlainSteps:
 
 def _built(rule: Rule, alpha: float | Tensor, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
     optimizer = rule(weights, lr=1.0 if isinstance(alpha, Tensor) else alpha)
-    if optimizer.defaults.get("maximize"):
+    if any(group.get("maximize") for group in optimizer.param_groups):
         raise ValueError("higher ignores maximize=True, and an inner loop minimises")
+    if isinstance(alpha, Tensor) and any(group["lr"] != 1 for group in optimizer.param_groups):
+        raise ValueError("a learned alpha takes the place of the rates of all groups; let LearnedRates learn them")
+    if has_step_hooks(optimizer):
+        raise ValueError("higher ignores hooks on its steps; what changes gradients is a transform, such as Clipped")
     return optimizer
 
 

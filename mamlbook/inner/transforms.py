@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
+from mamlbook.checks import kind_of
 from mamlbook.model import Model
 from mamlbook.parts import Part
 
@@ -81,6 +83,19 @@ def as_transform(change: Transform | Callable[[Gradients, Place], Gradients]) ->
             f"{change!r}; derive a class of your own from mamlbook.Transform"
         )
     return ModuleTransform(change) if isinstance(change, nn.Module) else FunctionTransform(change)
+
+
+def require_gradients(change: Transform, gradients: Any, shapes: list[torch.Size | None]) -> None:
+    """Refuse what a transform gives in the place of gradients: something else, or what would broadcast."""
+    if not isinstance(gradients, tuple | list) or len(gradients) != len(shapes):
+        got = f"{len(gradients)}" if isinstance(gradients, tuple | list) else kind_of(gradients)
+        raise ValueError(f"transforms: expected a list of {len(shapes)} gradients or None, got {got} from {change}")
+    for gradient, shape in zip(gradients, shapes, strict=True):
+        if gradient is not None and shape is not None and gradient.shape != shape:
+            raise ValueError(
+                f"transforms: expected gradients of the shapes that came, the task axis first, as {tuple(shape)}, got "
+                f"{tuple(gradient.shape)} from {change}; keepdim=True and expand_as keep a shape"
+            )
 
 
 class _Everything(Transform):

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from mamlbook.checks import positive, whole_number
 from mamlbook.inner.base import Solver
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.base import MetaGradient
@@ -40,13 +41,9 @@ class EvoGrad(MetaGradient):
 
     def __init__(self, candidates: int = 2, sigma: float = 0.01, temperature: float = 0.05):
         super().__init__()
-        if candidates < 2:
-            raise ValueError(f"candidates: expected at least 2 to compare, got {candidates}")
-        if not (sigma > 0 and temperature > 0):
-            raise ValueError(
-                f"sigma, temperature: expected a width and a temperature above 0, got {sigma} and {temperature}"
-            )
-        self.candidates, self.sigma, self.temperature = candidates, sigma, temperature
+        self.candidates = whole_number("candidates", candidates, 2, "a whole number of candidates to compare")
+        self.sigma = positive("sigma", "width", sigma)
+        self.temperature = positive("temperature", "temperature", temperature)
 
     def require(self, model: Model, solver: Solver) -> None:
         require_proximal(solver, "theta is felt through it alone, and without it EvoGrad has no gradient")
@@ -86,11 +83,8 @@ class EvolutionStrategies(MetaGradient):
 
     def __init__(self, pairs: int, sigma: float, *, orthogonal: bool = False):
         super().__init__()
-        if pairs < 1:
-            raise ValueError(f"pairs: expected at least 1 pair of opposite directions, got {pairs}")
-        if not sigma > 0:
-            raise ValueError(f"sigma: expected a width above 0, got {sigma}")
-        self.pairs, self.sigma, self.orthogonal = pairs, sigma, orthogonal
+        self.pairs = whole_number("pairs", pairs, 1, "a whole number of pairs of opposite directions")
+        self.sigma, self.orthogonal = positive("sigma", "width", sigma), orthogonal
 
     def forward(self, batch: MetaBatch) -> Tensor:
         both = repeated(batch, 2 * self.pairs)

@@ -38,9 +38,7 @@ class PathwiseGradient(MetaGradient):
 
     def __init__(self, last: int = 1):
         super().__init__()
-        if last < 1:
-            raise ValueError(f"last: expected at least 1 of the last solutions to average over, got {last}")
-        self.last = last
+        self.last = whole_number("last", last, 1, "a whole number of last solutions to average over,")
 
     def forward(self, batch: MetaBatch) -> Tensor:
         path = list(batch.path(unroll=ALL))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mamlbook.checks import whole_number
+from mamlbook.checks import number_where, positive, whole_number
 from mamlbook.inner.base import ALL, Solver
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.base import MetaGradient
@@ -128,11 +128,8 @@ class LocalMOML(MetaGradient):
 
     def __init__(self, local_steps: int, beta: float, rate: float):
         super().__init__()
-        if local_steps < 1:
-            raise ValueError(f"local_steps: expected at least 1, got {local_steps}")
-        if not beta > 0:
-            raise ValueError(f"beta: expected a local outer rate above 0, got {beta}")
-        self.local_steps, self.beta, self.rate = local_steps, beta, _share(rate)
+        self.local_steps = whole_number("local_steps", local_steps)
+        self.beta, self.rate = positive("beta", "local outer rate", beta), _share(rate)
 
     def forward(self, batch: MetaBatch) -> Tensor:
         supports, queries = (split_examples(data, self.local_steps, "local step") for data in batch.tasks[:2])
@@ -159,6 +156,5 @@ class LocalMOML(MetaGradient):
 
 
 def _share(rate: float) -> float:
-    if not 0 < rate <= 1:
-        raise ValueError(f"rate: expected the share of the newest solution in the memory, in (0, 1], got {rate}")
-    return rate
+    share = "the share of the newest solution in the memory, in (0, 1]"
+    return number_where("rate", share, lambda rate: 0 < rate <= 1, rate)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from mamlbook.checks import number_where
 from mamlbook.inner.base import ALL
 from mamlbook.meta_batch import MetaBatch
 from mamlbook.metagradient.base import MetaGradient
@@ -36,13 +37,9 @@ class MultiStepLoss(MetaGradient):
 
     def __init__(self, anneal: float = 1000, floor: float = 0.03, until: float = math.inf):
         super().__init__()
-        if not anneal >= 1:
-            raise ValueError(f"anneal: expected a number of meta-steps of at least 1, got {anneal}")
-        if not 0 <= floor <= 1:
-            raise ValueError(f"floor: expected the least share of a step, between 0 and 1, got {floor}")
-        if not until >= 0:
-            raise ValueError(f"until: expected a number of meta-steps, at least 0, got {until}")
-        self.anneal, self.floor, self.until = anneal, floor, until
+        self.anneal = number_where("anneal", "a number of meta-steps of at least 1", lambda n: n >= 1, anneal)
+        self.floor = number_where("floor", "the least share of a step, between 0 and 1", lambda s: 0 <= s <= 1, floor)
+        self.until = number_where("until", "a number of meta-steps, at least 0", lambda n: n >= 0, until)
         self.register_buffer("done", torch.tensor(0))
 
     def weights(self, steps: int) -> Tensor:

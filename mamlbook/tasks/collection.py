@@ -8,6 +8,7 @@ from itertools import product
 
 import torch
 
+from mamlbook.checks import number_where, several
 from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Tasks
 from mamlbook.tasks.distribution import require_draw
@@ -38,7 +39,10 @@ class WaveCollection:
         queries: int = 10,
         domain: tuple[float, float] = (-5.0, 5.0),
     ):
-        self.amplitudes, self.phases = tuple(amplitudes), tuple(phases)
+        self.amplitudes, self.phases = (
+            tuple(number_where(name, "finite numbers", math.isfinite, each) for each in several(name, "numbers", given))
+            for name, given in (("amplitudes", amplitudes), ("phases", phases))
+        )
         self.shots, self.queries, self.domain = shots, queries, domain
         require_intervals(self, "domain")
         self.waves = torch.tensor(list(product(self.amplitudes, self.phases)), dtype=torch.float32)

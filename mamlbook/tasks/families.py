@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mamlbook.checks import kind_of, number_where, several
 from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks, concatenated, shape_of
 from mamlbook.tasks.distribution import TaskDistribution, require_draw
@@ -100,20 +101,28 @@ class Mixture:
     Shapes: those of the distributions, which have to agree.
 
     Raises:
+        TypeError: these are no distributions, or no list of shares.
         ValueError: as many shares as distributions are needed, none negative and not all zero; and when drawing, a
             distribution that is a finite collection, or whose tasks have other shapes.
     """
 
     def __init__(self, distributions: Sequence[TaskDistribution], shares: Sequence[float] | None = None):
-        self.distributions = tuple(distributions)
-        self.shares = tuple(shares) if shares is not None else (1.0,) * len(self.distributions)
+        self.distributions = several("distributions", "a list of distributions", distributions)
+        strange = [each for each in self.distributions if not callable(getattr(each, "draw", None))]
+        if strange:
+            raise TypeError(
+                f"distributions: expected objects with draw(tasks, generator), got {kind_of(strange[0])} among them"
+            )
+        shares = (1.0,) * len(self.distributions) if shares is None else several("shares", "a list of numbers", shares)
+        wanted = "numbers of at least 0 and not all 0"
+        self.shares = tuple(number_where("shares", wanted, lambda s: 0 <= s < math.inf, share) for share in shares)
         if not self.distributions or len(self.shares) != len(self.distributions):
             raise ValueError(
                 f"shares: expected one for each of at least one distribution, got {len(self.shares)} shares "
                 f"for {len(self.distributions)} distributions"
             )
-        if not all(math.isfinite(share) and share >= 0 for share in self.shares) or not sum(self.shares) > 0:
-            raise ValueError(f"shares: expected numbers of at least 0 and not all 0, got {self.shares}")
+        if not sum(self.shares) > 0:
+            raise ValueError(f"shares: expected {wanted}, got {self.shares}")
 
     @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mamlbook.checks import whole_number
+from mamlbook.checks import number_where, whole_number
 from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks, never_again
 from mamlbook.tasks.distribution import require_draw
@@ -80,7 +81,7 @@ class LinearRegression:
     Shapes: x is (B, K, d) and y (B, K, 1), in double precision.
 
     Raises:
-        ValueError: a number of examples or dimensions below 1.
+        ValueError: a number of examples or dimensions below 1, or another number that is not finite.
     """
 
     dimension: int = 3
@@ -93,6 +94,8 @@ class LinearRegression:
     def __post_init__(self) -> None:
         for name in ("dimension", "shots", "queries"):
             whole_number(name, getattr(self, name))
+        for name in ("centre", "spread", "noise"):
+            number_where(name, "a finite number", math.isfinite, getattr(self, name))
 
     @on_cpu()
     def draw(self, tasks: int, generator: torch.Generator) -> Tasks:

@@ -10,7 +10,7 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from mamlbook.checks import seed_number
+from mamlbook.checks import number_where, seed_number, several
 from mamlbook.devices import on_cpu
 from mamlbook.tasks.pool import Pool
 
@@ -56,7 +56,9 @@ def bounds(shares: Sequence[float], count: int, what: str = "classes of the pool
     Raises:
         ValueError: the shares are none.
     """
-    shares = tuple(shares)
+    shares = several("shares", "fractions or whole numbers, one for each part", shares)
+    for share in shares:
+        number_where("shares", "fractions or whole numbers", math.isfinite, share)
     counts = all(isinstance(share, Integral) and not isinstance(share, bool) for share in shares)
     above = all(share > 0 for share in shares)
     good = sum(shares) <= count if counts else math.isclose(sum(shares), 1, abs_tol=1e-6)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from mamlbook.checks import kind_of, whole_number
+from mamlbook.checks import kind_of, seed_number, whole_number
 from mamlbook.devices import on_cpu
 from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.distribution import FixedTasks, TaskDistribution, is_fixed
@@ -53,8 +53,8 @@ def check_tasks(
     warning; between pools a problem if the pictures agree. With ``learner``: predictions that depend on other queries.
 
     Raises:
-        TypeError: this is no distribution.
-        ValueError: fewer than 2 tasks.
+        TypeError: this is no distribution, or no learner.
+        ValueError: fewer than 2 tasks, or a seed that is none.
 
     >>> from mamlbook.tasks import Sinusoids, SupportAsQuery
     >>> check_tasks(Sinusoids()).problems
@@ -62,7 +62,7 @@ def check_tasks(
     >>> print(check_tasks(SupportAsQuery(Sinusoids()))["query unseen"].sentence)
     of the query examples are in their task's support set; draw both sets of a task together, without replacement
     """
-    whole_number("tasks", tasks, 2)
+    seed = _seed_of(tasks, seed, learner)
     distribution = FixedTasks(distribution) if isinstance(distribution, Tasks) else distribution
     for name, given in (("distribution", distribution), ("test", test)):
         if given is not None and (isinstance(given, type) or not callable(getattr(given, "draw", None))):
@@ -81,6 +81,14 @@ def check_tasks(
     if learner is not None:
         verdicts.append(_independence(learner, distribution, seed))
     return TaskReport(tuple(verdicts))
+
+
+def _seed_of(tasks: int, seed: int, learner: Any) -> int:
+    """The seed, after a look at what stands beside it."""
+    whole_number("tasks", tasks, 2)
+    if learner is not None and not callable(getattr(learner, "adapt", None)):
+        raise TypeError(f"learner: expected a MetaLearner, as maml(model) makes one, got {kind_of(learner)}")
+    return seed_number("seed", seed)
 
 
 def _form(survey: Survey) -> Verdict:

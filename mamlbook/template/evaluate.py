@@ -13,15 +13,17 @@ from learner import INNER_STEPS, learner
 from mamlbook import confidence, evaluate
 from tasks import TEST
 
-ADAPTED = Path("adapted.pt")
+START, ADAPTED = Path("start.pt"), Path("adapted.pt")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the start on test tasks.")
     parser.add_argument("--tasks", type=int, default=600)
     given = parser.parse_args()
+    if not START.is_file():
+        parser.error(f"expected {START} here, which python train.py writes at its end")
     trained = learner(json.loads(Path("rates.json").read_text())["alpha"])
-    trained.load_state_dict(torch.load("start.pt", map_location="cpu"))
+    trained.load_state_dict(torch.load(START, map_location="cpu"))
     # A start is worth something if the error falls with the steps, and goes on falling beyond those of the training.
     mean, half = confidence(evaluate(trained, TEST, tasks=given.tasks, steps=2 * INNER_STEPS))
     for step, (middle, width) in enumerate(zip(mean, half, strict=True)):

@@ -13,6 +13,7 @@ import torch
 from learner import learner
 
 from mamlbook import confidence, evaluate, fit
+from mamlbook.files import replacing
 from mamlbook.training import NonFinite, pick_device
 from tasks import TRAINING, VALIDATION
 
@@ -24,7 +25,8 @@ def error(alpha: float, beta: float, steps: int, device: str) -> float:
     """What is left on validation tasks after a short training with these rates."""
     tried = learner(alpha).to(device)
     try:
-        fit(tried, TRAINING, steps=steps, beta=beta)
+        if fit(tried, TRAINING, steps=steps, beta=beta).interrupted:
+            raise SystemExit("interrupted while rates were tried, and none are chosen; begin anew")
     except NonFinite:
         return float("inf")  # too fast: it counts as the worst
     return confidence(evaluate(tried, VALIDATION, tasks=200)).mean[-1].item()
@@ -44,14 +46,20 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="cpu, cuda, ...; without it the GPU where there is one")
     parser.add_argument("--resume", action="store_true", help="go on from checkpoint.pt")
     given = parser.parse_args()
+    if given.resume and not (RATES.is_file() and CHECKPOINT.is_file()):
+        parser.error(f"--resume: expected {RATES} and {CHECKPOINT} of an earlier training here; leave it out")
     device = str(pick_device(given.device))
     if not given.resume:
         rates = choose(max(1, given.steps // 10), device)
         RATES.write_text(json.dumps(dict(zip(("alpha", "beta"), rates, strict=True))))
     rates = json.loads(RATES.read_text())
     trained = learner(rates["alpha"]).to(device)
-    fit(trained, TRAINING, steps=given.steps, beta=rates["beta"], checkpoint=CHECKPOINT, resume=given.resume)
-    torch.save(trained.state_dict(), START)
+    goes_on = {"checkpoint": CHECKPOINT, "resume": given.resume}
+    history = fit(trained, TRAINING, steps=given.steps, beta=rates["beta"], **goes_on)
+    if history.interrupted:
+        raise SystemExit(f"{len(history.losses)} meta-steps are done, and {START} is not written; --resume goes on")
+    with replacing(START) as file:  # a whole file or none
+        torch.save(trained.state_dict(), file)
     print(f"the start is in {START}; python evaluate.py measures it")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -52,6 +53,7 @@ class OuterRule:
             raise ValueError("learner: expected weights to learn, got only frozen ones (requires_grad=False)")
         first = next((rate for rate in rates if rate > 0), 1.0)
         self.optimizer = _built(optimizer, learner, first)
+        self.begun = [dict(group) for group in self.optimizer.param_groups]
         self.multiples = [float(group["lr"]) / first for group in self.optimizer.param_groups]
         self.learned = learner.learned
         # An old gradient of a weight that is now frozen would still be followed.
@@ -88,22 +90,27 @@ class OuterRule:
 
     def settings(self) -> dict[str, Any]:
         """What decides how the optimizer steps, by name."""
-        groups = self.optimizer.param_groups
-        found: dict[str, Any] = {"optimizer": self.name, "parameter groups": len(groups)}
-        for number, (group, multiple) in enumerate(zip(groups, self.multiples, strict=True), 1):
-            where = f" of parameter group {number}" if len(groups) > 1 else ""
+        found: dict[str, Any] = {"optimizer": self.name, "parameter groups": len(self.begun)}
+        for number, (group, multiple) in enumerate(zip(self.begun, self.multiples, strict=True), 1):
+            where = f" of parameter group {number}" if len(self.begun) > 1 else ""
             found |= {f"weights{where} in the optimizer": len(group["params"]), f"lr{where} over beta": multiple}
             found |= {f"{name}{where}": value for name, value in group.items() if name not in _FREE}
         return found
 
     def state(self) -> dict[str, Any]:
-        """What the optimizer remembers, such as momenta."""
-        return self.optimizer.state_dict()["state"]
+        """What the optimizer remembers, such as momenta, with what it counts in its groups."""
+        counted = [
+            {name: value for name, value in now.items() if name not in _FREE and value is not begun.get(name)}
+            for now, begun in zip(self.optimizer.param_groups, self.begun, strict=True)
+        ]
+        return self.optimizer.state_dict()["state"] | ({"groups": counted} if any(counted) else {})
 
     def remember(self, state: dict[str, Any]) -> None:
         """Take over what an optimizer of the same kind remembers; the settings stay this one's."""
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": copy.deepcopy(state), "param_groups": groups})
+        state, groups = copy.deepcopy(state), self.optimizer.state_dict()["param_groups"]
+        for group, counted in zip(groups, state.pop("groups", []), strict=False):
+            group |= counted
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that the optimizer remembers, by a name that says of which weight."""
@@ -123,6 +130,10 @@ def _built(optimizer: Any, learner: MetaLearner, rate: float) -> Optimizer:
         raise TypeError(f"{wanted}, got an {kind} object; pass the class, or lambda params, lr: {kind}(params, lr=lr)")
     if not callable(optimizer):
         raise TypeError(f"{wanted}, got {optimizer!r}")
+    if isinstance(optimizer, partial) and "lr" in optimizer.keywords:
+        raise TypeError(
+            f"{wanted}, got {optimizer!r} with a rate of its own; the rate is beta: pass it to fit, and leave lr out"
+        )
     try:
         built = optimizer(list(learner.learned), lr=rate)
     except TypeError as error:
@@ -145,6 +156,10 @@ def _require_plain_steps(optimizer: Optimizer) -> None:
     if isinstance(optimizer, torch.optim.SparseAdam):
         raise ValueError(f"optimizer: expected one for dense gradients, as meta-gradients are, got {name}; take Adam")
     for number, group in enumerate(optimizer.param_groups, 1):
+        if group.get("maximize"):
+            raise ValueError(
+                f"optimizer: expected one that makes the loss small, got {name} with maximize=True; leave it out"
+            )
         non_negative(f"optimizer: lr of parameter group {number}", "rate", group.get("lr"))
 
 

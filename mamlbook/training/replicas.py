@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mamlbook.arguments import require_distribution, require_learner
-from mamlbook.checks import kind_of, seed_number
+from mamlbook.checks import kind_of, seed_number, several
 from mamlbook.devices import pick_device
 from mamlbook.execution.replicas import Replicas
 from mamlbook.execution.ways import COMPILED, EAGER, Execution
@@ -75,7 +75,7 @@ def fit_replicas(
     plans = [rates(rate, steps + steps_before(before)) for rate, before in zip(betas, befores, strict=True)]
     if device is not None:
         learners = _moved(learners, pick_device(device))
-    replicas = Replicas(learners, way, _each("noise", noise, [], learners) if noise else None)
+    replicas = Replicas(learners, way, _noise(noise, learners))
     shared: dict[str, Any] = {"distribution": distribution, "tasks": tasks, "optimizer": optimizer, "way": way}
     try:
         runs = [_run(*own, **shared) for own in zip(learners, seeds, plans, befores, strict=True)]
@@ -85,9 +85,13 @@ def fit_replicas(
     return [run.history for run in runs]
 
 
+def _noise(noise: Sequence[int] | None, learners: list[MetaLearner]) -> list[int] | None:
+    return None if noise is None else [seed_number("noise", seed) for seed in _each("noise", noise, [], learners)]
+
+
 def _way(execution: str) -> Execution:
     ways = {"eager": EAGER, "compiled": COMPILED}
-    if execution not in ways:
+    if not isinstance(execution, str) or execution not in ways:
         raise ValueError(f"execution: expected 'eager' or 'compiled' for replicas, got {execution!r}")
     return ways[execution]
 
@@ -156,7 +160,7 @@ def _moved(learners: list[MetaLearner], place: torch.device) -> list[MetaLearner
 
 def _each(name: str, given: Sequence[Any] | None, usual: Sequence[Any], learners: list[MetaLearner]) -> list[Any]:
     """One of something for each learner, the usual ones if none are given."""
-    found = list(usual if given is None else given)
+    found = list(usual if given is None else several(name, "one for each learner, in a list", given))
     if len(found) != len(learners):
         raise ValueError(f"{name}: expected one for each of {len(learners)} learners, got {len(found)}")
     return found

@@ -24,6 +24,22 @@ class Weighting(Part, nn.Module, ABC):
     def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor: ...
 
 
+def task_weights(weighting: Weighting, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
+    """The weights of the tasks, (B,), if that is what the weighting gives.
+
+    Raises:
+        ValueError: it gives something else, which might be taken for weights by broadcasting.
+    """
+    weights = weighting(surrogates, batch)
+    if not isinstance(weights, Tensor) or weights.shape != surrogates.shape:
+        got = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
+        raise ValueError(
+            f"weighting: expected a tensor with one weight per task, shape {tuple(surrogates.shape)}, got {got} from "
+            f"{weighting}; of a single number make torch.full_like(surrogates.detach(), number)"
+        )
+    return weights
+
+
 class UniformWeights(Weighting):
     """The mean over tasks: w_b = 1/B.
 

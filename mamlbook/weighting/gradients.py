@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mamlbook.checks import non_negative, positive
+from mamlbook.checks import non_negative, positive, whole_number
 from mamlbook.meta_batch import JudgedTasks
 from mamlbook.numerics import Params
 from mamlbook.weighting.base import Weighting
@@ -64,10 +64,8 @@ class ConflictAverseWeights(Weighting):
 
     def __init__(self, c: float, steps: int = 100):
         super().__init__()
-        non_negative("c", "radius", c)
-        if steps < 1:
-            raise ValueError(f"steps: expected at least 1 step of the small problem, got {steps}")
-        self.c, self.steps = c, steps
+        self.c = non_negative("c", "radius", c)
+        self.steps = whole_number("steps", steps, 1, "a whole number of steps of the small problem")
 
     def forward(self, surrogates: Tensor, batch: JudgedTasks) -> Tensor:
         gradients = _rows(batch.gradients(surrogates))

@@ -1,5 +1,6 @@
 """The batched inner loop against the canonical one of higher, task by task."""
 
+import copy
 from functools import partial
 
 import higher
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
+from battery import sine_model, sine_tasks
 from mamlbook import (
     ALL,
     Data,
@@ -266,3 +268,47 @@ def test_the_curvature_that_a_transform_is_told(loss):
         slope = flat @ v
         expected = slope @ hessian.reshape(size, size) @ slope + 0.7 * v @ v
         torch.testing.assert_close(curvature[b], expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize(
+    "loss", [mse_loss, lambda y_hat, y: (y_hat - y).square(), lambda y_hat, y: 1.0], ids=["mean", "entries", "number"]
+)
+def test_a_support_loss_is_one_number_per_task(loss):
+    one = MetaLearner(sine_model(), GradientDescent(0.01, 1, loss=loss))
+    with pytest.raises(ValueError, match=r"^loss: expected one number per task, shape \(5,\), got"):
+        one.meta_gradient(sine_tasks())
+
+
+def test_adam_that_shrinks_the_weights_by_themselves():
+    """``Adam(decoupled_weight_decay=True)`` is AdamW, whose steps torch takes here."""
+    rule = partial(torch.optim.Adam, weight_decay=0.3, decoupled_weight_decay=True)
+    model, (support, *_) = sine_model(), sine_tasks()
+    phi = GradientDescent(0.1, 3, rule=rule)(model, support, unroll=0).phi
+    for b in range(5):
+        net = copy.deepcopy(model.net)
+        optimizer = rule(net.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            mse_loss(net(support.x[b]), support.y[b]).backward()
+            optimizer.step()
+        assert distance([p[b] for p in phi], list(net.parameters())) < 1e-14
+
+
+def test_what_a_rule_would_do_and_its_twin_would_not():
+    def hooked(weights, lr):
+        optimizer = torch.optim.SGD(weights, lr=lr)
+        optimizer.register_step_pre_hook(lambda *_: torch.nn.utils.clip_grad_norm_(weights, 1.0))
+        return optimizer
+
+    def grouped(weights, lr):
+        return torch.optim.SGD([{"params": weights[:2], "lr": 0.5}, {"params": weights[2:]}], lr=lr)
+
+    for rule, alpha, said in (
+        (partial(torch.optim.SGD, lr=0.5), 0.01, "whose rate is alpha, 0.01, got .*lr=0.5.* leave lr out"),
+        (hooked, 0.01, "higher ignores hooks on its steps"),
+        (lambda weights, lr: torch.optim.SGD([{"params": weights, "maximize": True}], lr=lr), 0.01, "maximize=True"),
+        (grouped, torch.nn.Parameter(torch.tensor(0.1)), "a learned alpha takes the place of the rates of all groups"),
+    ):
+        with pytest.raises(ValueError, match=f"^rule: expected an optimiser.*{said}"):
+            GradientDescent(alpha, 2, rule=rule)
+    assert GradientDescent(0.01, 2, rule=grouped)

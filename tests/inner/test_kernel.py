@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from battery import Blobs, sine_model, sine_tasks
 from mamlbook import (
+    ALGORITHMS,
     ALL,
     Data,
     GradientDescent,
@@ -16,6 +17,7 @@ from mamlbook import (
     Model,
     NonFiniteLoss,
     Sinusoids,
+    Tasks,
     conv4,
     distance,
     fit,
@@ -231,3 +233,15 @@ def test_refusals(value):
 def test_features_need_a_head():
     with pytest.raises(ValueError, match="net: expected a network with a head"):
         KernelRidge(FeatureKernel(), 0.1)(Model(linear([1.0]), mse_loss), sine_tasks().support, unroll=0)
+
+
+@pytest.mark.parametrize("label", [3, -100, -1])
+@pytest.mark.parametrize("row", ["kernel-ridge", "ntk-ridge", "meta-rkhs-2", "fiml"])
+def test_a_label_that_is_no_class_is_no_example_of_none(row, label):
+    x, y = torch.rand(2, 6, 2), torch.tensor([0, 1, 2, 0, 1, 2]).repeat(2, 1)
+    learner = ALGORITHMS[row].offer(Model(mlp(2, 8, 3, seed=0), cross_entropy))
+    assert learner.meta_gradient(Tasks(Data(x, y), Data(x, y)))
+    padded = y.clone()
+    padded[1, 5] = label
+    with pytest.raises(RuntimeError, match="y: expected classes from 0 to 2 in every support set"):
+        learner.meta_gradient(Tasks(Data(x, padded), Data(x, y)))

@@ -144,7 +144,7 @@ def test_orthogonal_directions_are_orthogonal_and_as_long_as_gaussian_ones():
         (lambda: PathwiseGradient(0), "last: expected"),
         (lambda: ScoreFunction(1), "paths: expected"),
         (lambda: EvoGrad(1), "candidates: expected"),
-        (lambda: EvoGrad(sigma=0.0), "sigma, temperature: expected"),
+        (lambda: EvoGrad(sigma=0.0), "sigma: expected"),
         (lambda: EvolutionStrategies(0, 0.1), "pairs: expected"),
         (lambda: EvolutionStrategies(1, 0.0), "sigma: expected"),
     ],

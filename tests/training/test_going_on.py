@@ -260,3 +260,33 @@ def test_a_run_out_of_time_ends_at_a_checkpoint_and_goes_on(tmp_path, capsys):
 def test_minutes_are_a_number_above_zero(minutes):
     with pytest.raises(ValueError, match="minutes: expected a finite number of minutes above 0, got"):
         fit(learner(), WAVES, steps=2, minutes=minutes)
+
+
+class Slower(torch.optim.Optimizer):
+    """Gradient descent at lr / k in step k, which it counts in its groups as some optimizers do."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr, "k": 0})
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["k"] += 1
+            for weight in group["params"]:
+                weight.data.sub_(weight.grad, alpha=group["lr"] / group["k"])
+
+
+def test_what_an_optimizer_counts_in_its_groups_goes_on(tmp_path):
+    run = functools.partial(fit, distribution=WAVES, optimizer=Slower, beta=0.1, **OPTIONS)
+    whole, after, resumed = learner(), learner(), learner()
+    run(whole, steps=8)
+    history = run(after, steps=4)
+    run(after, steps=4, after=history)
+    run(learner(), steps=4, checkpoint=tmp_path / "run.pt")
+    run(resumed, steps=8, checkpoint=tmp_path / "run.pt", resume=True)
+    assert same_weights(whole, after)
+    assert same_weights(whole, resumed)
+
+
+def test_a_rate_is_told_once():
+    with pytest.raises(TypeError, match=r"^optimizer: .*lr=0.5.* with a rate of its own; the rate is beta"):
+        fit(learner(), WAVES, steps=1, optimizer=functools.partial(SGD, lr=0.5))
