@@ -210,6 +210,8 @@ def execute(command: list[str], seconds: float, log: TextIO, tests: Tally) -> st
         text=True,
         errors="replace",
         start_new_session=True,  # so that what it has started can be ended with it
+        # What runs under nohup, or behind an ampersand in a script, hands its deafness down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     reader = threading.Thread(target=follow, args=(process.stdout, log, tests), daemon=True)
     reader.start()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,7 +33,9 @@ def test_what_fails_or_takes_too_long_stops_nothing(tmp_path, capsys, monkeypatc
     out, begun = tmp_path / "new" / "out", time.monotonic()
     deaf = sleeps("signal.signal(signal.SIGINT, signal.SIG_IGN)")
     parts = {"one": [FAILS], "two": [sleeps(), PASSES], "three": [deaf], "four": [PASSES]}
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as under nohup
     failed = gpu.run(parts, out, minutes=0.02, about={"device": "a rehearsal"})
+    signal.signal(signal.SIGINT, before)
     assert time.monotonic() - begun < 20
     assert [name.split()[0] for name in failed] == ["one", "two", "two", "three"]
     summary = json.loads((out / "summary.json").read_text())
