@@ -73,7 +73,8 @@ class Tabs:
             self.open[scripts] = context.new_page()
         page = self.open[scripts]
         page.set_viewport_size(viewport)
-        page.emulate_media(media="screen", color_scheme=color_scheme, reduced_motion=reduced_motion)
+        looks = {"color_scheme": color_scheme, "reduced_motion": reduced_motion, "forced_colors": "none"}
+        page.emulate_media(media="screen", **looks)
         page.mouse.move(0, 0)
         return page
 

@@ -84,7 +84,9 @@ TORN = r"""() => {
         if (crushed) told.push(`crushed column: ${cell.textContent.slice(0, 60)}`);
     }
     for (const image of article.querySelectorAll('.cell_output img:not(.mb-fallback)')) {
-        const share = image.getBoundingClientRect().width / image.naturalWidth;
+        const pixels = image.closest('a.image-reference') ? 2 : 1; // for each of the page
+        if (pixels < 2) told.push(`blurred picture: ${image.alt.slice(0, 60)}`);
+        const share = image.getBoundingClientRect().width * pixels / image.naturalWidth;
         if (share < 0.74) told.push(`small picture: at ${share.toFixed(2)} of its size, ${image.alt.slice(0, 60)}`);
     }
     return told;

@@ -36,6 +36,7 @@ SABOTAGE = {
     "torn number": '<p style="width: 1px">12 ± 3</p>',
     "torn formula": '<p style="width: 1px"><span class="math">\\(a\\)</span>.</p>',
     "crushed column": f'<table><tr><td style="display: block; width: 90px">{"many words " * 40}</td></tr></table>',
+    "blurred picture": '<div class="cell_output"><img alt="blurred" src="../_static/favicon.svg"></div>',
     "small picture": '<div class="cell_output"><img alt="small" src="../_static/favicon.svg" style="width: 9px"></div>',
 }
 
@@ -95,7 +96,9 @@ BASE = f"https://{OWNER}.github.io/{NAME}/"
 def head_of(built, name) -> dict[str, str]:
     """Read what the head of a page says of it: the content of each named or proper tag, and its canonical address."""
     text = (built / f"{name}.html").read_text().partition("</head>")[0]
-    tags = dict(re.findall(r'<meta (?:name|property)="([^"]+)" content="([^"]*)"', text))
+    found = re.findall(r'<meta (?:name|property)="([^"]+)" content="([^"]*)"', text)
+    tags = dict(found)
+    assert len(tags) == len(found), f"{name} says one thing twice"
     return tags | {"canonical": re.search(r'<link rel="canonical" href="([^"]+)"', text)[1]}
 
 

@@ -1,5 +1,7 @@
 """What a cell has printed is split into sentences, which a narrow screen may break, and columns, which it may not."""
 
+import re
+
 import pytest
 
 from site_extension import site_extension
@@ -96,3 +98,14 @@ def test_a_table_of_sentences_has_its_heads_in_each_cell(extension):
     names = [node.astext() for node in cards.findall(nodes.inline) if extension.HEADED in node["classes"]]
     assert names == ["Verdict: ", "Number: "]
     assert not list(numbers.findall(nodes.inline))
+
+
+def test_a_table_of_cards_says_its_roles(extension):
+    parts = '<thead><tr class="row-odd"><th class="head">a</th></tr></thead><tbody><tr><td>b</td></tr></tbody></table>'
+    context = {"body": f'<table class="cards table">{parts}<table class="table">{parts}'}
+    extension.name_parts(None, "page", "page.html", context, None)
+    cards, plain = context["body"].split("</table>")[:2]
+    roles = re.findall(r'<(\w+) role="(\w+)"', cards)
+    expected = ["table table", "thead rowgroup", "tr row", "th columnheader", "tbody rowgroup", "tr row", "td cell"]
+    assert [" ".join(role) for role in roles] == expected
+    assert plain == f'<table class="table">{parts}'.removesuffix("</table>")

@@ -15,6 +15,7 @@ from tools.book import ROOT, pages
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
 DRAWN = "() => !window.MathJax?.startup?.promise || MathJax.startup.promise.then(() => true)"
+UNLINK_PICTURES = "() => document.querySelectorAll('a.image-reference').forEach(a => a.replaceWith(...a.childNodes))"
 
 # Each answer leaves its number behind, and is handed over in the order of the page.
 TAKE_ANSWERS = """number => {
@@ -49,8 +50,9 @@ class PrintForm:
         self.page.emulate_media(media="print", color_scheme="light")
 
     def open(self, name: str) -> None:
-        """Show a page once its formulas are drawn."""
+        """Show a page once its formulas are drawn; on paper a picture leads nowhere."""
         self.page.goto((self.html / f"{name}.html").as_uri(), wait_until="load")
+        self.page.evaluate(UNLINK_PICTURES)
         self.page.wait_for_function(DRAWN, timeout=120_000)
 
     def title(self) -> str:

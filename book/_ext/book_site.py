@@ -26,6 +26,9 @@ CITATIONS = re.compile(r'<div role="list" class="citation-list">')
 # myst-nb calls every folded cell by one name, which hides the words that can be seen.
 FOLDED = re.compile(r'<summary aria-label="[^"]*">')
 
+# Sphinx, docutils and the theme each say it.
+VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>\s*')
+
 # A script of the theme says whether a page is light or dark, and its buttons need scripts. Without one a page is light,
 # a menu opens where the keyboard or the pointer is, and what would do nothing is not there.
 UNDECIDED = re.compile(r'(<html [^>]*data-theme=)"auto"')
@@ -65,10 +68,13 @@ def serve_without_scripts(app, pagename, templatename, context, doctree):
     context["metatags"] = context.get("metatags", "") + NO_SCRIPTS
 
 
-def set_theme(out: Path) -> None:
-    """Say on each page that it is light, until the theme's script knows better."""
+def mend_heads(out: Path) -> None:
+    """Say on each page that it is light, until the theme's script knows better, and only once how wide it is."""
     for path in out.rglob("*.html"):
-        path.write_text(UNDECIDED.sub(r'\1"light"', path.read_text("utf-8"), count=1), "utf-8")
+        page = UNDECIDED.sub(r'\1"light"', path.read_text("utf-8"), count=1)
+        if first := VIEWPORT.search(page):
+            page = page[: first.end()] + VIEWPORT.sub("", page[first.end() :])
+        path.write_text(page, "utf-8")
 
 
 def copy_mathjax(target: Path) -> None:
@@ -109,7 +115,7 @@ def add_assets(app, exception):
     """Put MathJax and the fonts beside the pages."""
     if exception is None and app.builder.format == "html":
         static = Path(app.outdir) / "_static"
-        set_theme(Path(app.outdir))
+        mend_heads(Path(app.outdir))
         copy_mathjax(static / "mathjax")
         write_fonts(static / "fonts", letters(Path(app.outdir)))
 

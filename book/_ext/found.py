@@ -14,7 +14,6 @@ SHARP = 2  # times as large while it is drawn, so that slanted lines are smooth
 INK, PAPER, PALE = "#1c2b39", "#fbfaf7", "#5b6b7a"
 CURVES = ("#0072b2", "#d55e00", "#009e73")
 
-VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>\s*')  # docutils has one, and so has the theme
 HEAD = """
 <meta name="description" content="{description}" />
 <meta property="og:type" content="article" />
@@ -78,8 +77,7 @@ def describe_page(app, pagename, templatename, context, doctree):
     base, words = app.config.html_baseurl, {"title": plain(context["title"]), "book": app.config.html_title}
     words |= {"description": description(doctree) or f"{plain(context['title'])}: {app.config.html_title}"}
     words |= {"address": f"{base}{pagename}.html", "card": base + card_of(pagename)}
-    theirs = VIEWPORT.sub("", context.get("metatags", ""))
-    context["metatags"] = theirs + HEAD.format(**{k: escape(v) for k, v in words.items()})
+    context["metatags"] = context.get("metatags", "") + HEAD.format(**{k: escape(v) for k, v in words.items()})
     app.builder.found[pagename] = words["title"]
 
 

@@ -22,6 +22,9 @@ NOT_TORN = "\N{NO-BREAK SPACE}"
 PRINTED_TABLE = '<table class="table">'
 OPENS, CLOSES = re.compile(r"[(\[“‘]+$"), re.compile(r"^[.,;:!?)\]”’]+")
 UNBROKEN = "unbroken"
+CARDS = re.compile(r'<table class="cards[ "].*?</table>', re.DOTALL)
+PARTS = re.compile(r"<(table|thead|tbody|tr|th|td)(?=[ >])")
+ROLES = {"thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "th": "columnheader", "td": "cell", "table": "table"}
 
 
 def parts(text: str) -> list[tuple[str, bool]]:
@@ -114,8 +117,20 @@ class Tables(SphinxTransform):
                             cell[0].insert(0, nodes.inline("", f"{head}: ", classes=[HEADED]))
 
 
+def name_parts(app, pagename, templatename, context, doctree):
+    """Let a table of cards remain a table for a screen reader: rows that stand as blocks lose their role."""
+    if context.get("body"):
+        context["body"] = CARDS.sub(with_roles, context["body"])
+
+
+def with_roles(table: re.Match) -> str:
+    """Write the role of each part of a table into its tag."""
+    return PARTS.sub(lambda tag: f'{tag[0]} role="{ROLES[tag[1]]}"', table[0])
+
+
 def setup(app):
-    """Add the transforms."""
+    """Add the transforms, and the roles."""
+    app.connect("html-page-context", name_parts)
     for transform in (Streams, Numbers, Formulas, Tables):
         app.add_transform(transform)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

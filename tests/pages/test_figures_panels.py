@@ -1,10 +1,13 @@
 """Curves in panels: what is drawn is what was given, and wrong shapes are named."""
 
+import io
+
 import pytest
 import torch
+from PIL import Image
 
 from mamlbook.pages import figures
-from mamlbook.pages.figures.styling import COLOURS
+from mamlbook.pages.figures.styling import COLOURS, drawing
 
 
 def test_a_line_for_each_role_at_the_mean_of_its_seeds():
@@ -36,3 +39,17 @@ def test_wrong_arguments():
         figures.panels([1.0, 2.0], {"": {"maml": torch.ones(3)}}, "x")
     with pytest.raises(ValueError, match="yscale: expected one scale for each of 1 panels, got 2"):
         figures.panels([1.0], {"": {"maml": torch.ones(1)}}, "x", yscale=("log", "log"))
+
+
+def test_a_notebook_shows_a_picture_with_two_pixels_for_each_of_the_page(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, metadata, raw: shown.append((data, metadata)))
+    with drawing(4.0, 3.0) as (fig, axis):
+        axis.plot([1.0, 2.0])
+    fig._ipython_display_()
+    ((data, told),) = shown
+    picture, size = Image.open(io.BytesIO(data["image/png"])), told["image/png"]
+    assert picture.width == pytest.approx(2 * size["width"], abs=1)
+    assert picture.width > 1.9 * 4 * 96
+    assert picture.height == pytest.approx(2 * size["height"], abs=1)
+    assert round(picture.info["dpi"][0]) == 2 * 96  # the site shows it as wide as its inches are

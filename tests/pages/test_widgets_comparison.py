@@ -32,7 +32,7 @@ def cell(shown: Shown, name: str, kind: str):
 
 
 def test_every_row_stands_in_it_once_with_a_link_and_what_it_states(table):
-    body = table.html.split("<tbody>")[1].split("</tbody>")[0]
+    body = table.html.split("<tbody")[1].split("</tbody>")[0]
     assert [line.split(">")[1].split("<")[0] for line in body.split("<a ")[1:]] == NAMES
     assert "assumes features that are right for every task" in body
     assert ">16 gradients<" in body
@@ -111,3 +111,30 @@ def test_another_view_shows_its_own_numbers(show, table):
                 assert cell(shown, name, "error").inner_text() == expected[0]
                 assert cell(shown, name, "apart").inner_text() == expected[2]
                 assert cell(shown, name, "apart").get_attribute("data-side") == expected[4]
+
+
+def test_a_phone_shows_a_few_rows_until_all_are_asked_for(show, table):
+    lines, more = "tbody tr:visible", 'button[data-name="all"]'
+    with show(table) as shown:
+        assert shown.figure.locator(lines).count() == len(NAMES)
+        assert not shown.figure.locator(more).is_visible()
+        shown.page.set_viewport_size({"width": 390, "height": 844})
+        assert shown.figure.locator(lines).count() == 8
+        shown.figure.locator('input[data-name="words"]').fill("FLAT overshoot")
+        assert shown.figure.locator(lines).count() == 1
+        assert not shown.figure.locator(more).is_visible()
+        shown.figure.locator('input[data-name="words"]').fill("")
+        shown.figure.locator(more).press("Enter")
+        assert shown.figure.locator(lines).count() == len(NAMES)
+        assert not shown.figure.locator(more).is_visible()
+    with show(table, scripts=False) as shown:
+        shown.page.set_viewport_size({"width": 390, "height": 844})
+        assert shown.figure.locator(lines).count() == len(NAMES)
+
+
+def test_a_screen_reader_is_told_of_a_table(show, table):
+    with show(table) as shown:
+        shown.page.set_viewport_size({"width": 390, "height": 844})
+        assert shown.figure.get_by_role("row").count() > 8
+        assert shown.figure.get_by_role("columnheader").count() == 5
+        assert shown.figure.get_by_role("rowheader", name="maml", exact=False).count() >= 1

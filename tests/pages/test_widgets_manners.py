@@ -1,9 +1,11 @@
 """What every interactive figure owes its reader: it fits a phone, speaks without scripts, and shuts nobody out."""
 
+import io
 import re
 from urllib.parse import unquote
 
 import pytest
+from PIL import Image
 
 from figure_data import MAKERS, figure
 from mamlbook.pages.figures.widgets.base import Widget
@@ -97,6 +99,30 @@ def test_the_legend_hides_and_shows_by_pointer_and_keyboard(show, kind):
         assert shown.figure.evaluate(DRAWN) != seen
         button.press("Enter")
         assert shown.figure.evaluate(DRAWN) == seen
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MAKERS if kind not in {*WORDS, "drawing"}])  # that one is a sheet
+def test_the_words_stand_below_plot_and_controls(show, kind):
+    # They grow and shrink; above a slider they would push it away from under the finger.
+    with show(figure(kind)) as shown:
+        ends = "all => Math.max(...all.map((node) => node.getBoundingClientRect().bottom))"
+        held = shown.figure.locator(".mb-plot, input[type=range]:visible")
+        assert shown.figure.locator(".mb-says").bounding_box()["y"] >= held.evaluate_all(ends) - 1
+
+
+@every_figure
+def test_in_forced_colours_a_slider_has_its_track_and_a_choice_its_border(show, kind):
+    with show(figure(kind)) as shown:
+        shown.page.emulate_media(forced_colors="active", color_scheme="dark")
+        for slider in shown.figure.locator("input[type=range]:visible").all()[:1]:
+            box = slider.bounding_box()
+            last = {**box, "x": box["x"] + 0.8 * box["width"], "width": 0.2 * box["width"]}
+            darkest, brightest = Image.open(io.BytesIO(shown.page.screenshot(clip=last))).convert("L").getextrema()
+            assert brightest - darkest > 60, "no track"
+        pressed = shown.figure.locator('button[aria-pressed="true"]:visible')
+        if pressed.count():
+            style = "node => { const s = getComputedStyle(node); return [s.borderTopStyle, s.borderTopWidth]; }"
+            assert pressed.first.evaluate(style) == ["double", "3px"]
 
 
 @every_figure

@@ -23,16 +23,22 @@ from mamlbook.pages.figures.widgets.diagnosis import failure_diagnosis
 from mamlbook.pages.figures.widgets.diversity import diversity_dial, recall_dial
 from mamlbook.pages.figures.widgets.doctor import run_doctor
 from mamlbook.pages.figures.widgets.drawing import draw_characters
+from mamlbook.pages.figures.widgets.drift import moving_target
+from mamlbook.pages.figures.widgets.floor import noise_floor
 from mamlbook.pages.figures.widgets.guide import algorithm_guide
 from mamlbook.pages.figures.widgets.kink import kink_figure
+from mamlbook.pages.figures.widgets.memory import memory_of_solutions
 from mamlbook.pages.figures.widgets.navigation import plane_navigation
 from mamlbook.pages.figures.widgets.pattern import adaptation_pattern
 from mamlbook.pages.figures.widgets.prior import prior_of_steps
 from mamlbook.pages.figures.widgets.protocol import tasks_needed
 from mamlbook.pages.figures.widgets.pull import proximal_pull
 from mamlbook.pages.figures.widgets.quiz import select_all
+from mamlbook.pages.figures.widgets.rates import rate_slopes
+from mamlbook.pages.figures.widgets.ridge import solved_head
 from mamlbook.pages.figures.widgets.scrubber import training_scrubber
 from mamlbook.pages.figures.widgets.sine import sine_adaptation
+from mamlbook.pages.figures.widgets.truncation import truncated_steps
 from mamlbook.pages.figures.widgets.two_tasks import two_tasks_figure
 from mamlbook.pages.figures.widgets.verdicts import network_verdicts
 from mamlbook.pages.figures.widgets.weights import weights_figure
@@ -58,12 +64,16 @@ __all__ = [
     "gradient_arrows",
     "heat",
     "kink_figure",
+    "memory_of_solutions",
+    "moving_target",
     "network_verdicts",
+    "noise_floor",
     "panels",
     "plane_navigation",
     "prior_of_steps",
     "proximal_pull",
     "race",
+    "rate_slopes",
     "recall_crossover",
     "recall_dial",
     "recall_times",
@@ -73,10 +83,12 @@ __all__ = [
     "select_all",
     "sensitivity",
     "sine_adaptation",
+    "solved_head",
     "steps",
     "tasks_needed",
     "tracking",
     "training_scrubber",
+    "truncated_steps",
     "two_loops",
     "two_tasks_figure",
     "unrolled",

@@ -8,11 +8,14 @@ tasks of a toy problem share their colours with roles that never appear beside t
 
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -99,6 +102,8 @@ DARK_NEUTRAL = {"first": "#F3F5F7", "second": "#AFB7C1", "third": "#7D8590"}
 
 MATPLOTLIB_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "X", "none": ""}
 
+PIXELS = 2  # of a picture, for each pixel of the page
+
 INK, MUTED, GRID = "#1F2328", "#59616B", "#E4E7EB"
 
 SETTINGS: dict[RcKeyType, Any] = {
@@ -148,6 +153,20 @@ def style() -> Iterator[None]:
         yield
 
 
+class Picture(Figure):
+    """A figure that a notebook shows with two pixels for each of the page, so that letters are sharp everywhere."""
+
+    def _ipython_display_(self) -> None:  # matplotlib's own way has only one for each
+        from IPython.display import display  # only a notebook has it
+
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png", dpi=PIXELS * self.dpi, bbox_inches="tight")
+        size = struct.unpack(">II", drawn.getvalue()[16:24])  # where a PNG says how large it is
+        width, height = (pixels // PIXELS for pixels in size)
+        data = {"image/png": drawn.getvalue(), "text/plain": repr(self)}
+        display(data, metadata={"image/png": {"width": width, "height": height}}, raw=True)
+
+
 @contextmanager
 def drawing(
     width: float = 6.6, height: float = 3.6, *, rows: int = 1, columns: int = 1, **subplots: Any
@@ -158,7 +177,7 @@ def drawing(
     an array of them, like those of ``plt.subplots``, which takes the other arguments.
     """
     with style():
-        fig, axes = plt.subplots(rows, columns, figsize=(width, height), **subplots)
+        fig, axes = plt.subplots(rows, columns, figsize=(width, height), FigureClass=Picture, **subplots)
         try:
             yield fig, axes
         finally:

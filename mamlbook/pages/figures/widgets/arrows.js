@@ -466,9 +466,9 @@
       ]),
       pictures.node, view.holder,
       kit.html("p", { class: "mb-hint" }, "Drag θ, click where it should be, or move it with the arrow keys. The rings are the optima of the tasks."),
-      frame.says,
       kit.controls(sliders.alpha.node, sliders.steps.node, sliders.kappa.node),
       kit.buttons(button, kit.button("Reset", reset, "reset")),
+      frame.says,
     );
     pictures.put(state.objective);
     view.onTap = go;

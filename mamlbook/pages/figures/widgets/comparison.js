@@ -74,6 +74,9 @@
       button.addEventListener("click", () => sort(head.dataset.column));
       head.replaceChildren(button);
     });
+    const all = kit.button("Show all", () => { table.dataset.all = ""; all.hidden = true; }, "all");
+    all.classList.add("mb-more");
+    table.after(all);
     const search = kit.html("input", { type: "search", "data-name": "words", placeholder: "memory flat, head, ..." });
     search.addEventListener("input", () => { state.words = search.value; redraw(); });
     const factors = [...new Set(data.rows.map((row) => row.factor))];

@@ -100,9 +100,15 @@ def _gradients(row: Algorithm) -> float | None:
 
 
 def _table(cells: Mapping[str, list[Any]], folder: str) -> str:
-    head = "".join(f'<th scope="col" data-column="{key}"{LEFT}>{words}</th>' for key, words in COLUMNS.items())
+    head = "".join(
+        f'<th scope="col" role="columnheader" data-column="{key}"{LEFT}>{words}</th>' for key, words in COLUMNS.items()
+    )
     body = "\n".join(_row(name, row, cells.get(name), folder) for name, row in ALGORITHMS.items())
-    return f'<table class="mb-table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
+    # On a phone its rows stand as blocks, which takes away what a screen reader knows of a table.
+    return (
+        f'<table class="mb-table" role="table">\n<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n'
+        f'<tbody role="rowgroup">\n{body}\n</tbody>\n</table>'
+    )
 
 
 def _row(name: str, row: Algorithm, cells: list[Any] | None, folder: str) -> str:
@@ -111,13 +117,13 @@ def _row(name: str, row: Algorithm, cells: list[Any] | None, folder: str) -> str
     work = row.work if gradients is None else f"{gradients:g} gradient{'' if gradients == 1 else 's'}"
     link = f'<a href="{escape(SECTIONS[name].address(folder))}">{name}</a>'
     parts = {
-        "name": f'<th scope="row"{LEFT}>{link}{_aside(row.factor)}</th>',
-        "changes": f"<td{LEFT}>{escape(row.replaces)}{_aside(f'assumes {row.assumes}')}</td>",
-        "work": f"<td{LEFT}>{escape(work)}{_aside(f'memory: {row.memory}')}</td>",
-        "error": f'<td data-cell="error"{LEFT}>{error}</td>',
-        "apart": f'<td data-cell="apart" data-side="{side}"{LEFT}>{apart}</td>',
+        "name": f'<th scope="row" role="rowheader"{LEFT}>{link}{_aside(row.factor)}</th>',
+        "changes": f'<td role="cell"{LEFT}>{escape(row.replaces)}{_aside(f"assumes {row.assumes}")}</td>',
+        "work": f'<td role="cell"{LEFT}>{escape(work)}{_aside(f"memory: {row.memory}")}</td>',
+        "error": f'<td role="cell" data-cell="error"{LEFT}>{error}</td>',
+        "apart": f'<td role="cell" data-cell="apart" data-side="{side}"{LEFT}>{apart}</td>',
     }
-    return "<tr>" + "".join(parts[column] for column in COLUMNS) + "</tr>"
+    return '<tr role="row">' + "".join(parts[column] for column in COLUMNS) + "</tr>"
 
 
 def _aside(words: str) -> str:

@@ -138,9 +138,9 @@
       ]),
       view.holder,
       kit.html("p", { class: "mb-hint" }, "Drag an example, or move it with the arrow keys. Click to add one; double-click or Delete takes one away. The handle below the plot moves the question."),
-      frame.says,
       kit.controls(sliders.layers.node, sliders.alpha.node),
       kit.buttons(kit.button("Reset", reset, "reset")),
+      frame.says,
     );
     frame.onWidth(redraw);
     frame.figure.mamlbook.state = state;

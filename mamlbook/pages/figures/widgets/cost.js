@@ -136,11 +136,9 @@
     }
 
     const legend = data.methods.map((name) => ({ role: data.roles[name], label: data.names[name], toggle: (on) => curves[name].show(on) }));
-    const methods = kit.buttons(...buttons);
-    methods.style.marginBottom = "12px";
     frame.live.append(
-      methods, kit.controls(...Object.values(sliders).map((one) => one.node)), frame.says,
-      kit.legend(frame, legend), memory.holder, times.holder,
+      kit.buttons(...buttons), kit.legend(frame, legend), memory.holder, times.holder,
+      kit.controls(...Object.values(sliders).map((one) => one.node)), frame.says,
     );
     frame.onWidth(redraw);
     frame.figure.mamlbook.state = state;

@@ -246,9 +246,9 @@
       kit.legend(frame, [...entries, { icon: ringKey(), label: "Lowest, or in a tie for it" }]),
       dial.holder, path.holder,
       kit.html("p", { class: "mb-hint" }, "Drag a rule, click where it should be, or move it with the arrow keys. Only the marked positions of the dial were measured; the lines between them guide the eye."),
-      frame.says,
       kit.controls(sliders.position.node, sliders.steps.node),
       kit.buttons(...switches.map(([, node]) => node), kit.button("Reset", () => change(data.first), "reset")),
+      frame.says,
     );
     dial.onTap = (x) => turn(positions.indexOf(kit.nearestStop(x, positions)));
     path.onTap = (x) => walk(kit.nearestStop(x, steps));

@@ -155,13 +155,13 @@
       ]),
       view.holder,
       kit.html("p", { class: "mb-hint" }, "Drag θ, click where it should be, or move it with the arrow keys."),
-      frame.says,
       kit.controls(sliders.h.node, sliders.alpha.node),
       kit.buttons(
         // Half a step right of 0, in hundredths, so that the interval always straddles it.
         kit.button("To the jump", () => go(Math.ceil(state.h * 50) / 100), "jump"),
         kit.button("Reset", reset, "reset"),
       ),
+      frame.says,
     );
     view.onTap = go;
     frame.onWidth(redraw);

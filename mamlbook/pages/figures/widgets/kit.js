@@ -91,6 +91,7 @@
     const title = figure.querySelector(".mb-title");
     if (!title.id) title.id = unique("title");
     set(figure, { "aria-labelledby": title.id });
+    // What the figure says grows and shrinks, so it stands below what a finger may hold.
     const says = html("div", { class: "mb-says", id: unique("says"), role: "status", "aria-live": "polite", "aria-atomic": "true" });
     const made = { figure, data, live, says, looks: data.looks, title: title.textContent, name: unique("figure"), layouts: [] };
     let timer = 0;

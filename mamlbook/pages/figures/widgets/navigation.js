@@ -219,9 +219,9 @@
     frame.live.append(
       legend, view.holder,
       kit.html("p", { class: "mb-hint" }, "Drag the goal, click where it shall be, or move it with the arrow keys."),
-      frame.says,
       kit.controls(steps.node),
       kit.buttons(noise, reset),
+      frame.says,
     );
     frame.onWidth(redraw);
     view.onTap = put;

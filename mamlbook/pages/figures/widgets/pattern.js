@@ -253,11 +253,11 @@
         entry("pattern", "maml", "This pattern"), entry("every", "maml", "Every layer adapts", thinKey()), entry("theta", "theta", "Before any step", thinKey("theta")),
         entry("truth", "truth", "True wave"), { role: "support", label: "Support points", dot: true },
       ]),
-      frame.says,
       kit.legend(frame, [entry("query", "query", "Error on the whole wave"), entry("support", "support", "Error on the support points")]),
       course.holder,
       kit.controls(sliders.wave.node, sliders.step.node),
       kit.buttons(kit.button("Reset", () => change(copyOf(data.first)), "reset")),
+      frame.says,
     );
     frame.onWidth(() => {
       fit.layout(fit.holder.clientWidth || fit.width); // beside the grid where there is room

@@ -118,7 +118,7 @@
 
     const words = { mean: "difference", paired: "95 % interval, in pairs", separate: "95 % interval, apart" };
     const legend = Object.keys(words).map((name) => ({ role: data.roles[name], label: words[name], toggle: (on) => curves[name].forEach((curve) => curve.show(on)) }));
-    frame.live.append(kit.buttons(...columns, reset), kit.controls(...fields), kit.legend(frame, legend), view.holder, frame.says);
+    frame.live.append(kit.buttons(...columns, reset), kit.legend(frame, legend), view.holder, kit.controls(...fields), frame.says);
     frame.onWidth(redraw);
     frame.figure.mamlbook.state = state;
     frame.figure.mamlbook.redraw = redraw;

@@ -409,7 +409,6 @@
     frame.live.append(
       kit.legend(frame, entries(frame, parts)), holder,
       kit.html("p", { class: "mb-hint" }, "Drag θ and the rule at λ, or move them with the arrow keys. Open marks are the solutions φ*, filled ones φ after S steps."),
-      // The text grows and shrinks, so it stands below what a finger may hold.
       kit.controls(...Object.values(sliders).map((slider) => slider.node)),
       kit.buttons(...PRESETS.map((preset) => kit.button(preset.label, () => apply(preset.state), preset.name)),
         kit.button("θ to θ*", () => go(compute(state).start), "start"), kit.button("Reset", () => apply(data.first), "reset")),

@@ -279,10 +279,10 @@
         kit.buttons(play),
         ...[sliders.start, sliders.steps].map((slider, i) => { slider.node.style.flex = i ? "1 1 130px" : "3 1 150px"; return slider.node; })),
       view.holder,
-      frame.says,
       kit.controls(sliders.amplitude.node, sliders.phase.node),
       kit.html("p", { class: "mb-hint" }, "Drag a point, or move it with the arrow keys. In the small plots drag the dotted line; the marks on it are your wave."),
       kit.buttons(kit.button("A new wave", () => fresh(another()), "new"), kit.button("Reset", () => fresh(first(data)), "reset")),
+      frame.says,
     );
     frame.onWidth(redraw);
     visibility();

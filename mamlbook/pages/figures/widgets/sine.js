@@ -127,9 +127,9 @@
     frame.live.append(
       legend, view.holder,
       kit.html("p", { class: "mb-hint" }, "Drag a point, or move it with the arrow keys. Click to add a point; double-click or Delete takes one away."),
-      frame.says,
       kit.controls(steps.node, number.node),
       kit.buttons(again, reset),
+      frame.says,
     );
     frame.onWidth(() => {
       for (const name of names) faint[name].draw(GRID, before[name]);

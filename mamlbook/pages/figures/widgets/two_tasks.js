@@ -188,13 +188,13 @@
       ]),
       upper.holder, lower.holder,
       kit.html("p", { class: "mb-hint" }, "Drag θ, click where it should be, or move it with the arrow keys."),
-      frame.says,
       kit.controls(sliders.alpha.node, sliders.steps.node, sliders.h1.node, sliders.h2.node),
       kit.buttons(
         kit.button("To the joint optimum", () => go(compute(state).jointMinimiser), "joint"),
         kit.button("To the MAML optimum", () => go(compute(state).mamlMinimiser), "maml"),
         kit.button("Reset", reset, "reset"),
       ),
+      frame.says,
     );
     for (const view of [upper, lower]) view.onTap = go;
     frame.onWidth(redraw);

@@ -293,9 +293,9 @@
       }))),
       line.holder, below.holder,
       kit.html("p", { class: "mb-hint" }, "Drag the two optima or the rule at S, or move the optima with the arrow keys."),
-      frame.says,
       kit.controls(...Object.values(sliders).map((slider) => slider.node)),
       kit.buttons(...PRESETS.map((preset) => kit.button(preset.label, () => put(preset.state), preset.name)), kit.button("Reset", () => put(data.first), "reset")),
+      frame.says,
     );
     frame.onWidth(redraw);
     frame.figure.mamlbook.state = state;
