@@ -36,7 +36,7 @@ FILTERS, WIDTHS = 16, (8, 16)
 STEPS = 3  # inner steps in training
 TASKS, ITERATIONS, SEARCH, SEEDS = 8, 300, 120, 5
 ALPHAS, BETAS = (0.1, 0.3), (1e-3, 3e-3)
-FURTHER = 2  # how often a search goes beyond the end at which its best rate lies
+FURTHER = 5  # how often a search goes beyond the end at which its best rate lies
 VALIDATION_ALPHABETS, VALIDATION_TASKS, TEST_TASKS = 6, 300, 1000
 SEARCH_SEED, VALIDATION_SEED, TEST_SEED = 100, 101, 102
 EPISODE = ("Sylheti", (5, 9, 11), 4)  # the figure's alphabet, its characters by number, and how many drawings of each
@@ -128,34 +128,39 @@ def scores(learner: MetaLearner, pool: Pool, tasks: int, seed: int, shots: int =
     return found.expand(-1, SHOWN + 1)
 
 
-def search(method: str, known: dict[str, Pool], iterations: int, tasks: int) -> tuple[dict[str, float], list]:
-    """The rates with the best accuracy after ``STEPS`` steps on the validation alphabets, and all that was tried."""
-    tried: dict[tuple[float, float], float] = {}
+def search(
+    method: str, known: dict[str, Pool], iterations: int, tasks: int, tried: dict[tuple[float, float], float]
+) -> tuple[dict[str, float], list]:
+    """The rates with the best accuracy after ``STEPS`` steps on the validation alphabets, and all that was tried.
+
+    A best rate at the end of those that were tried with its partner is followed beyond it.
+    """
     rates = {"alpha": [0.0] if method == "prototypes" else list(ALPHAS)}
     rates["beta"] = [0.0] if method == "random" else list(BETAS)
+    wanted = list(itertools.product(*rates.values()))
     for _ in range(FURTHER + 1):
-        for alpha, beta in itertools.product(*rates.values()):
+        for alpha, beta in wanted:
             if (alpha, beta) not in tried:
                 start = learner(method, alpha, SEARCH_SEED)
                 if beta:
                     trained(start, known["search"], beta, iterations, SEARCH_SEED)
                 tried[alpha, beta] = scores(start, known["validation"], tasks, VALIDATION_SEED)[:, STEPS].mean().item()
         best = max(tried, key=lambda pair: tried[pair])
-        wider = [_beyond(values, value) for values, value in zip(zip(*tried, strict=True), best, strict=True)]
-        if not any(wider):
+        alphas, betas = ([pair[i] for pair in tried if pair[1 - i] == best[1 - i]] for i in (0, 1))
+        wanted = [(alpha, best[1]) for alpha in _beyond(alphas, best[0])]
+        wanted += [(best[0], beta) for beta in _beyond(betas, best[1])]
+        if not wanted:
             break
-        rates = {name: [value, *more] for name, value, more in zip(rates, best, wider, strict=True)}
     rows = [{"alpha": alpha, "beta": beta, "accuracy": round(found, 2)} for (alpha, beta), found in tried.items()]
     return dict(zip(("alpha", "beta"), best, strict=True)), rows
 
 
-def _beyond(values: tuple[float, ...], best: float) -> list[float]:
-    """A rate beyond the end of those that were tried, if the best lies there."""
+def _beyond(values: list[float], best: float) -> list[float]:
+    """The rates beyond the end of those that were tried, if the best lies there."""
     if not best:
         return []
-    if best == max(values):
-        return [round(2.5 * best, 6)]
-    return [round(best / 2.5, 6)] if best == min(values) else []
+    above = [round(2.5 * best, 6)] if best == max(values) else []
+    return above + ([round(best / 2.5, 6)] if best == min(values) else [])
 
 
 def halved(learner: MetaLearner) -> MetaLearner:
@@ -224,7 +229,7 @@ def main(words: list[str] | None = None) -> None:
     options = parser.parse_args(words)
     begun, device = time.perf_counter(), pick_device(options.device)
     known = {name: pool.to(device) for name, pool in pools(options.data).items()}
-    searched = {method: search(method, known, options.search, options.validation) for method in METHODS}
+    searched = {method: search(method, known, options.search, options.validation, {}) for method in METHODS}
     rates = {method: best for method, (best, _) in searched.items()}
     found, theta = compare(known, rates, options)
     result = {

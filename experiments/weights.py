@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from experiments import arguments
+from experiments.field import FURTHER
 from experiments.own_settings import Comparison, Options, Plan
 from mamlbook import GradientDescent, MetaLearner, Model, UniformWeights, mlp
 from mamlbook.analysis.costs import cost
@@ -30,7 +31,7 @@ from mamlbook.weighting import (
     Weighting,
 )
 
-ITERATIONS, SEEDS = 500, 5
+ITERATIONS, SEEDS, SEARCH_SEEDS = 500, 5, (100, 101, 102)
 ALPHA, STEPS, SHOTS = 0.01, 1, 10
 BETAS = (1e-3, 3e-3, 1e-2)
 TEST_DRAWS, TEST_POINTS = 10, 100
@@ -86,7 +87,8 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--rows", nargs="+", choices=list(WEIGHTINGS), default=list(WEIGHTINGS))
     options = parser.parse_args(words)
     device, path, known = pick_device(options.device), options.results / "weights.json", waves(SHOTS)
-    plan = Plan(BETAS, errors, CRITERIA, options.seeds, {"tasks": len(known), "device": device})
+    training = {"tasks": len(known), "device": device}
+    plan = Plan(BETAS, errors, CRITERIA, options.seeds, training, SEARCH_SEEDS, ("temperature", "c", "rate"))
     stored = recall("weights", folder=options.results) if path.is_file() else {"runs": {}, "seconds": 0}
     for name in options.rows:
         if name in stored["runs"]:
@@ -94,7 +96,8 @@ def main(words: list[str] | None = None) -> None:
         begun = time.perf_counter()
         steps = meta_steps(name, options.iterations)
         search = Comparison(lambda seed, name=name, **own: learner(name, seed, **own), known, steps, plan)
-        stored["runs"][name] = search.run(WEIGHTINGS[name][1])
+        runs = stored["runs"] | {name: search.run(WEIGHTINGS[name][1])}
+        stored["runs"] = {known: runs[known] for known in WEIGHTINGS if known in runs}
         stored["seconds"] += round(time.perf_counter() - begun)
         record("weights", stored | about(options, device), folder=options.results)
     print(path)
@@ -105,8 +108,9 @@ def about(options, device: torch.device) -> dict:
         "amplitudes": AMPLITUDES,
         "protocol": f"25 waves, five phases for each of the amplitudes {AMPLITUDES}; mean squared error of each wave "
         f"on {TEST_POINTS} new points after {STEPS} step on {SHOTS}, over {TEST_DRAWS} draws, a column for each wave; "
-        f"every weighting with every outer rate of {BETAS} and every value of its own, further rates while the best is "
-        "at an end; chosen by the mean over waves, and by the worst wave; then a row for each fresh seed",
+        f"every weighting with every outer rate of {BETAS} and every value of its own, further ones while the best is "
+        f"at an end, at most {FURTHER} times; chosen by the mean over waves, and by the worst wave, each as its mean "
+        f"over the trainings from the seeds {SEARCH_SEEDS} (judged: a row for each); then a row for each fresh seed",
         "training": {
             "iterations": options.iterations,
             "longer": meta_steps("equal, longer", options.iterations),

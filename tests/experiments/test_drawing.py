@@ -52,7 +52,7 @@ def test_the_search_goes_beyond_an_end_and_stops_inside(monkeypatch):
         return torch.full((tasks, experiment.SHOWN + 1), 50 - abs(alpha - 0.8))
 
     monkeypatch.setattr(experiment, "scores", scores)
-    best, rows = experiment.search("random", {"validation": None}, 1, 2)
+    best, rows = experiment.search("random", {"validation": None}, 1, 2, {})
     assert best == {"alpha": 0.75, "beta": 0.0}
     assert judged == [*experiment.ALPHAS, 0.75, 1.875]
     assert [row["alpha"] for row in rows] == judged
@@ -91,6 +91,9 @@ def test_what_is_stored_is_whole():
         assert [mean for mean, _ in found["accuracy"]] == pytest.approx(found["seeds"][0], abs=0.01)
         best = max(stored["search"][method], key=lambda row: row["accuracy"])
         assert {"alpha": found["alpha"], "beta": found["beta"]} == {name: best[name] for name in ("alpha", "beta")}
+        for own, other in (("alpha", "beta"), ("beta", "alpha")):
+            tried = [row[own] for row in stored["search"][method] if row[other] == best[other]]
+            assert not best[own] or min(tried) < best[own] < max(tried), (method, own)
 
 
 def test_the_stored_weights_have_the_stored_accuracies(omniglot_folder):

@@ -1,5 +1,7 @@
 """Shorter formats: the command, errors against other ways to compute them, and what is stored."""
 
+import math
+
 import pytest
 import torch
 
@@ -46,6 +48,34 @@ def test_the_command_records_every_format(tmp_path, monkeypatch, capsys):
     stored = recall("precision", folder=tmp_path)
     for table in stored["trained"].values():
         assert {name: torch.tensor(rows).shape for name, rows in table.items()} == dict.fromkeys(FORMATS, (2, 6))
+    assert set(stored["best rates"]) == set(experiment.SEARCHED)
+    # The parts that are not asked for stay as they are.
+    experiment.main(["--parts", "trained", "--seeds", "1", "--iterations", "1", "--results", str(tmp_path)])
+    again = recall("precision", folder=tmp_path)
+    assert {part: again[part] == stored[part] for part in ("errors", "trained", "best rates")} == {
+        "errors": True,
+        "trained": False,
+        "best rates": True,
+    }
+
+
+def test_the_best_rate_is_chosen_from_other_seeds_on_other_tasks(monkeypatch):
+    asked = []
+
+    def trained(*given, betas, tested=1):
+        seeds = given[4]
+        asked.append((list(seeds), tested))
+        return torch.tensor([[9.0, abs(beta - 3e-3)] for beta in betas])
+
+    monkeypatch.setattr(experiment, "trained", trained)
+    found = experiment.at_best_rates((WAVES, None, None), 2, 1)
+    for run in found.values():
+        assert run["beta"] == 3e-3
+        assert run["errors"] == [[9.0, 0.0]] * 2
+        assert torch.tensor(run["search"]).shape == (len(experiment.BETAS), len(experiment.SEARCH_SEEDS))
+    (searched, other), (reported, own) = asked[:2]
+    assert not set(searched) & set(reported)
+    assert own != other
 
 
 def test_what_is_stored_belongs_to_the_fields():
@@ -56,6 +86,13 @@ def test_what_is_stored_belongs_to_the_fields():
         for rows in stored["trained"][name].values():
             assert torch.tensor(rows).shape == (field.seeds, experiment.TEST_STEPS + 1)
     assert list(stored["trained"]["waves"]) == list(stored["trained"]["glyphs"]) == list(FORMATS)
+    assert list(stored["best rates"]) == list(experiment.SEARCHED)
+    for run in stored["best rates"].values():
+        lost = torch.tensor([[math.inf if error is None else error for error in tried] for tried in run["search"]])
+        best = lost.mean(1).argmin()
+        assert run["beta"] == experiment.BETAS[best]
+        assert 0 < best < len(experiment.BETAS) - 1, "the best rate is at an end"
+        assert torch.tensor(run["errors"]).shape == (WAVES.seeds, experiment.TEST_STEPS + 1)
 
 
 @pytest.mark.parametrize("order", experiment.ORDERS)

@@ -1,12 +1,13 @@
 """Tasks of words, the command, and what is stored."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from experiments import transformer as experiment
 from mamlbook import GradientDescent, MetaLearner, Model, accuracy, evaluate
-from mamlbook.analysis.costs import cost
 from mamlbook.pages import load_theta, recall, recall_weights
 
 
@@ -31,31 +32,54 @@ def test_both_classes_are_as_frequent():
     assert tasks.query.y.float().mean().item() == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_command_searches_each_method_and_keeps_the_weights(tmp_path, capsys, monkeypatch):
-    small = {"VALIDATION_TASKS": 3, "TEST_TASKS": 4, "TEST_STEPS": 2, "TASKS": 2, "BETAS": (1e-3,)}
-    for name, value in {**small, "TEST_ALPHAS": (0.1, 0.3)}.items():
+@pytest.fixture
+def small(monkeypatch):
+    few = {"VALIDATION_TASKS": 3, "TEST_TASKS": 4, "TEST_STEPS": 2, "TASKS": 2, "TEST_ALPHAS": (0.1, 0.3)}
+    for name, value in few.items():
         monkeypatch.setattr(experiment, name, value)
-    monkeypatch.setitem(experiment.METHODS, "MAML", (experiment.METHODS["MAML"][0], (0.1, 0.3)))
+    for name, method in experiment.METHODS.items():
+        monkeypatch.setitem(experiment.METHODS, name, method._replace(tried=method.tried[:1]))
+
+
+def test_the_command_searches_each_method_and_keeps_the_weights(tmp_path, capsys, monkeypatch, small):
+    monkeypatch.setattr(experiment, "beyond", lambda search: [])
     experiment.main(["--seeds", "2", "--iterations", "2", "--results", str(tmp_path)])
     assert str(tmp_path / "transformer.json") in capsys.readouterr().out
     runs = recall("transformer", folder=tmp_path)["runs"]
-    assert [len(run["search"]) for run in runs.values()] == [2, 1]
+    assert [len(run["search"]) for run in runs.values()] == [1, 1, 1]
+    assert [run["meta_steps"] for run in runs.values()] == [2, 2, 8]
     for run in runs.values():
         assert run["accuracy"] == max(tried["accuracy"] for tried in run["search"])
         assert [len(seed["new"]) for seed in run["error"].values()] == [3, 3]
     load_theta(experiment.Transformer(), recall_weights("transformer", folder=tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["transformer.json", "transformer.npz"]
 
 
-def test_a_meta_step_of_maml_takes_four_times_the_arithmetic_of_one_of_joint_training():
-    tasks = experiment.WhichIsFirst(experiment.pairs()[0]).draw(experiment.TASKS, torch.Generator().manual_seed(0))
-    spent = {
-        name: cost(method(Model(experiment.Transformer(), cross_entropy), 0.1), tasks).operations
-        for name, (method, _) in experiment.METHODS.items()
-    }
-    # A gradient is three passes forward, a step that is differentiated twice nine, on half as many words.
-    expected = (3 + experiment.STEPS * 9 * experiment.SHOTS / experiment.QUERIES) / 3
-    assert expected == 4
-    assert spent["MAML"] / spent["joint"] == pytest.approx(expected, rel=1e-3)
+def test_a_search_goes_beyond_the_ends_and_takes_up_what_is_known(monkeypatch):
+    # The best inner rate is above what is tried at first, the best outer rate below.
+    def judged(pair):
+        return {"accuracy": -abs(math.log(pair[0] / 3)) - abs(math.log(pair[1] / 1e-3))}
+
+    trained = []
+    monkeypatch.setattr(experiment, "train", lambda name, pairs, *_: trained.extend(pairs) or pairs)
+    monkeypatch.setattr(experiment, "judged", judged)
+    known = [{"alpha": 0.1, "beta": 3e-3, **judged((0.1, 3e-3))}]
+    experiment.search("MAML", 1, known)
+    best = max(known, key=lambda one: one["accuracy"])
+    assert (best["alpha"], best["beta"]) == (3.0, 1e-3)
+    assert (0.1, 3e-3) not in trained
+    assert len(set(trained)) == len(trained)
+    assert {9.0, 1.0} <= {one["alpha"] for one in known if one["beta"] == 1e-3}
+    assert {3e-4, 3e-3} <= {one["beta"] for one in known if one["alpha"] == 3.0}
+
+
+def test_equal_arithmetic_is_counted_by_hand():
+    """A gradient is three forward passes; a step differentiated twice is nine of the support set, half of the query."""
+    forward = experiment.operations("joint") / 3
+    half = experiment.SHOTS / experiment.QUERIES
+    assert experiment.operations("MAML") / forward == pytest.approx(3 + experiment.STEPS * 9 * half, rel=0.01)
+    assert experiment.meta_steps("joint", 300) == experiment.meta_steps("MAML", 300) == 300
+    assert experiment.meta_steps("joint, equal arithmetic", 300) == 1200
 
 
 def test_the_stored_start_is_measured_again():
@@ -69,10 +93,18 @@ def test_the_stored_start_is_measured_again():
         assert found[steps].item() == pytest.approx(stored[steps], abs=0.04)
 
 
-def test_what_is_stored_has_settings_of_its_own_for_each_method():
+def test_what_is_stored_is_a_fair_search():
     stored = recall("transformer")
+    assert list(stored["runs"]) == list(experiment.METHODS)
     for name, run in stored["runs"].items():
         tried = {(one["alpha"], one["beta"]) for one in run["search"]}
-        assert tried == {(a, b) for a in experiment.METHODS[name][1] for b in experiment.BETAS}
+        assert tried >= set(experiment.METHODS[name].tried)
+        assert not experiment.beyond(run["search"]), name  # the best rates are inside
         assert len(run["error"]) == experiment.SEEDS
+        assert run["meta_steps"] == experiment.meta_steps(name, experiment.ITERATIONS)
+    assert len({len(method.tried) for method in experiment.METHODS.values()}) == 1
+    counts = [len(run["search"]) for run in stored["runs"].values()]
+    assert max(counts) - min(counts) <= 1, "beyond its ends a search may go one setting further than another"
+    spent = {name: run["operations"] for name, run in stored["runs"].items()}
+    assert spent["joint, equal arithmetic"] == pytest.approx(spent["MAML"], rel=0.01)
     assert stored["training"]["iterations"] == experiment.ITERATIONS

@@ -13,6 +13,7 @@ from mamlbook.pages import recall, recall_chosen
 def test_the_command_runs_every_weighting(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(experiment, "BETAS", (1e-3,))
     monkeypatch.setattr(own_settings, "FURTHER", 0)
+    monkeypatch.setattr(experiment, "SEARCH_SEEDS", (100,))
     for name, (build, settings) in experiment.WEIGHTINGS.items():
         monkeypatch.setitem(experiment.WEIGHTINGS, name, (build, settings[:1]))
     experiment.main(["--seeds", "1", "--iterations", "2", "--results", str(tmp_path)])
@@ -48,3 +49,4 @@ def test_what_is_stored_is_whole():
             {k: v for k, v in entry.items() if k not in ("beta", "judged")} for entry in stored["runs"][name]["search"]
         ]
         assert all(setting in tried for setting in settings)
+        assert {len(entry["judged"]) for entry in stored["runs"][name]["search"]} == {len(experiment.SEARCH_SEEDS)}
