@@ -15,6 +15,9 @@ from mamlbook import pages
 from tools.book import is_setup
 
 META_STEPS, INNER_STEPS = 2, 20
+WRITTEN_OUT = {"counts = (10, 30, 100, 300, 1000)": "counts = (10, 30)"}
+"""Loops of hundreds of steps that a page writes itself, and what makes them short."""
+
 LONG_DESCENT = mamlbook.GradientDescent.__init__
 
 
@@ -62,7 +65,10 @@ def outputs(notebook, name):
         warnings.simplefilter("ignore")  # the page itself is held to show none
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == "code" and not is_setup(cell):
-                found[number] = shown(cell.source, f"<cell {number} of {name}>", names)
+                source = cell.source
+                for long, short in WRITTEN_OUT.items():
+                    source = source.replace(long, short)
+                found[number] = shown(source, f"<cell {number} of {name}>", names)
     plt.close("all")
     return found
 
