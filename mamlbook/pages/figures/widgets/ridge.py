@@ -59,23 +59,9 @@ def solved_head(
 
     References: ridge regression on learned features is R2-D2, [Bertinetto et al., 2019](https://arxiv.org/abs/1805.08136).
     """
-    for name, value, stops in (("lam", lam, RIDGES), ("steps", steps, STEPS)):
-        if value not in stops:
-            raise ValueError(f"{name}: expected one of {', '.join(f'{stop:g}' for stop in stops)}, got {value}")
-    if points not in range(1, MOST + 1):
-        raise ValueError(f"points: expected a whole number from 1 to {MOST}, got {points}")
-    for name, value, low, high in (("amplitude", amplitude, 0.1, 5), ("phase", phase, 0, math.pi)):
-        if not low <= value <= high:
-            raise ValueError(f"{name}: expected {low:g} to {high:.3g}, got {value}")
-    wave = {"amplitude": float(amplitude), "phase": float(phase)}
-    data = {
-        "roles": ROLES,
-        "start": flat("start", start),
-        "ridges": RIDGES,
-        "stops": STEPS,
-        "places": PLACES,
-        "first": {"lam": float(lam), "steps": int(steps), "number": int(points), **wave},
-    }
+    first = _first(lam, steps, points, amplitude, phase)
+    data = {"roles": ROLES, "start": flat("start", start), "ridges": RIDGES, "stops": STEPS, "places": PLACES}
+    data["first"] = first
     found = _fitted(data)
     return widget(
         "ridge",
@@ -85,6 +71,20 @@ def solved_head(
         fallback=_still(data, found),
         caption=CAPTION if caption is None else caption,
     )
+
+
+def _first(lam: float, steps: int, points: int, amplitude: float, phase: float) -> dict[str, Any]:
+    """The first state, if the figure can show it."""
+    for name, value, stops in (("lam", lam, RIDGES), ("steps", steps, STEPS)):
+        if value not in stops:
+            raise ValueError(f"{name}: expected one of {', '.join(f'{stop:g}' for stop in stops)}, got {value}")
+    if points not in range(1, MOST + 1):
+        raise ValueError(f"points: expected a whole number from 1 to {MOST}, got {points}")
+    for name, value, low, high in (("amplitude", amplitude, 0.1, 5), ("phase", phase, 0, math.pi)):
+        if not low <= value <= high:
+            raise ValueError(f"{name}: expected {low:g} to {high:.3g}, got {value}")
+    wave = {"amplitude": float(amplitude), "phase": float(phase)}
+    return {"lam": float(lam), "steps": int(steps), "number": int(points), **wave}
 
 
 def _wave(data: dict[str, Any], x: Tensor) -> Tensor:

@@ -53,17 +53,8 @@ def truncated_steps(
     if last not in range(STEPS + 1):
         raise ValueError(f"last: expected a whole number from 0 to {STEPS}, got {last}")
     first = {"theta": float(theta), "lam": float(lam), "alpha": float(alpha), "last": int(last)}
-    data = {
-        "roles": {"pulled": PULLED, "free": FREE},
-        "steps": STEPS,
-        "range": [LOW, HIGH],
-        "rates": RATES,
-        "pulls": PULLS,
-        "plot": SEEN,
-        "band": DOWNWARDS,
-        "least": LEAST,
-        "first": first,
-    }
+    data = {"roles": {"pulled": PULLED, "free": FREE}, "steps": STEPS, "range": [LOW, HIGH], "rates": RATES}
+    data |= {"pulls": PULLS, "plot": SEEN, "band": DOWNWARDS, "least": LEAST, "first": first}
     return widget(
         "truncation",
         data,
