@@ -142,6 +142,15 @@ class Shown:
         code = f"element => {{ const f = element.mamlbook; return JSON.stringify({expression}, {plain}); }}"
         return json.loads(self.figure.evaluate(code))
 
+    def compute(self, states: list[dict]) -> list[dict]:
+        """What the figure's script computes from its data in each of these states."""
+        plain = "(k, v) => ArrayBuffer.isView(v) ? Array.from(v) : v"
+        code = f"""(element, states) => {{
+            const {{ compute }} = window.mamlbook[element.dataset.kind], {{ data }} = element.mamlbook;
+            return JSON.stringify(states.map((state) => compute(data, state)), {plain});
+        }}"""
+        return json.loads(self.figure.evaluate(code, states))
+
     def slide(self, name: str, value: float):
         """Move a range input as a reader does."""
         self.figure.locator(f'input[data-name="{name}"]').fill(str(value))

@@ -1,6 +1,5 @@
 """The figure of the noise's floor: its course against real meta-steps in PyTorch, its controls, what it says."""
 
-import json
 import math
 import random
 from functools import cache
@@ -66,12 +65,6 @@ def assert_values(state: dict, values: dict):
     assert values["move"] == pytest.approx(1 - outer_step(state["beta"], 1)[0], rel=1e-9)
 
 
-def compute(shown: Shown, states: list[dict]) -> list[dict]:
-    call = """states => { const { data } = document.querySelector("figure").mamlbook;
-        return JSON.stringify(states.map((state) => window.mamlbook.floor.compute(data, state))); }"""
-    return json.loads(shown.page.evaluate(call, states))
-
-
 def assert_shown(shown: Shown, **expected):
     state = shown.ask("f.state")
     assert {name: state[name] for name in expected} == expected
@@ -118,7 +111,7 @@ def test_compute_equals_meta_steps_one_after_the_other(show):
         for used in (draw.choice([0, 1, 15, 16, 1000]), draw.randint(0, 1000))
     ]
     with show(noise_floor()) as shown:
-        for state, values in zip(states, compute(shown, states), strict=True):
+        for state, values in zip(states, shown.compute(states), strict=True):
             assert_values(state, values)
 
 
@@ -131,14 +124,14 @@ def test_the_distance_is_that_of_many_runs(show):
                 c = torch.randn(40_000, state["tasks"], generator=generator, dtype=torch.float64)
                 phi = theta[:, None] - 0.3 * (theta[:, None] - c)
                 theta = theta - state["beta"] * (0.7 * (phi - c)).mean(1)
-            (values,) = compute(shown, [state])
+            (values,) = shown.compute([state])
             assert values["batch"]["distance"] == pytest.approx(theta.square().mean().item(), rel=0.04)
 
 
 def test_the_ratio_decides_while_the_rate_is_small(show):
     ratios = [(0.1, 4), (0.4, 16), (1.6, 64)]
     with show(noise_floor()) as shown:
-        found = compute(shown, [{"beta": beta, "tasks": tasks, "used": 960} for beta, tasks in ratios])
+        found = shown.compute([{"beta": beta, "tasks": tasks, "used": 960} for beta, tasks in ratios])
     assert len({values["ratio"]["distance"] for values in found}) == 1
     off = [values["batch"]["floor"] / values["ratio"]["floor"] - 1 for values in found]
     assert off[0] < 0.03

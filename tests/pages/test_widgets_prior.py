@@ -1,6 +1,5 @@
 """The figure of the prior: its numbers against the package's own steps, integrals and simulation, and its controls."""
 
-import json
 import math
 import random
 
@@ -65,11 +64,6 @@ def assert_shown(shown: Shown, **expected):
     assert_values(state, shown.ask("f.values"))
 
 
-def compute(shown: Shown, states: list[dict]) -> list[dict]:
-    call = "([data, states]) => JSON.stringify(states.map((state) => window.mamlbook.prior.compute(data, state)))"
-    return json.loads(shown.page.evaluate(call, [data(), states]))
-
-
 def test_the_first_picture_and_its_words():
     one = prior_of_steps()
     assert one.html != prior_of_steps(steps=6).html
@@ -105,7 +99,7 @@ def test_compute_equals_the_package_all_over_the_sliders(show):
             }
         )
     with show(prior_of_steps()) as shown:
-        found = compute(shown, states)
+        found = shown.compute(states)
     for state, values in zip(states, found, strict=True):
         assert_values(state, values)
         assert len(values["path"]) == 41
@@ -116,7 +110,7 @@ def test_compute_equals_the_package_all_over_the_sliders(show):
 def test_coverage_and_risk_are_those_of_drawn_tasks(show):
     states = [{**FIRST, "theta": theta, "steps": steps} for theta, steps in ((0.0, 1), (0.5, 12), (0.0, 40))]
     with show(prior_of_steps()) as shown:
-        found = compute(shown, states)
+        found = shown.compute(states)
     x = support(5).x[0]
     for state, values in zip(states, found, strict=True):
         generator = torch.Generator().manual_seed(0)
@@ -134,7 +128,7 @@ def test_the_button_of_the_tasks_own_prior_stops_nearest_to_it(show):
     with show(prior_of_steps()) as shown:
         shown.click("best")
         best = shown.ask("f.state.steps")
-        near = compute(shown, [{**FIRST, "steps": steps} for steps in range(1, 41)])
+        near = shown.compute([{**FIRST, "steps": steps} for steps in range(1, 41)])
         shares = [abs(math.log(values["prior"])) for values in near]
         assert abs(1 + shares.index(min(shares)) - best) <= 1
         assert "about right" in shown.said() or "too" in shown.said()

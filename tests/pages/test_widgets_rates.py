@@ -1,6 +1,5 @@
 """The figure of a tuned rate: its slopes against real steps in PyTorch, its controls, what it says."""
 
-import json
 import math
 import random
 
@@ -57,12 +56,6 @@ def assert_values(state: dict, values: dict):
     assert values["grow"] == (own > 1 + 1e-12).sum().item()
 
 
-def compute(shown: Shown, states: list[dict]) -> list[dict]:
-    call = """states => { const { data } = document.querySelector("figure").mamlbook;
-        return JSON.stringify(states.map((state) => window.mamlbook.rates.compute(data, state))); }"""
-    return json.loads(shown.page.evaluate(call, states))
-
-
 def assert_shown(shown: Shown, **expected):
     state = shown.ask("f.state")
     assert {name: state[name] for name in expected} == expected
@@ -106,13 +99,13 @@ def test_compute_equals_back_propagation_through_the_steps(show):
         for alpha in (0, 1, 2, 3, *(draw.randint(0, 300) / 100 for _ in range(6)))
     ]
     with show(rate_slopes()) as shown:
-        for state, values in zip(states, compute(shown, states), strict=True):
+        for state, values in zip(states, shown.compute(states), strict=True):
             assert_values(state, values)
 
 
 def test_the_longer_the_loop_the_further_apart_on_f_alone(show):
     with show(rate_slopes()) as shown:
-        found = compute(shown, [{**FIRST, "steps": steps} for steps in (1, 3, 10, 20, 40, 80)])
+        found = shown.compute([{**FIRST, "steps": steps} for steps in (1, 3, 10, 20, 40, 80)])
     apart = [max(one["apart"]["loss"], 1 / one["apart"]["loss"]) for one in found[1:]]
     assert apart == sorted(apart)
     assert apart[-1] > 1e30

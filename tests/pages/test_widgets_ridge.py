@@ -1,6 +1,5 @@
 """The figure of the solved head: its numbers against the package's solver and autograd, and its controls."""
 
-import json
 import random
 
 import pytest
@@ -81,12 +80,6 @@ def assert_shown(shown: Shown, **expected):
     assert_values(state, shown.ask("f.values"))
 
 
-def compute(shown: Shown, states: list[dict]) -> list[dict]:
-    plain = "(k, v) => ArrayBuffer.isView(v) ? Array.from(v) : v"
-    call = f"([data, states]) => JSON.stringify(states.map((one) => window.mamlbook.ridge.compute(data, one)), {plain})"
-    return json.loads(shown.page.evaluate(call, [payload(figure("ridge").html), states]))
-
-
 # ---- Python alone ----------------------------------------------------------------------------------------------------
 
 
@@ -144,7 +137,7 @@ def test_compute_equals_the_package_and_autograd(show):
             }
         )
     with show(figure("ridge")) as shown:
-        found = compute(shown, states)
+        found = shown.compute(states)
     for state, values in zip(states, found, strict=True):
         assert_values(state, values)
 
@@ -154,7 +147,7 @@ def test_many_steps_arrive_where_the_solution_is_at_once(show):
     points = [[x, 3.5 * torch.sin(torch.tensor(x - 0.8)).item()] for x in (-4, -2, 0, 1.5, 3, 4.5)]
     states = [{**base, "points": points, "lam": lam, "steps": 10000} for lam in (1e-6, 1e-3, 0.05, 1.0, 100.0)]
     with show(figure("ridge")) as shown:
-        found = compute(shown, states)
+        found = shown.compute(states)
     model = Model(network(), mse_loss)
     descent = GradientDescent(found[3]["alpha"], 1000, keep(head), lam=2.0)  # of this book's pull, with its half
     phi = descent(model, on(points), unroll=0).phi

@@ -1,6 +1,5 @@
 """The figure of truncation: its numbers against autograd through cut paths and the package's own, and its controls."""
 
-import json
 import math
 import random
 
@@ -58,11 +57,6 @@ def assert_shown(shown: Shown, **expected):
     assert_values(state, shown.ask("f.values"))
 
 
-def compute(shown: Shown, states: list[dict]) -> list[dict]:
-    call = "([data, states]) => JSON.stringify(states.map((state) => window.mamlbook.truncation.compute(data, state)))"
-    return json.loads(shown.page.evaluate(call, [payload(truncated_steps().html), states]))
-
-
 # ---- Python alone ----------------------------------------------------------------------------------------------------
 
 
@@ -108,7 +102,7 @@ def test_compute_equals_autograd_all_over_the_sliders(show):
             }
         )
     with show(truncated_steps()) as shown:
-        found = compute(shown, states)
+        found = shown.compute(states)
     for number, (state, values) in enumerate(zip(states, found, strict=True)):
         assert_values(state, values, every=number < 5)
     assert {values["free"]["nearer"] for values in found} == {True, False}
@@ -130,7 +124,7 @@ def test_the_packages_truncated_gradients_are_as_far_off(show):
     tasks = Tasks(Data(one, one), Data(one, one), torch.arange(1))
     state = {**FIRST, "lam": 1.0}
     with show(truncated_steps()) as shown:
-        (values,) = compute(shown, [state])
+        (values,) = shown.compute([state])
     model = Model(Weight(state["theta"]), lambda y_hat, y: loss(y_hat).mean())
     for name, lam in (("pulled", 1.0), ("free", 0.0)):
 

@@ -40,7 +40,7 @@ DARK_PAGES = [
 # A page that says nothing follows the reader's system.
 SILENT_PAGE = "html:not([data-theme]):not([theme]) body:not([data-jp-theme-light]):not([class*=vscode])"
 
-SHARED = ("kit.js", "network.js", "examples.js")  # scripts that are no figure
+SHARED = ("beside.js", "kit.js", "network.js", "examples.js")  # scripts that are no figure
 INCLUDE = "// include "
 
 NOTE = "This figure is interactive where scripts run: in a notebook, once its cell has been run."

@@ -44,6 +44,10 @@
     const state = { words: "", factor: "", view: 0, column: null, descending: false };
     const table = frame.figure.querySelector(".mb-table"), body = table.tBodies[0], lines = [...body.rows];
 
+    const all = kit.button("Show all", () => { table.dataset.all = ""; all.hidden = true; }, "all"); // on a phone, see the style sheet
+    all.classList.add("mb-more");
+    table.after(all);
+
     function redraw() {
       const order = compute(data, state), { cells } = data.views[state.view];
       lines.forEach((line, place) => {
@@ -56,6 +60,7 @@
         const sorted = head.dataset.column === state.column;
         kit.set(head, { "aria-sort": sorted ? (state.descending ? "descending" : "ascending") : null });
       });
+      all.textContent = `Show all ${order.length}`;
       frame.say(kit.aside(`${order.length} of ${data.rows.length} algorithms.`));
       frame.figure.mamlbook.values = order;
     }
@@ -74,9 +79,6 @@
       button.addEventListener("click", () => sort(head.dataset.column));
       head.replaceChildren(button);
     });
-    const all = kit.button("Show all", () => { table.dataset.all = ""; all.hidden = true; }, "all");
-    all.classList.add("mb-more");
-    table.after(all);
     const search = kit.html("input", { type: "search", "data-name": "words", placeholder: "memory flat, head, ..." });
     search.addEventListener("input", () => { state.words = search.value; redraw(); });
     const factors = [...new Set(data.rows.map((row) => row.factor))];

@@ -79,7 +79,7 @@
 
   // ---- what the figure draws ---------------------------------------------------------------------------------
 
-  const GAP = 24, LEAST = 300; // pixels: two plots stand side by side where each has this width
+  // include beside
   const visible = (node, shown) => { node.style.display = shown ? "" : "none"; };
   const limit = (pixel) => kit.clamp(pixel, -9999, 9999).toFixed(1);
 
@@ -91,8 +91,7 @@
   }
 
   function plots(frame, { steps }) {
-    const half = (width) => (width >= 2 * LEAST + GAP ? (width - GAP) / 2 : width);
-    const part = { ...frame, onWidth: (callback) => frame.onWidth((width) => callback(half(width))) };
+    const part = halves(frame);
     const height = (width) => Math.round(kit.clamp(width * 0.8, 240, 320));
     const course = kit.plot(part, {
       margin: { left: 36, right: 10 }, height, label: "Target, meta-batches and start over the outer steps",
@@ -104,8 +103,7 @@
       y: { domain: [0.001, 1], ticks: [], label: "mean squared error, in the long run", log: true },
     });
     error.picture.classList.add("mb-tappable");
-    for (const view of [course, error]) view.holder.style.flex = `1 1 ${LEAST}px`;
-    return { course, error, holder: kit.html("div", { style: `display:flex;flex-wrap:wrap;gap:0 ${GAP}px` }, course.holder, error.holder) };
+    return { course, error, holder: sideBySide(course, error) };
   }
 
   // Marks of a role, as many as there may be.

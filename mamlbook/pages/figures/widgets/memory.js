@@ -82,12 +82,11 @@
 
   // ---- what the figure draws ---------------------------------------------------------------------------------
 
-  const GAP = 24, LEAST = 300; // pixels: two plots stand side by side where each has this width
+  // include beside
   const visible = (node, shown) => { node.style.display = shown ? "" : "none"; };
 
   function plots(frame, { steps }) {
-    const half = (width) => (width >= 2 * LEAST + GAP ? (width - GAP) / 2 : width);
-    const part = { ...frame, onWidth: (callback) => frame.onWidth((width) => callback(half(width))) };
+    const part = halves(frame);
     const height = (width) => Math.round(kit.clamp(width * 0.8, 240, 320));
     const way = kit.plot(part, {
       margin: { left: 40, right: 12 }, height, label: "Mean of the start over the outer steps",
@@ -99,8 +98,7 @@
       y: { domain: [0.48, 0.68], ticks: [0.5, 0.55, 0.6, 0.65], label: "where it ends" },
     });
     end.picture.classList.add("mb-tappable");
-    for (const view of [way, end]) view.holder.style.flex = `1 1 ${LEAST}px`;
-    return { way, end, holder: kit.html("div", { style: `display:flex;flex-wrap:wrap;gap:0 ${GAP}px` }, way.holder, end.holder) };
+    return { way, end, holder: sideBySide(way, end) };
   }
 
   function mark(view, role) {

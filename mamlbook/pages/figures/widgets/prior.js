@@ -128,11 +128,10 @@
     };
   }
 
-  const GAP = 24, LEAST = 300; // pixels: two plots stand side by side where each has this width
+  // include beside
 
   function plots(frame, [low, high]) {
-    const half = (width) => (width >= 2 * LEAST + GAP ? (width - GAP) / 2 : width);
-    const part = { ...frame, onWidth: (callback) => frame.onWidth((width) => callback(half(width))) };
+    const part = halves(frame);
     const height = (width) => Math.round(kit.clamp(width * 0.8, 250, 320));
     const path = kit.plot(part, {
       margin: { left: 36, right: 8 }, height, x: { domain: [-1, STEPS + 1], ticks: [0, 10, 20, 30, 40], label: "inner steps" },
@@ -144,9 +143,8 @@
     });
     for (const view of [path, belief]) {
       view.picture.classList.add("mb-tappable");
-      view.holder.style.flex = `1 1 ${LEAST}px`;
     }
-    return { path, belief, holder: kit.html("div", { style: `display:flex;flex-wrap:wrap;gap:0 ${GAP}px` }, path.holder, belief.holder) };
+    return { path, belief, holder: sideBySide(path, belief) };
   }
 
   function build(frame, data) {

@@ -286,11 +286,10 @@
 
   // ---- the figure --------------------------------------------------------------------------------------------
 
-  const GAP = 24, LEAST = 300; // pixels: two plots stand side by side where each has this width
+  // include beside
 
   function plots(frame, data) {
-    const half = (width) => (width >= 2 * LEAST + GAP ? (width - GAP) / 2 : width);
-    const part = { ...frame, onWidth: (callback) => frame.onWidth((width) => callback(half(width))) };
+    const part = halves(frame);
     const height = (width) => Math.round(kit.clamp(width * 0.86, 280, 330));
     const bowls = kit.plot(part, {
       margin: { left: 32, right: 8 }, spill: 11, // a mark may stand at zero
@@ -304,9 +303,8 @@
     });
     for (const view of [bowls, weights]) {
       view.picture.classList.add("mb-tappable");
-      view.holder.style.flex = `1 1 ${LEAST}px`;
     }
-    return { bowls, weights, holder: kit.html("div", { style: `display:flex;flex-wrap:wrap;gap:0 ${GAP}px` }, bowls.holder, weights.holder) };
+    return { bowls, weights, holder: sideBySide(bowls, weights) };
   }
 
   const icon = (...nodes) => kit.svg("svg", { class: "mb-key", width: 30, height: 12, viewBox: "-15 -6 30 12", "aria-hidden": "true" }, ...nodes);

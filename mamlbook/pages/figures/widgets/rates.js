@@ -80,13 +80,12 @@
 
   // ---- what the figure draws ---------------------------------------------------------------------------------
 
-  const GAP = 24, LEAST = 300; // pixels: two plots stand side by side where each has this width
+  // include beside
   const visible = (node, shown) => { node.style.display = shown ? "" : "none"; };
   const power = (value) => (value === 0 ? -400 : Math.log10(Math.abs(value))); // far below every axis
 
   function plots(frame, data) {
-    const half = (width) => (width >= 2 * LEAST + GAP ? (width - GAP) / 2 : width);
-    const part = { ...frame, onWidth: (callback) => frame.onWidth((width) => callback(half(width))) };
+    const part = halves(frame);
     const height = (width) => Math.round(kit.clamp(width * 0.8, 250, 310));
     const x = { domain: data.range, ticks: [0, 0.5, 1, 1.5, 2, 2.5, 3], label: "inner rate α" };
     const loss = kit.plot(part, {
@@ -99,9 +98,8 @@
     });
     for (const view of [loss, slopes]) {
       view.picture.classList.add("mb-tappable");
-      view.holder.style.flex = `1 1 ${LEAST}px`;
     }
-    return { loss, slopes, holder: kit.html("div", { style: `display:flex;flex-wrap:wrap;gap:0 ${GAP}px` }, loss.holder, slopes.holder) };
+    return { loss, slopes, holder: sideBySide(loss, slopes) };
   }
 
   // The best rate, a thin line with its name at the lower end.

@@ -72,12 +72,11 @@
 
   // ---- what the figure draws ---------------------------------------------------------------------------------
 
-  const GAP = 24, LEAST = 300; // pixels: two plots stand side by side where each has this width
+  // include beside
   const range = (low, high, count) => Array.from({ length: count + 1 }, (_, i) => low + ((high - low) * i) / count);
 
   function plots(frame, data) {
-    const half = (width) => (width >= 2 * LEAST + GAP ? (width - GAP) / 2 : width);
-    const part = { ...frame, onWidth: (callback) => frame.onWidth((width) => callback(half(width))) };
+    const part = halves(frame);
     const height = (width) => Math.round(kit.clamp(width * 0.8, 250, 310));
     const way = kit.plot(part, {
       margin: { left: 24, right: 8 }, height, x: { domain: [-1, data.steps + 1], ticks: [0, 10, 20, 30, 40], label: "inner steps, s" },
@@ -89,9 +88,8 @@
     });
     for (const view of [way, off]) {
       view.picture.classList.add("mb-tappable");
-      view.holder.style.flex = `1 1 ${LEAST}px`;
     }
-    return { way, off, holder: kit.html("div", { style: `display:flex;flex-wrap:wrap;gap:0 ${GAP}px` }, way.holder, off.holder) };
+    return { way, off, holder: sideBySide(way, off) };
   }
 
   // Where the loss curves downwards.
