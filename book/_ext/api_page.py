@@ -1,7 +1,7 @@
-"""The page of the programming interface: every public name of the package, with what its docstring says.
+"""The pages of the programming interface: every public name of the package, with what its docstring says.
 
-``.. public:: PACKAGE`` lists the names in ``__all__`` of a package or module, or without one those that the module
-itself defines. ``.. algorithms::`` is the table of algorithms. Docstrings are written to be read in a terminal; a
+``.. public:: PACKAGE`` documents the names in ``__all__`` of a package or module, or without one those that the module
+itself defines. ``.. listed:: PACKAGE ...`` lists them, each with a link. ``.. algorithms::`` is the table of algorithms. Docstrings are written to be read in a terminal; a
 hook of autodoc turns their links, heads and equations into reStructuredText.
 """
 
@@ -102,6 +102,18 @@ class Public(Directive):
         return box.children
 
 
+class Listed(Public):
+    """The names of some packages in a line, in the order of the alphabet, each with a link to what documents it."""
+
+    optional_arguments = 9
+
+    def run(self):
+        """Parse the line, where the directive stands."""
+        pairs = [pair for package in self.arguments for pair in documented(package)]
+        links = [f":py:obj:`{name} <{module}.{name}>`" for module, name in sorted(pairs, key=lambda pair: pair[1].lower())]
+        return self.parsed([", ".join(links)])
+
+
 class Algorithms(Public):
     """The table of algorithms."""
 
@@ -183,6 +195,7 @@ def skip(app, what, name, obj, skip, options):
 def setup(app):
     """Add the directives and the hooks."""
     app.add_directive("public", Public)
+    app.add_directive("listed", Listed)
     app.add_directive("algorithms", Algorithms)
     app.connect("autodoc-process-docstring", process)
     app.connect("autodoc-process-signature", readable)

@@ -26,6 +26,9 @@ CITATIONS = re.compile(r'<div role="list" class="citation-list">')
 # myst-nb calls every folded cell by one name, which hides the words that can be seen.
 FOLDED = re.compile(r'<summary aria-label="[^"]*">')
 
+# The theme's fold of the pages below another has a picture for a name.
+NAMELESS = '<summary><span class="toctree-toggle"'
+
 # Sphinx, docutils and the theme each say it.
 VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>\s*')
 
@@ -68,13 +71,17 @@ def serve_without_scripts(app, pagename, templatename, context, doctree):
     context["metatags"] = context.get("metatags", "") + NO_SCRIPTS
 
 
-def mend_heads(out: Path) -> None:
-    """Say on each page that it is light, until the theme's script knows better, and only once how wide it is."""
+def mend_pages(out: Path) -> None:
+    """Say on each page that it is light, until the theme's script knows better, and only once how wide it is.
+
+    The fold in the list of all pages gets a name that can be read out.
+    """
     for path in out.rglob("*.html"):
         page = UNDECIDED.sub(r'\1"light"', path.read_text("utf-8"), count=1)
         if first := VIEWPORT.search(page):
             page = page[: first.end()] + VIEWPORT.sub("", page[first.end() :])
-        path.write_text(page, "utf-8")
+        named = NAMELESS.replace("<summary>", '<summary><span class="visually-hidden">The pages below</span>')
+        path.write_text(page.replace(NAMELESS, named), "utf-8")
 
 
 def copy_mathjax(target: Path) -> None:
@@ -115,7 +122,7 @@ def add_assets(app, exception):
     """Put MathJax and the fonts beside the pages."""
     if exception is None and app.builder.format == "html":
         static = Path(app.outdir) / "_static"
-        mend_heads(Path(app.outdir))
+        mend_pages(Path(app.outdir))
         copy_mathjax(static / "mathjax")
         write_fonts(static / "fonts", letters(Path(app.outdir)))
 

@@ -125,7 +125,7 @@ def write_files(app, exception) -> None:
     (out / "_static/cards").mkdir(parents=True, exist_ok=True)
     for pagename, title in found.items():
         draw_card(title, app.config.html_title).save(out / card_of(pagename), optimize=True)
-    addresses = "".join(f"  <url><loc>{base}{pagename}.html</loc></url>\n" for pagename in sorted(found))
+    addresses = "".join(f"  <url><loc>{base}{pagename}.html</loc></url>\n" for pagename in sorted(app.env.found_docs))
     schema = "http://www.sitemaps.org/schemas/sitemap/0.9"
     (out / "sitemap.xml").write_text(
         f'<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="{schema}">\n{addresses}</urlset>\n'

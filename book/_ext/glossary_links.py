@@ -12,7 +12,8 @@ from docutils import nodes
 from sphinx import addnodes
 
 GLOSSARY = "book/appendix/glossary"
-UNLINKED = {GLOSSARY, "book/appendix/api", "book/appendix/bibliography", "book/appendix/reproducibility"}
+UNLINKED = (GLOSSARY, "book/appendix/api", "book/appendix/bibliography", "book/appendix/reproducibility")
+"""Pages and folders that are looked up, not read."""
 CLASS = "glossed"
 
 # How a term is written in prose, where that is not its name with or without an s. Some names, such as "way", are also
@@ -129,7 +130,7 @@ def definitions(glossary: nodes.document) -> dict[str, tuple[str, str]]:
 
 def link_page(app, doctree, docname: str) -> None:
     """Link the terms of a page as it is written."""
-    if app.builder.format != "html" or docname in UNLINKED or GLOSSARY not in app.env.all_docs:
+    if app.builder.format != "html" or docname.startswith(UNLINKED) or GLOSSARY not in app.env.all_docs:
         return
     address = app.builder.get_relative_uri(docname, GLOSSARY)
     told = definitions(app.env.get_doctree(GLOSSARY))

@@ -56,6 +56,7 @@ def prose(doctree):
     return copy
 
 
+LOOKED_UP = "book/appendix/api"
 TITLE, HEADING = 12, 4  # as how many words of the text one of the title, or of another heading, counts
 STORE = "search_words.json"  # beside the pages as they were read: a second build reads only what has changed
 PLACE = '<script type="application/json" id="search-words">{}</script>\n<script src="_static/searching.js"></script>\n'
@@ -108,6 +109,10 @@ def weighed(words: dict[str, dict[str, dict[str, int]]]) -> dict:
             if not stem.isdigit():
                 counts.setdefault(stem, {})[number] = sum(own.values())
                 forms.setdefault(stem, Counter()).update(own)
+    # The pages of the interface count as the one long text that they are: what explains a word comes before what lists it.
+    interface = [number for number, page in enumerate(words) if page.startswith(LOOKED_UP)]
+    whole = sum(lengths[number] for number in interface)
+    lengths = [whole if number in interface else length for number, length in enumerate(lengths)]
     often = {stem: max(sorted(own), key=own.get) for stem, own in forms.items()}
     written = {stem: form for stem, form in sorted(often.items()) if form != stem}
     return {"pages": list(words), "lengths": lengths, "counts": dict(sorted(counts.items())), "forms": written}

@@ -1,4 +1,4 @@
-"""The page of the programming interface: complete, and as readable as the docstrings it is made of."""
+"""The pages of the programming interface: complete, and as readable as the docstrings they are made of."""
 
 import importlib
 import inspect
@@ -19,9 +19,9 @@ PUBLIC = [
 
 
 @pytest.fixture(scope="module")
-def page(built) -> str:
-    """Give the page as it is built."""
-    return (built / "book/appendix/api.html").read_text("utf-8")
+def pages(built) -> dict[str, str]:
+    """Give the pages as they are built, by the name of the part."""
+    return {file.stem: file.read_text("utf-8") for file in sorted((built / "book/appendix/api").glob("*.html"))}
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +31,26 @@ def extension():
 
 
 @pytest.mark.parametrize("package", ["mamlbook", *PUBLIC])
-def test_every_public_name_is_on_the_page(page, package):
+def test_every_public_name_is_documented_once_and_listed_with_a_link(pages, built, package):
+    places = [(name, full) for name, text in pages.items() for full in re.findall(r'<dt [^>]*id="(mamlbook[\w.]+)"', text)]
+    overview = (built / "book/appendix/api.html").read_text("utf-8")
     module = importlib.import_module(package)
-    shown = {full.rpartition(".")[2] for full in re.findall(r'<dt [^>]*id="(mamlbook[\w.]+)"', page)}
-    promised = [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]
-    assert [name for name in promised if name not in shown] == []
+    for name in [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]:
+        here = [place for place in places if place[1].rpartition(".")[2] == name]
+        assert here, name
+        assert any(f'href="api/{part}.html#{full}"' in overview for part, full in here), name
+    assert len(set(full for _, full in places)) == len(places)
 
 
-def test_every_row_is_in_the_table(page):
-    table = page[page.index("What it is") :]
+def test_every_row_is_in_the_table(pages):
+    table = pages["algorithms"].partition("What it is")[2]
     assert [name for name in mamlbook.ALGORITHMS if f">{name}</span>" not in table] == []
 
 
-def test_no_default_shows_the_folder_of_the_machine_that_built_the_page(page):
-    assert str(ROOT) not in page
-    assert "PosixPath" not in page
+def test_no_default_shows_the_folder_of_the_machine_that_built_the_page(pages):
+    for text in pages.values():
+        assert str(ROOT) not in text
+        assert "PosixPath" not in text
 
 
 DOCSTRING = r"""
