@@ -1,8 +1,9 @@
 """The pages of the programming interface: every public name of the package, with what its docstring says.
 
 ``.. public:: PACKAGE`` documents the names in ``__all__`` of a package or module, or without one those that the module
-itself defines. ``.. listed:: PACKAGE ...`` lists them, each with a link. ``.. algorithms::`` is the table of algorithms. Docstrings are written to be read in a terminal; a
-hook of autodoc turns their links, heads and equations into reStructuredText.
+itself defines. ``.. listed:: PACKAGE ...`` lists them with links. ``.. algorithms::`` is the table of algorithms.
+Docstrings are written to be read in a terminal; a hook of autodoc turns their links, heads and equations into
+reStructuredText.
 """
 
 import ast
@@ -110,7 +111,8 @@ class Listed(Public):
     def run(self):
         """Parse the line, where the directive stands."""
         pairs = [pair for package in self.arguments for pair in documented(package)]
-        links = [f":py:obj:`{name} <{module}.{name}>`" for module, name in sorted(pairs, key=lambda pair: pair[1].lower())]
+        pairs.sort(key=lambda pair: pair[1].lower())
+        links = [f":py:obj:`{name} <{module}.{name}>`" for module, name in pairs]
         return self.parsed([", ".join(links)])
 
 

@@ -109,7 +109,7 @@ def weighed(words: dict[str, dict[str, dict[str, int]]]) -> dict:
             if not stem.isdigit():
                 counts.setdefault(stem, {})[number] = sum(own.values())
                 forms.setdefault(stem, Counter()).update(own)
-    # The pages of the interface count as the one long text that they are: what explains a word comes before what lists it.
+    # The pages of the interface count as the one long text that they are: what explains a word comes first.
     interface = [number for number, page in enumerate(words) if page.startswith(LOOKED_UP)]
     whole = sum(lengths[number] for number in interface)
     lengths = [whole if number in interface else length for number, length in enumerate(lengths)]

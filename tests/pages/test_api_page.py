@@ -32,14 +32,15 @@ def extension():
 
 @pytest.mark.parametrize("package", ["mamlbook", *PUBLIC])
 def test_every_public_name_is_documented_once_and_listed_with_a_link(pages, built, package):
-    places = [(name, full) for name, text in pages.items() for full in re.findall(r'<dt [^>]*id="(mamlbook[\w.]+)"', text)]
+    entry = re.compile(r'<dt [^>]*id="(mamlbook[\w.]+)"')
+    places = [(part, full) for part, text in pages.items() for full in entry.findall(text)]
     overview = (built / "book/appendix/api.html").read_text("utf-8")
     module = importlib.import_module(package)
     for name in [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]:
         here = [place for place in places if place[1].rpartition(".")[2] == name]
         assert here, name
         assert any(f'href="api/{part}.html#{full}"' in overview for part, full in here), name
-    assert len(set(full for _, full in places)) == len(places)
+    assert len({full for _, full in places}) == len(places)
 
 
 def test_every_row_is_in_the_table(pages):
