@@ -48,7 +48,7 @@ META_STEPS, SEARCH_STEPS = 2000, 400
 SEEDS, SEARCH_SEED, TASKS = 5, 100, 25
 LENGTHS, TESTED = (5, 20), (2, 5, 10, 20, 40)
 VALIDATION, TEST, JUDGED, POINTS = 11, 12, 200, 50
-STEPS, BEYOND, LONG = 2, 10, 50  # inner steps: in meta-training, in its test at most, of a fine-tuning at most
+STEPS, LONG = 2, 50  # inner steps: in meta-training, in the test at most
 WIDTH, HEADS, HIDDEN, RANK = 32, 4, 64, 2
 WAVES = Sinusoids(shots=10, queries=10)
 SHIFTS = {
@@ -63,7 +63,7 @@ PROTOCOL = (
     f"cosine. The settings are searched with {SEARCH_STEPS} meta-steps from another seed, by the error on {JUDGED} "
     "validation waves of each of these numbers of examples, and further ones as long as the best rate, or the best "
     f"ridge, is at the end of those that were tried with its partner; the chosen ones are trained from {SEEDS} seeds. "
-    f"MAML and the adapter under MAML take {STEPS} steps in training, and in the test the number of 0..{BEYOND} that "
+    f"MAML and the adapter under MAML take {STEPS} steps in training, and in the test the number of 0..{LONG} that "
     "is best in validation. Fine-tuning, of all weights or of the adapter, starts at networks trained jointly, and "
     "takes the rule, the rate and the number of "
     f"0..{LONG} steps that are best in validation. Mean squared errors on {POINTS} new points of {JUDGED} test waves, "
@@ -235,7 +235,7 @@ class Method:
 
 METHODS = {
     "maml": Method(
-        lambda alpha, seed: maml(Model(small(seed), mse_loss), alpha, STEPS), (0.003, 0.01, 0.03), beyond=BEYOND
+        lambda alpha, seed: maml(Model(small(seed), mse_loss), alpha, STEPS), (0.003, 0.01, 0.03), beyond=LONG
     ),
     "transformer": Method(lambda _, seed: MetaLearner(Model(Transformer(seed), mse_loss), InContext()), train=readers),
     "ridge": Method(lambda lam, seed: kernel_ridge(Model(small(seed), mse_loss), lam), (0.001, 0.01, 0.1)),
@@ -243,7 +243,7 @@ METHODS = {
     "adapter under maml": Method(
         lambda alpha, seed: maml(Model(with_adapter(small(seed), seed), mse_loss), alpha, STEPS, keep(adapter)),
         (0.01, 0.03, 0.1),
-        beyond=BEYOND,
+        beyond=LONG,
     ),
 }
 TUNED = {"fine-tuning": False, "adapter": True}

@@ -23,12 +23,14 @@ FORMS = {
     "Bi-level problem": "bi-level(?: problems?)?",
     "Checkpoint": "checkpoint",  # several are mostly saved weights
     "Confidence interval": "confidence intervals?|95 % interval",
+    "Empirical Bayes": "empirical Bayes",
     "Fine-tuning": "fine-tun(?:ing|es?|ed)",
     "First order": "first[ -]order",
     "Gauss–Newton matrix": "Gauss–Newton matri(?:x|ces)",
     "GPU kernel": "GPU kernels?|kernels for a GPU",  # there are other kernels
     "Hessian": "Hessians?",
     "Hessian-vector product": "Hessian-vector products?",
+    "In-context learning": "learn(?:ing|s) in (?:the|its) context",
     "Jacobian": "Jacobians?",
     "Kernel ridge regression": "kernel ridge(?: regression)?",
     "Langevin noise": "Langevin(?: noise)?",
@@ -42,6 +44,7 @@ FORMS = {
     "Prior": "priors?(?! to| work)",
     "Query loss": "query loss(?:es)?",
     "Reptile": "Reptile",
+    "Return": "(?:expected|mean) returns?",
     "Shot": r"\d+-shot|shots",
     "Support loss": "support loss(?:es)?",
     "Trace": "traces",

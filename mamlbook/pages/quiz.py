@@ -66,8 +66,8 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         "The result depends on the outer rate, on the inner rate and on the number of tasks in a meta-batch.",
         True,
-        "On sine waves each of them alone changes MAML's error several times over, so each has to be chosen for every "
-        "method by itself.",
+        "On sine waves the outer rate and the meta-batch each change MAML's error several times over, and too large an "
+        "inner rate makes it explode. So each has to be chosen for every method by itself.",
         "How to choose α, β and S",
     ),
     Statement(

@@ -86,8 +86,9 @@ class Known:
 
 
 def test_the_command_records_every_kind_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
-    for name, count in {"TEST_TASKS": 4, "VALIDATION_TASKS": 4, "GATHERED_TASKS": 3, "BETAS": (1e-3,)}.items():
-        monkeypatch.setattr(experiment, name, count)
+    short = {"TEST_TASKS": 4, "VALIDATION_TASKS": 4, "GATHERED_TASKS": 3, "ALPHAS": (0.3, 1.0), "BETAS": (1e-3,)}
+    for name, value in {**short, "SEARCH_SEEDS": (100,)}.items():
+        monkeypatch.setattr(experiment, name, value)
     words = ["--seeds", "2", "--iterations", "1", "--results", str(tmp_path)]
     experiment.main([*words, "--modes", "no norm"])
     assert str(tmp_path / "batch-norm.json") in capsys.readouterr().out
@@ -97,7 +98,7 @@ def test_the_command_records_every_kind_and_goes_on_where_it_stopped(tmp_path, m
     both = recall("batch-norm", folder=tmp_path)["runs"]
     assert list(both) == ["the batch's", "no norm"]
     assert both["no norm"] == first["no norm"]
-    rows = [run["accuracy"] for run in both.values()] + [both["the batch's"][KEPT]]
+    rows = [run["accuracy"] for run in both.values()] + [both["the batch's"][KEPT]["accuracy"]]
     assert all(torch.tensor(found).shape == (2, 3) for found in rows)
     assert [(one["alpha"], one["beta"]) for one in first["no norm"]["search"]] == [(0.3, 1e-3), (1.0, 1e-3)]
 
@@ -113,4 +114,8 @@ def test_what_is_stored_belongs_to_the_table():
         chosen = max(run["search"], key=lambda one: sum(one["accuracy"]))
         assert (run["alpha"], run["beta"]) == (chosen["alpha"], chosen["beta"])
         assert len(run["search"]) == len(experiment.ALPHAS) * len(experiment.BETAS)
-    assert torch.tensor(stored["runs"]["the batch's"][KEPT]).shape == (experiment.SEEDS, 3)
+        assert run["lost"] == 0
+    kept = stored["runs"]["the batch's"][KEPT]
+    assert torch.tensor(kept["accuracy"]).shape == (experiment.SEEDS, 3)
+    assert kept["alpha"] == max(kept["search"], key=lambda one: sum(one["accuracy"]))["alpha"]
+    assert [one["alpha"] for one in kept["search"]] == list(experiment.ALPHAS)

@@ -447,7 +447,7 @@
     const sliders = {
       alpha: kit.slider({ label: "Inner rate α", name: "alpha", min: 0, max: 0.3, step: 0.01, value: state.alpha, format: digits, change: put("alpha") }),
       steps: kit.slider({ label: "Steps S", name: "steps", min: 0, max: 10, value: state.steps, change: put("steps") }),
-      kappa: kit.slider({ label: "Bend κ of the valleys", name: "kappa", min: 0, max: 1, step: 0.05, value: state.kappa, format: digits, change: put("kappa") }),
+      kappa: kit.slider({ label: "Bend of the valleys", name: "kappa", min: 0, max: 1, step: 0.05, value: state.kappa, format: digits, change: put("kappa") }),
     };
     const pictures = choice(frame, "Contours", [["maml", "loss after S steps"], ["joint", "loss before adapting"]], put("objective"));
     const button = kit.button("Follow the arrows", () => { state.follow = !state.follow; redraw(); grow(); }, "follow");

@@ -30,8 +30,8 @@ TASKS = [
 ]
 
 CAPTION = (
-    "Three tasks whose valleys are bent; κ = 0 makes them quadratic. Every arrow is a mean over the tasks b: −∇L(θ) "
-    "for joint training, φ − θ for Reptile, −∇L(φ) for FOMAML and −Jᵀ∇L(φ) for MAML, where the Jacobian J of φ is the "
+    "Three tasks whose valleys are bent; bend 0 makes them quadratic. Every arrow is a mean over the tasks b: −∇L(θ) "
+    "for joint training, φ − θ for Reptile, −∇L(φ) for FOMAML and −(dφ/dθ)ᵀ∇L(φ) for MAML, where dφ/dθ is the "
     "product of S factors I − αH, each with the Hessian H at its own point of the inner path. All arrows are drawn "
     "equally long, so compare their directions here and their lengths in the text. A trail follows one method's arrow "
     "with outer rate 0.2 and steps of at most 0.05, 600 of them unless it comes to rest before."
