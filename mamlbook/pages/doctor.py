@@ -99,7 +99,7 @@ SYMPTOMS: dict[str, Symptom] = {
     ),
     "alike": Symptom(
         "Joint training with fine-tuning is as good.",
-        "The tasks are so alike that one network nearly serves all, or the test has steps and data enough for any start.",
+        "The tasks are alike, or the test has steps and data enough for any start.",
         "Keep the simpler method, or compare with fewer steps or fewer examples.",
         "Unlike tasks, measured",
         Section("practice/limits", "Unlike tasks, measured"),
