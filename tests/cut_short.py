@@ -15,7 +15,7 @@ from mamlbook import pages
 from tools.book import is_setup
 
 META_STEPS, INNER_STEPS = 2, 20
-WRITTEN_OUT = {"counts = (10, 30, 100, 300, 1000)": "counts = (10,)"}
+WRITTEN_OUT = {"(10, 30, 100, 300, 1000)": "(10,)"}
 """Loops of hundreds of steps that a page writes itself, and what makes them short."""
 
 LONG_DESCENT = mamlbook.GradientDescent.__init__

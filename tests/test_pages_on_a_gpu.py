@@ -10,7 +10,7 @@ for tool in ("ipykernel", "nbclient", "nbformat", "nbval", "yaml"):  # a machine
     pytest.importorskip(tool)
 
 from compared import nbval, save
-from cut_short import outputs
+from cut_short import WRITTEN_OUT, outputs
 from devices import rehearsal
 from mamlbook.pages.nbval_tolerance import agree, tolerances
 from tools.book import ROOT, notebooks
@@ -70,6 +70,10 @@ def on(device, path):
         if any(word in cell.source for word in NOT_RUN) and cell.cell_type == "code":
             cell.source = ""
     return notebook
+
+
+def test_what_is_cut_short_stands_on_a_page():
+    assert [long for long in WRITTEN_OUT if not any(long in code(path) for path in PAGES)] == []
 
 
 @pytest.mark.skipif(rehearsal is None, reason="there is a GPU, and nothing to rehearse")
