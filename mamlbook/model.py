@@ -241,7 +241,7 @@ class Model(nn.Module):
             for name, weight in module.named_parameters(recurse=False, remove_duplicate=False)
             if id(weight) in given
         }
-        with buffers_kept(self.net, buffers) as left, exact_operations():
+        with buffers_kept(self.net, buffers) as left, exact_operations(given):
             y_hat = functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
         keep_for_the_loss(self.net, left)
         return y_hat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
@@ -14,11 +14,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from mamlbook.exact import embeddings, losses, norms, recurrent
+from mamlbook.exact.weights import TaskWeights
 from mamlbook.torch_internals import without_cached_parametrizations, without_checkpoints
 
 
 @contextmanager
-def exact_operations() -> Iterator[None]:
+def exact_operations(given: Mapping[int, Tensor] | None = None) -> Iterator[None]:
     """Run what is inside with norms, attention and recurrent layers spelled out, whoever calls them.
 
     A kernel that PyTorch has fused comes with a derivative written by hand. That of the norms is wrong in the third
@@ -26,9 +27,11 @@ def exact_operations() -> Iterator[None]:
     of attention, of distances, of bags of words and of a margin ends after the first; and recurrent kernels cannot be
     batched over tasks, nor can losses that look at their values. Sums, products and exponentials have no such troubles.
 
+    ``given`` are the weights of a task by the ``id`` of those of the network, for all that reads these (TaskWeights).
+
     References: https://github.com/pytorch/pytorch/issues/175754 and 186256 for the norms.
     """
-    with _PROCESS.set(), _Exchange():
+    with _PROCESS.set(), _Exchange(given):
         yield
 
 
@@ -76,7 +79,11 @@ def _layer_by_layer() -> Iterator[None]:
 
 
 class _Exchange(TorchFunctionMode):
-    """Puts the exact operation in the place of the fused one as it is called."""
+    """Puts the exact operation in the place of the fused one as it is called, and a task's weights in that of theta."""
+
+    def __init__(self, given: Mapping[int, Tensor] | None):
+        super().__init__()
+        self.of_task = None if given is None else TaskWeights(given)
 
     def __torch_function__(
         self, function: Callable, types: Any, args: Sequence = (), kwargs: dict | None = None
@@ -87,6 +94,9 @@ class _Exchange(TorchFunctionMode):
                 "with a generator of its own, which tasks at once would draw from in another order than one by one; "
                 "leave generator out, or draw when the network is made and keep the numbers in a buffer"
             )
+        if self.of_task is not None:
+            args = [self.of_task(value) for value in args]
+            kwargs = {name: self.of_task(value) for name, value in (kwargs or {}).items()}
         return _EXACT.get(function, function)(*args, **(kwargs or {}))
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from mamlbook.devices import noise_kept
+from mamlbook.exact.weights import standing_for
 from mamlbook.execution.draws import separate_draws
 from mamlbook.execution.products import rewrite_products
 from mamlbook.parts import Part
@@ -105,13 +106,14 @@ class Tracer:
         holder, form = _Holder(self.module, function), []
         leaves, spec = tree_flatten(inputs)
         learned = {name for name, p in self.module.named_parameters() if p.requires_grad}
+        own = [id(place[key]) for place, key in self._places]
 
         def flat(*tensors: Tensor) -> list[Tensor]:
             values = dict(zip(self._names, tensors, strict=False))
             state = {f"module.{n}": t.detach().requires_grad_() if n in learned else t for n, t in values.items()}
             given = iter(tensors[len(values) :])
             inputs = tree_unflatten([next(given) if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
-            with torch.enable_grad():
+            with torch.enable_grad(), standing_for(dict(zip(own, map(id, state.values()), strict=True))):
                 result = functional_call(holder, state, inputs)
             outputs, shape = tree_flatten((result, [part.staged for part in self._stages]))
             form.append(shape)

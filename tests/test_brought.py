@@ -1,0 +1,186 @@
+"""Networks, losses and habits that readers bring, against differences between runs of the network itself."""
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.functional import mse_loss
+
+from mamlbook import Model, Sinusoids, distance, maml
+from mamlbook.execution.replicas import Replicas
+from mamlbook.execution.ways import EAGER
+
+WAVES = Sinusoids(shots=4, queries=5)
+
+
+def waves():
+    return WAVES.draw(3, torch.Generator().manual_seed(0)).to(torch.float64)
+
+
+def slope(net, loss, tasks, way, alpha=0.05, steps=2, step=1e-5):
+    """How fast the mean query loss after SGD on copies of the network changes along a way of its weights."""
+
+    def after(size):
+        total = 0.0
+        for b in range(tasks.size):
+            own = copy.deepcopy(net)
+            weights = list(own.parameters())
+            with torch.no_grad():
+                for weight, away in zip(weights, way, strict=True):
+                    weight.add_(away, alpha=size)
+            optimizer = torch.optim.SGD(weights, lr=alpha)
+            for _ in range(steps):
+                optimizer.zero_grad()
+                loss(own(tasks.support.x[b]), tasks.support.y[b]).backward()
+                optimizer.step()
+            with torch.no_grad():
+                total += loss(own(tasks.query.x[b]), tasks.query.y[b]).item()
+        return total / tasks.size
+
+    def difference(size):
+        return (after(size) - after(-size)) / (2 * size)
+
+    return (4 * difference(step) - difference(2 * step)) / 3
+
+
+def require_exact(net, loss=mse_loss, tasks=None, times=1):
+    tasks, generator = waves() if tasks is None else tasks, torch.Generator().manual_seed(1)
+    way = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in net.parameters()]
+    wanted = slope(net, loss, tasks, way)
+    for _ in range(times):
+        found = maml(Model(net, loss), 0.05, 2).meta_gradient(tasks)
+        along = sum((g * away).sum() for g, away in zip(found, way, strict=True)).item()
+        assert along == pytest.approx(wanted, rel=1e-7, abs=1e-9)
+
+
+class Holding(nn.Module):
+    """A network that reads its weights, or keeps what it has computed, in a way of its own."""
+
+    def __init__(self, hold, read):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(1, 4).double(), nn.Linear(4, 1).double()
+        self.read = read
+        hold(self)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.read(self, x)))
+
+
+class Plain:
+    """An object without anything."""
+
+
+def hold_list(net):
+    net.kept = [net.first.weight, net.first.bias]
+
+
+def hold_dictionary(net):
+    net.kept = {"a": {"weight": net.first.weight}}
+
+
+def hold_function(net):
+    net.kept = partial(F.linear, weight=net.first.weight, bias=net.first.bias)
+
+
+def hold_object(net):
+    net.kept = Plain()
+    net.kept.weight = net.first.weight
+
+
+HELD = {
+    "a list": (hold_list, lambda net, x: F.linear(x, *net.kept)),
+    "a dictionary": (hold_dictionary, lambda net, x: x @ net.kept["a"]["weight"].T + net.first.bias),
+    "a function": (hold_function, lambda net, x: net.kept(x)),
+    "an object": (hold_object, lambda net, x: x * net.kept.weight.flatten() + net.first.bias),
+    "stacked": (hold_list, lambda net, x: net.first(x) + torch.cat([net.kept[0].T, net.kept[1][None]]).square().sum(0)),
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_weights_that_a_network_holds_besides_its_layers_are_those_of_the_task(held):
+    require_exact(Holding(*HELD[held]))
+
+
+def test_so_they_are_in_a_trace():
+    ones, tasks = [maml(Model(Holding(*HELD["a list"]), mse_loss), 0.05, 2) for _ in range(2)], waves()
+    expected = ones[0].meta_gradient(tasks)
+    replicas = Replicas(ones, EAGER)
+    for gradients, _ in replicas([tasks, tasks]):
+        assert distance(gradients, expected) < 1e-12
+    replicas.release()
+
+
+@pytest.mark.parametrize(
+    ("hold", "read"),
+    [
+        (
+            lambda net: setattr(net, "kept", net.first.weight.flatten()),
+            lambda net, x: x * net.kept + net.first.bias,
+        ),
+        (
+            lambda net: setattr(net, "kept", {"twice": 2 * net.first.weight}),
+            lambda net, x: F.linear(x, weight=net.kept["twice"]),
+        ),
+    ],
+    ids=["a view", "a product in a dictionary"],
+)
+def test_what_was_computed_from_theta_before_is_refused(hold, read):
+    one = maml(Model(Holding(hold, read), mse_loss), 0.05, 2)
+    for use in (lambda: one.meta_gradient(waves()), lambda: one.adapt(waves().support)):
+        with pytest.raises(ValueError, match=r"^net: expected a network that computes from its weights in every call"):
+            use()
+
+
+def kept_in_dictionary(net, x):
+    if "twice" not in net.kept:
+        net.kept["twice"] = 2 * net.first.weight
+    return F.linear(x, net.kept["twice"], net.first.bias)
+
+
+def kept_in_object(net, x):
+    if not hasattr(net.kept, "twice"):
+        net.kept.twice = 2 * net.first.weight
+    return F.linear(x, net.kept.twice, net.first.bias)
+
+
+def kept_in_lists(net, x):
+    net.kept["all"].append(2 * net.first.weight)
+    return F.linear(x, net.kept["all"][0], net.first.bias)
+
+
+@pytest.mark.parametrize(
+    ("kept", "read"),
+    [(dict, kept_in_dictionary), (Plain, kept_in_object), (lambda: {"all": []}, kept_in_lists)],
+    ids=["dictionary", "object", "list"],
+)
+def test_what_a_network_puts_into_what_it_holds_is_of_one_call(kept, read):
+    net = Holding(lambda net: setattr(net, "kept", kept()), read)
+    tasks = waves()
+    afresh = Holding(lambda net: None, lambda net, x: F.linear(x, 2 * net.first.weight, net.first.bias))
+    expected = maml(Model(afresh, mse_loss), 0.05, 2).meta_gradient(tasks)
+    require_exact(afresh)
+    one = maml(Model(net, mse_loss), 0.05, 2)
+    for _ in range(2):
+        assert distance(one.meta_gradient(tasks), expected) < 1e-15
+    assert not (net.kept.get("twice", net.kept.get("all")) if isinstance(net.kept, dict) else vars(net.kept))
+    copy.deepcopy(one)
+
+
+def test_a_loss_finds_what_a_call_has_put_into_a_list():
+    def read(net, x):
+        hidden = net.first(x)
+        net.kept.append(hidden)
+        return hidden
+
+    net = Holding(lambda net: setattr(net, "kept", []), read)
+    tasks = waves()
+    found = maml(Model(net, lambda y_hat, y: mse_loss(y_hat, y) + net.kept[-1].square().mean()), 0.05, 2)
+    assert not net.kept
+    told = Holding(lambda net: None, lambda net, x: net.first(x))
+    told.forward = lambda x: (told.last(torch.tanh(told.first(x))), told.first(x))
+    other = maml(Model(told, lambda both, y: mse_loss(both[0], y) + both[1].square().mean()), 0.05, 2)
+    assert distance(found.meta_gradient(tasks), other.meta_gradient(tasks)) < 1e-15
