@@ -174,8 +174,9 @@ def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[list
     Tensors that it leaves in plain attributes are taken out again, and given as in ``attributes_kept``.
 
     Raises:
-        ValueError: names the buffers.
+        ValueError: names the buffers, or a layer with a hook on its backward pass.
     """
+    _refuse_backward_hooks(net)
 
     def look(*_: object) -> None:  # while the copies are still in the network
         owners = {name: name.rpartition(".") for name in buffers}
@@ -189,6 +190,16 @@ def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[list
     finally:
         if handle is not None:
             handle.remove()
+
+
+def _refuse_backward_hooks(net: nn.Module) -> None:
+    hooked = [name for name, part in net.named_modules() if part._backward_hooks or part._backward_pre_hooks]
+    if hooked:
+        raise ValueError(
+            "net: expected layers without hooks on their backward pass, which no task's gradient would meet, got "
+            f"{', '.join(hooked) or 'the network itself'} with one; remove it, as by handle.remove(), and see or "
+            "change inner gradients by a transform, such as Clipped"
+        )
 
 
 def _written(buffer: Tensor) -> bool:

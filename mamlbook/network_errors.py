@@ -153,6 +153,7 @@ _CURES = {
     "vmap: It looks like": "choose by torch.where instead of a Python if, or write it otherwise",
     "data pointer": "stay in PyTorch, without numpy()",
     "autograd.Function with functorch": "give the autograd.Function a setup_context and generate_vmap_rule = True",
+    "inplace randomness": "draw by torch.rand, randn or bernoulli, and not into an empty tensor",
     "does not have vmap support": "give the autograd.Function generate_vmap_rule = True",
     "accessing `data`": "write detach() instead of data",
     "Tensor.requires_grad_()": "differentiate inside a network by torch.func.grad, vjp or jacrev",
@@ -182,8 +183,7 @@ def refuse_other_outputs(error: ValueError) -> None:
     Raises:
         ValueError: it does.
     """
-    found = _returned(error)
-    if found:
+    if found := _returned(error):
         raise ValueError(
             "net: expected predictions in one tensor, or in tuples, lists and dictionaries of tensors, got "
             f"{found}; return one of these, as {{'logits': ..., 'features': ...}}"

@@ -184,3 +184,28 @@ def test_a_loss_finds_what_a_call_has_put_into_a_list():
     told.forward = lambda x: (told.last(torch.tanh(told.first(x))), told.first(x))
     other = maml(Model(told, lambda both, y: mse_loss(both[0], y) + both[1].square().mean()), 0.05, 2)
     assert distance(found.meta_gradient(tasks), other.meta_gradient(tasks)) < 1e-15
+
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+
+
+def test_hooks_on_a_backward_pass_that_no_gradient_would_meet_are_refused():
+    for register in (nn.Module.register_full_backward_hook, nn.Module.register_full_backward_pre_hook):
+        net, met = small(), []
+        one, tasks = maml(Model(net, mse_loss), 0.05, 2), waves()
+        expected = one.meta_gradient(tasks)
+        handle = register(net[2], lambda *given: met.append(given))  # noqa: B023
+        net(tasks.query.x[0]).sum().backward()
+        assert met
+        with pytest.raises(ValueError, match=r"^net: expected layers without hooks on their backward.*got 2 with one"):
+            one.meta_gradient(tasks)
+        handle.remove()
+        assert distance(one.meta_gradient(tasks), expected) == 0
+
+
+def test_a_draw_into_an_empty_tensor_says_how_to_draw():
+    noisy = Holding(lambda net: None, lambda net, x: net.first(x) * torch.empty(4).bernoulli_(0.5))
+    with pytest.raises(ValueError, match=r"^net: expected operations that can be done for all tasks.*draw by torch\.r"):
+        maml(Model(noisy, mse_loss), 0.05, 2).meta_gradient(waves())
