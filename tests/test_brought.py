@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.nn.functional import mse_loss
 
 from mamlbook import Model, Sinusoids, distance, maml
+from mamlbook.exact import exact_operations
 from mamlbook.execution.replicas import Replicas
 from mamlbook.execution.ways import EAGER
 
@@ -209,3 +210,15 @@ def test_a_draw_into_an_empty_tensor_says_how_to_draw():
     noisy = Holding(lambda net: None, lambda net, x: net.first(x) * torch.empty(4).bernoulli_(0.5))
     with pytest.raises(ValueError, match=r"^net: expected operations that can be done for all tasks.*draw by torch\.r"):
         maml(Model(noisy, mse_loss), 0.05, 2).meta_gradient(waves())
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_hard_sigmoid_of_which_pytorch_has_one_derivative(inplace):
+    net = nn.Sequential(nn.Linear(1, 6), nn.Hardsigmoid(inplace), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 1)).double()
+    require_exact(net)
+    x = torch.linspace(-5, 5, 21)
+    own = x.clone()
+    with exact_operations():
+        found = nn.Hardsigmoid(inplace)(own)
+    torch.testing.assert_close(found, nn.Hardsigmoid()(x))
+    assert torch.equal(own, found if inplace else x)

@@ -24,8 +24,9 @@ def exact_operations(given: Mapping[int, Tensor] | None = None) -> Iterator[None
 
     A kernel that PyTorch has fused comes with a derivative written by hand. That of the norms is wrong in the third
     order, and under an outer gradient of ``vmap(grad(...))`` in the second; that of ``weight_norm`` in the second; that
-    of attention, of distances, of bags of words and of a margin ends after the first; and recurrent kernels cannot be
-    batched over tasks, nor can losses that look at their values. Sums, products and exponentials have no such troubles.
+    of attention, of distances, of bags of words, of a margin and of a hard sigmoid ends after the first; and recurrent
+    kernels cannot be batched over tasks, nor can losses that look at their values. Sums, products and exponentials have
+    no such troubles.
 
     ``given`` are the weights of a task by the ``id`` of those of the network, for all that reads these (TaskWeights).
 
@@ -135,12 +136,19 @@ def _lengths(difference: Tensor, p: float) -> Tensor:
     return torch.where(apart[..., 0], lengths, 0.0)
 
 
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """``torch.nn.functional.hardsigmoid``, which has one derivative only."""
+    y = functional.relu6(input + 3) / 6
+    return input.copy_(y) if inplace else y
+
+
 _EXACT: dict[Any, Callable] = {
     **norms.EXACT,
     torch.cdist: cdist,
     torch.pdist: pdist,
     functional.bilinear: bilinear,
     torch.bilinear: bilinear,
+    functional.hardsigmoid: hardsigmoid,
     **embeddings.EXACT,
     **recurrent.EXACT,
     **losses.EXACT,
