@@ -124,25 +124,35 @@ def loss_unchanged(loss: Any) -> Iterator[None]:
     """Let a loss that is a module leave nothing in it either.
 
     Raises:
-        ValueError: it puts other tensors in the place of its buffers, those of all tasks at once.
+        ValueError: it writes into its buffers, or puts other tensors in their place, those of all tasks at once.
     """
     if not isinstance(loss, nn.Module):
         yield
         return
     before = [(module._buffers, dict(module._buffers)) for module in loss.modules()]
+    # Copies, so that nothing has changed when it is found out.
+    given = [{name: None if b is None else b.clone() for name, b in then.items()} for _, then in before]
     changed: list[str] = []
     try:
+        for (now, _), copies in zip(before, given, strict=True):
+            now.update(copies)
         with attributes_kept(loss):
             yield
     finally:
-        for now, then in before:
-            changed += [name for name, buffer in then.items() if now.get(name) is not buffer]
+        for (now, then), copies in zip(before, given, strict=True):
+            changed += [name for name, copy in copies.items() if now.get(name) is not copy or written(copy)]
             now.update(then)
     if changed:
         raise ValueError(
-            f"loss: expected a loss that leaves its buffers alone, got one that puts others in the place of "
-            f"{', '.join(changed)}; tasks would overwrite them for one another: compute it from predictions and targets"
+            f"loss: expected a loss that leaves its buffers alone, got one that writes into {', '.join(changed)}, or "
+            "puts others in their place; tasks would overwrite them for one another: compute it from predictions and "
+            "targets"
         )
+
+
+def written(buffer: Tensor | None) -> bool:
+    """Whether a new copy of a buffer has been written into."""
+    return buffer is not None and not buffer.is_inference() and buffer._version > 0
 
 
 @contextmanager

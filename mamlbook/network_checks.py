@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.checks import kind_of
-from mamlbook.network_attributes import Attribute, attributes_kept
+from mamlbook.network_attributes import Attribute, attributes_kept, written
 from mamlbook.torch_internals import BATCH_NORMS
 from mamlbook.trees import Tree
 
@@ -181,7 +181,7 @@ def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[list
     def look(*_: object) -> None:  # while the copies are still in the network
         owners = {name: name.rpartition(".") for name in buffers}
         now = {name: net.get_submodule(owner)._buffers.get(last) for name, (owner, _, last) in owners.items()}
-        _refuse_written([name for name, buffer in buffers.items() if now[name] is not buffer or _written(buffer)])
+        _refuse_written([name for name, buffer in buffers.items() if now[name] is not buffer or written(buffer)])
 
     handle = net.register_forward_hook(look) if buffers else None
     try:
@@ -200,10 +200,6 @@ def _refuse_backward_hooks(net: nn.Module) -> None:
             f"{', '.join(hooked) or 'the network itself'} with one; remove it, as by handle.remove(), and see or "
             "change inner gradients by a transform, such as Clipped"
         )
-
-
-def _written(buffer: Tensor) -> bool:
-    return not buffer.is_inference() and buffer._version > 0
 
 
 def _refuse_written(names: list[str]) -> None:

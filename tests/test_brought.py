@@ -222,3 +222,28 @@ def test_a_hard_sigmoid_of_which_pytorch_has_one_derivative(inplace):
         found = nn.Hardsigmoid(inplace)(own)
     torch.testing.assert_close(found, nn.Hardsigmoid()(x))
     assert torch.equal(own, found if inplace else x)
+
+
+class Weighted(nn.Module):
+    """A loss whose weight is in a buffer, which it counts up in its place where ``counts``."""
+
+    def __init__(self, counts):
+        super().__init__()
+        self.counts = counts
+        self.register_buffer("weight", torch.tensor([2.0], dtype=torch.float64))
+        self.register_buffer("nothing", None)
+
+    def forward(self, y_hat, y):
+        if self.counts:
+            self.weight += 1
+        return (self.weight * (y_hat - y).square()).mean()
+
+
+def test_a_loss_that_counts_in_a_buffer_is_refused_and_has_not_counted():
+    require_exact(small(), Weighted(counts=False), times=2)
+    loss = Weighted(counts=True)
+    own = loss.weight
+    with pytest.raises(ValueError, match=r"^loss: expected a loss that leaves its buffers alone.*writes into weight"):
+        maml(Model(small(), loss), 0.05, 2).meta_gradient(waves())
+    assert loss.weight is own
+    assert own == 2
