@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Callable
@@ -106,6 +107,17 @@ def several(name: str, expected: str, values: Any) -> tuple:
     except TypeError:
         pass
     raise TypeError(f"{name}: expected {expected}, got {values!r}")
+
+
+def takes(function: Callable, count: int) -> bool:
+    """Whether a function can be called with so many arguments; one of another language does not say, and may."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 def _finite(number: Any) -> bool:

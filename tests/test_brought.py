@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.functional import mse_loss
 
-from mamlbook import Model, Sinusoids, distance, maml
+from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, distance, fit, maml
 from mamlbook.exact import exact_operations
 from mamlbook.execution.replicas import Replicas
 from mamlbook.execution.ways import EAGER
@@ -21,8 +21,8 @@ def waves():
     return WAVES.draw(3, torch.Generator().manual_seed(0)).to(torch.float64)
 
 
-def slope(net, loss, tasks, way, alpha=0.05, steps=2, step=1e-5):
-    """How fast the mean query loss after SGD on copies of the network changes along a way of its weights."""
+def slope(net, loss, tasks, way, rule, alpha=0.05, steps=2, step=1e-5):
+    """How fast the mean query loss after steps on copies of the network changes along a way of its weights."""
 
     def after(size):
         total = 0.0
@@ -32,7 +32,7 @@ def slope(net, loss, tasks, way, alpha=0.05, steps=2, step=1e-5):
             with torch.no_grad():
                 for weight, away in zip(weights, way, strict=True):
                     weight.add_(away, alpha=size)
-            optimizer = torch.optim.SGD(weights, lr=alpha)
+            optimizer = rule(weights, lr=alpha)
             for _ in range(steps):
                 optimizer.zero_grad()
                 loss(own(tasks.support.x[b]), tasks.support.y[b]).backward()
@@ -47,12 +47,12 @@ def slope(net, loss, tasks, way, alpha=0.05, steps=2, step=1e-5):
     return (4 * difference(step) - difference(2 * step)) / 3
 
 
-def require_exact(net, loss=mse_loss, tasks=None, times=1):
-    tasks, generator = waves() if tasks is None else tasks, torch.Generator().manual_seed(1)
+def require_exact(net, loss=mse_loss, times=1, rule=torch.optim.SGD):
+    tasks, generator = waves(), torch.Generator().manual_seed(1)
     way = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in net.parameters()]
-    wanted = slope(net, loss, tasks, way)
+    wanted = slope(net, loss, tasks, way, rule)
     for _ in range(times):
-        found = maml(Model(net, loss), 0.05, 2).meta_gradient(tasks)
+        found = MetaLearner(Model(net, loss), GradientDescent(0.05, 2, rule=rule)).meta_gradient(tasks)
         along = sum((g * away).sum() for g, away in zip(found, way, strict=True)).item()
         assert along == pytest.approx(wanted, rel=1e-7, abs=1e-9)
 
@@ -247,3 +247,49 @@ def test_a_loss_that_counts_in_a_buffer_is_refused_and_has_not_counted():
         maml(Model(small(), loss), 0.05, 2).meta_gradient(waves())
     assert loss.weight is own
     assert own == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"centered": True, "momentum": 0.5}, {"weight_decay": 0.1}], ids=str)
+def test_inner_rmsprop_is_that_of_pytorch_where_weights_have_no_gradient(options):
+    rule = partial(torch.optim.RMSprop, **options)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(1, 6), nn.ReLU(), nn.Linear(6, 1)).double()
+    with torch.no_grad():
+        net[0].bias[:3] = -50.0
+    require_exact(net, rule=rule)
+
+
+def in_16_bits(rule=torch.optim.SGD):
+    """Give a learner of float16 weights, of which some have no gradient, and one of the same in float32."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 1)).half()
+    solver = GradientDescent(0.01, 2, rule=rule)
+    return (MetaLearner(Model(own, mse_loss), solver) for own in (net, copy.deepcopy(net).float()))
+
+
+def test_an_eps_that_is_nothing_in_float16_is_refused():
+    tasks = WAVES.draw(3, torch.Generator().manual_seed(0))
+    for rule in (torch.optim.Adam, torch.optim.RMSprop, torch.optim.Adamax):
+        short, long = in_16_bits(rule)
+        with pytest.raises(ValueError, match=r"^rule: expected an eps that float16 weights can.* with 1e-08"):
+            short.meta_gradient(tasks)
+        assert long.meta_gradient(tasks)
+    short, long = in_16_bits()
+    with pytest.raises(ValueError, match=r"^optimizer: expected an eps that float16 weights can hold, got Adam with"):
+        fit(short, WAVES, steps=3)
+    assert fit(short, WAVES, steps=3, tasks=2, optimizer=partial(torch.optim.Adam, eps=1e-3)).losses
+    assert fit(long, WAVES, steps=3, tasks=2).losses
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"beta": lambda: 1e-3}, r"^beta: expected a number or a function of the step's number.*got beta\(\); let it"),
+        ({"beta": lambda step, loss: 1e-3}, r"^beta: expected a number or a function.*got beta\(step, loss\); let it"),
+        ({"optimizer": torch.optim.Muon}, r"^optimizer: expected a callable.*which refuses that call: .*2D parameters"),
+    ],
+    ids=["of nothing", "of two", "matrices"],
+)
+def test_outer_rules_that_are_called_otherwise(setting, said):
+    with pytest.raises(ValueError, match=said):
+        fit(maml(Model(small(), mse_loss), 0.05, 1), WAVES, steps=1, **setting)

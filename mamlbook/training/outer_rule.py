@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mamlbook.checks import non_negative
+from mamlbook.checks import non_negative, takes
+from mamlbook.inner.rules import require_eps
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
 
@@ -28,10 +29,16 @@ def rates(beta: Rate, steps: int) -> list[float]:
     """The outer rate of every meta-step.
 
     Raises:
-        ValueError: beta, or what it returns for some step, is no finite number of at least 0.
+        ValueError: beta, or what it returns for some step, is no finite number of at least 0, or beta is called
+            otherwise.
     """
     if not callable(beta) or isinstance(beta, type):
         return [non_negative("beta", "outer rate", beta, " or a function of the step's number")] * steps
+    if not takes(beta, 1):
+        raise ValueError(
+            f"beta: expected a number or a function of the step's number, from 0, got beta{inspect.signature(beta)}; "
+            "let it take that number, as lambda step: 1e-3 does"
+        )
     return [non_negative(f"beta({n}), the rate of meta-step {n + 1}", "outer rate", beta(n)) for n in range(steps)]
 
 
@@ -136,12 +143,14 @@ def _built(optimizer: Any, learner: MetaLearner, rate: float) -> Optimizer:
         )
     try:
         built = optimizer(list(learner.learned), lr=rate)
-    except TypeError as error:
-        raise TypeError(f"{wanted}, got {optimizer!r}, which refuses that call: {error}") from error
+    except (TypeError, ValueError) as error:
+        refused = TypeError if isinstance(error, TypeError) else ValueError
+        raise refused(f"{wanted}, got {optimizer!r}, which refuses that call: {error}") from error
     if not isinstance(built, Optimizer):
         raise TypeError(f"{wanted}, got {optimizer!r}, which made a {type(built).__name__}")
     _require_plain_steps(built)
     _require_own_weights(built, learner)
+    require_eps("optimizer", built, learner.learned)
     return built
 
 
