@@ -6,6 +6,7 @@ import inspect
 import math
 import operator
 from collections.abc import Callable
+from fractions import Fraction
 from numbers import Real
 from typing import Any
 
@@ -125,7 +126,7 @@ def _finite(number: Any) -> bool:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """NumPy's numbers, and what torch and NumPy hold in arrays without axes, as Python's; anything else as it is."""
+    """NumPy's numbers, what torch and NumPy hold in arrays without axes, and fractions as Python's; else as it is."""
     if isinstance(value, Tensor) and value.requires_grad:
         raise ValueError(
             f"{name}: expected a number, got a tensor that requires a gradient, which none would reach here; "
@@ -133,4 +134,4 @@ def _plain(name: str, value: Any) -> Any:
         )
     if isinstance(value, Tensor | np.ndarray | np.generic) and value.ndim == 0:
         return value.item()
-    return value
+    return float(value) if isinstance(value, Fraction) else value

@@ -91,6 +91,11 @@ class MetaLearner(nn.Module):
         learning = [(name, weight) for name, weight in self.model.net.named_parameters() if weight.requires_grad]
         now = [(name, weight.shape, weight.device) for name, weight in learning]
         if now != self._served:
+            if not now:
+                raise ValueError(
+                    "net: expected weights that learn, got only frozen ones by now (requires_grad=False), of which "
+                    "nothing is left to adapt; call requires_grad_() on the layers that shall"
+                )
             _require_one_device(self)
             for part in (self.solver, self.metagradient, self.weighting):
                 part.require(self.model, self.solver)

@@ -1,6 +1,7 @@
 """Networks, losses and habits that readers bring, against differences between runs of the network itself."""
 
 import copy
+from fractions import Fraction
 from functools import partial
 
 import pytest
@@ -9,10 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.functional import mse_loss
 
-from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, distance, fit, maml
+from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, distance, evaluate, fit, maml
 from mamlbook.exact import exact_operations
 from mamlbook.execution.replicas import Replicas
 from mamlbook.execution.ways import EAGER
+from mamlbook.torch_internals import tree_map
 
 WAVES = Sinusoids(shots=4, queries=5)
 
@@ -293,3 +295,63 @@ def test_an_eps_that_is_nothing_in_float16_is_refused():
 def test_outer_rules_that_are_called_otherwise(setting, said):
     with pytest.raises(ValueError, match=said):
         fit(maml(Model(small(), mse_loss), 0.05, 1), WAVES, steps=1, **setting)
+
+
+def test_rates_are_numbers_of_any_kind_and_tensors_are_no_way_round():
+    def descended(alpha):
+        return maml(Model(small(), mse_loss), alpha, 2).meta_gradient(waves())
+
+    assert distance(descended(Fraction(1, 20)), descended(0.05)) == 0
+    assert distance(descended(torch.tensor(0.05, dtype=torch.float64)), descended(0.05)) == 0
+    assert descended(nn.Parameter(torch.tensor(-0.05)))
+    for alpha in (torch.tensor(-0.05), torch.tensor([float("nan")])):
+        with pytest.raises(ValueError, match=r"^alpha: expected a finite inner rate of at least 0, got (-0\.05|nan)"):
+            descended(alpha)
+
+
+def test_a_learner_whose_weights_are_all_frozen_says_so():
+    one, tasks = maml(Model(small(), mse_loss), 0.05, 2), waves()
+    expected = one.adapt(tasks.support).phi
+    one.requires_grad_(False)
+    for use in (
+        lambda: one.adapt(tasks.support),
+        lambda: one.network(tasks.support),
+        lambda: one.meta_gradient(tasks),
+        lambda: evaluate(one, WAVES, tasks=3),
+    ):
+        with pytest.raises(ValueError, match=r"^net: expected weights that learn, got only frozen ones by now"):
+            use()
+    one.requires_grad_()
+    assert distance(one.adapt(tasks.support).phi, expected) == 0
+
+
+def two_of_a_kind():
+    torch.manual_seed(0)
+    return maml(Model(nn.Sequential(*(nn.Linear(1, 1) for _ in range(3))), mse_loss), 0.01, 1)
+
+
+def test_the_memory_of_an_optimizer_is_that_of_the_same_weights(tmp_path):
+    one, file = two_of_a_kind(), tmp_path / "run"
+    one.model.net[0].requires_grad_(False)
+    history = fit(one, WAVES, steps=2, tasks=2, checkpoint=file)
+    one.model.net[0].requires_grad_()
+    one.model.net[1].requires_grad_(False)  # as many weights of the same shapes learn
+    with pytest.raises(ValueError, match=r"^after: expected the weights of that run, .*0\.weight.*frozen, whose"):
+        fit(one, WAVES, steps=2, tasks=2, after=history)
+    other = two_of_a_kind()
+    other.model.net[1].requires_grad_(False)
+    with pytest.raises(ValueError, match=r"^resume: .*another run: weights: the checkpoint has .*0\.weight.*, frozen"):
+        fit(other, WAVES, steps=4, tasks=2, checkpoint=file, resume=True)
+    again = two_of_a_kind()
+    again.model.net[0].requires_grad_(False)
+    assert fit(again, WAVES, steps=4, tasks=2, checkpoint=file, resume=True).losses[:2] == history.losses
+
+
+def test_data_that_were_made_in_inference_mode():
+    one, tasks = maml(Model(small(), mse_loss), 0.05, 2), waves()
+    expected = one.meta_gradient(tasks)
+    with torch.inference_mode():
+        features = tree_map(lambda leaf: leaf.clone(), tasks)
+    assert features.support.x.is_inference()
+    assert distance(one.meta_gradient(features), expected) == 0
+    assert distance(one.adapt(features.support).phi, one.adapt(tasks.support).phi) == 0
