@@ -16,6 +16,7 @@ from mamlbook.meta_batch import MetaBatch, UnequalBatches
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
+from mamlbook.modes import evaluating
 from mamlbook.network_attributes import without_graphs
 from mamlbook.network_checks import call_arguments
 from mamlbook.network_errors import naming_missing_derivatives, refuse_inference_mode
@@ -206,13 +207,8 @@ class MetaLearner(nn.Module):
         """
         refuse_inference_mode()
         self._require_parts()
-        modes = {module: module.training for module in self.modules()}
-        self.eval()
-        try:
+        with evaluating(self):
             yield
-        finally:
-            for module, training in modes.items():
-                module.training = training
 
 
 def _require_one_device(learner: MetaLearner) -> None:

@@ -12,7 +12,9 @@ from torch.nn.functional import mse_loss
 
 from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, distance, evaluate, fit, maml
 from mamlbook.exact import exact_operations
+from mamlbook.execution import tracing
 from mamlbook.execution.replicas import Replicas
+from mamlbook.execution.tracing import Tracer
 from mamlbook.execution.ways import EAGER
 from mamlbook.torch_internals import tree_map
 
@@ -355,3 +357,61 @@ def test_data_that_were_made_in_inference_mode():
     assert features.support.x.is_inference()
     assert distance(one.meta_gradient(features), expected) == 0
     assert distance(one.adapt(features.support).phi, one.adapt(tasks.support).phi) == 0
+
+
+class Adapter(nn.Module):
+    """A frozen layer with a small one beside it, merged in evaluation, where ``merges``."""
+
+    def __init__(self, merges):
+        super().__init__()
+        self.frozen = nn.Parameter(torch.full((4, 1), 0.3), requires_grad=False)
+        self.beside, self.last = nn.Linear(1, 4, bias=False), nn.Linear(4, 1)
+        self.merges, self.merged = merges, False
+
+    def train(self, mode=True):
+        super().train(mode)
+        if self.merges and self.merged == mode:
+            self.frozen.data += self.beside.weight.data * (-1 if mode else 1)
+            self.merged = not mode
+        return self
+
+    def forward(self, x):
+        hidden = x @ self.frozen.T
+        return self.last(torch.tanh(hidden if self.merged else hidden + self.beside(x)))
+
+
+def test_adapters_that_evaluation_merges_are_refused_and_as_before():
+    torch.manual_seed(0)
+    one, tasks = maml(Model(Adapter(merges=True), mse_loss), 0.05, 2), waves()
+    expected = one.meta_gradient(tasks)
+    for _ in range(3):
+        for use in (lambda: evaluate(one, WAVES, tasks=3), lambda: one.adapt(tasks.support)):
+            with pytest.raises(ValueError, match=r"^net: expected weights that the change to ev.*changes.*frozen"):
+                use()
+    assert torch.equal(one.model.net.frozen, torch.full((4, 1), 0.3))
+    assert not one.model.net.merged
+    assert distance(one.meta_gradient(tasks), expected) == 0
+    one.model.net.merges = False
+    assert evaluate(one, WAVES, tasks=3).isfinite().all()
+
+
+def test_a_layer_that_stays_in_its_mode_is_in_it_afterwards():
+    class Fixed(nn.BatchNorm1d):
+        def train(self, mode=True):
+            return super().train(False)
+
+    net = nn.Sequential(nn.Linear(1, 4), Fixed(4), nn.Dropout(0.5), nn.Linear(4, 1)).train()
+    one = maml(Model(net, mse_loss), 0.05, 2)
+    evaluate(one, WAVES, tasks=3)
+    assert [part.training for part in net] == [True, False, True, True]
+
+
+def test_a_trace_is_good_for_its_own_autocast_only(monkeypatch):
+    monkeypatch.setattr(tracing, "_compiled", lambda graph, tensors: graph)
+    one, tasks = maml(Model(small().float(), mse_loss), 0.05, 2), WAVES.draw(3, torch.Generator().manual_seed(0))
+    tracer, found = Tracer(one), []
+    for enabled in (True, False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            found += [(tracer.run("step", one.gradients, tasks)[0], one.meta_gradient(tasks))]
+    assert all(distance(*pair) < 1e-6 for pair in found)
+    assert distance(found[0][1], found[1][1]) > 1e-4

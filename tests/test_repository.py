@@ -202,6 +202,7 @@ LAYERS = [
         "devices",
         "exact",
         "files",
+        "modes",
         "network_attributes",
         "parts",
         "progress",
