@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.functional import mse_loss
 
 from mamlbook import GradientDescent, MetaLearner, Model, Sinusoids, distance, evaluate, fit, maml
+from mamlbook.analysis.similarity import activations
 from mamlbook.exact import exact_operations
 from mamlbook.execution import tracing
 from mamlbook.execution.replicas import Replicas
@@ -415,3 +416,14 @@ def test_a_trace_is_good_for_its_own_autocast_only(monkeypatch):
             found += [(tracer.run("step", one.gradients, tasks)[0], one.meta_gradient(tasks))]
     assert all(distance(*pair) < 1e-6 for pair in found)
     assert distance(found[0][1], found[1][1]) > 1e-4
+
+
+def test_activations_are_of_the_weights_that_they_are_asked_of():
+    layer = Holding(*HELD["a list"])
+    model, tasks = Model(nn.Sequential(layer), mse_loss), waves()
+    phi = tuple(weight.detach().repeat(3, *[1] * weight.ndim) * 1.5 for weight in model.theta)
+    found = activations(model, phi, tasks.query.x)["0"]
+    with torch.no_grad():
+        for weight in layer.parameters():
+            weight *= 1.5
+        torch.testing.assert_close(found, layer(tasks.query.x))
