@@ -141,6 +141,19 @@ def test_what_was_computed_from_theta_before_is_refused(hold, read):
             use()
 
 
+def test_the_form_of_what_was_computed_before_may_be_asked_for():
+    def read(net, x):
+        assert net.kept.shape == (4,)
+        assert net.kept.requires_grad
+        return net.first(x).reshape(-1, len(net.kept))
+
+    require_exact(Holding(lambda net: None, lambda net, x: net.first(x)))
+    kept = Holding(lambda net: setattr(net, "kept", net.first.weight.flatten()), read)
+    plain = Holding(lambda net: None, lambda net, x: net.first(x))
+    found, expected = (maml(Model(net, mse_loss), 0.05, 2).meta_gradient(waves()) for net in (kept, plain))
+    assert distance(found, expected) == 0
+
+
 def kept_in_dictionary(net, x):
     if "twice" not in net.kept:
         net.kept["twice"] = 2 * net.first.weight
@@ -427,3 +440,31 @@ def test_activations_are_of_the_weights_that_they_are_asked_of():
         for weight in layer.parameters():
             weight *= 1.5
         torch.testing.assert_close(found, layer(tasks.query.x))
+
+
+class Penalised(nn.Module):
+    """A network that gives the squares of what requires a gradient besides its predictions."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(1, 4).double(), nn.Linear(4, 1).double()
+
+    def forward(self, x):
+        hidden = self.first(x)
+        assert hidden.requires_grad == torch.is_grad_enabled()
+        counted = [t for t in (*self.parameters(), x) if t.requires_grad]
+        return self.last(torch.tanh(hidden)), sum(t.square().sum() for t in counted)
+
+
+def test_a_network_is_told_what_requires_a_gradient():
+    require_exact(Penalised(), lambda both, y: mse_loss(both[0], y) + 0.01 * both[1])
+    frozen = Penalised()
+    frozen.last.requires_grad_(False)
+    one = Model(frozen, lambda both, y: both[1])
+    tasks = waves()
+    own = sum(weight.square().sum() for weight in frozen.first.parameters())
+    phi = tuple(weight.expand(3, *weight.shape) for weight in one.theta)
+    with torch.no_grad():  # nothing but the weights themselves
+        found = one(phi, tasks.query.x)[1]
+    torch.testing.assert_close(found, own.detach().expand(3))

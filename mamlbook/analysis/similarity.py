@@ -42,12 +42,12 @@ def activations(model: Model, phi: Params, x: Tree) -> dict[str, Tensor]:
             # A copy, which a layer that works in place leaves alone.
             put_out[waiting[module].popleft()] = output.clone() if isinstance(output, Tensor) else output
 
-        given = dict(zip(map(id, model.theta), phi, strict=True))
-        with ExitStack() as hooks, exact_operations(given):
+        named = dict(zip(model.names, phi, strict=True))
+        with ExitStack() as hooks, exact_operations(dict(zip(map(id, model.theta), phi, strict=True))):
             for module in waiting:
                 hooks.callback(module.register_forward_hook(keep).remove)
             # The whole network and not its layers one by one, as they may share weights.
-            functional_call(net, dict(zip(model.names, phi, strict=True)), (x,))
+            functional_call(net, named, (x,))
         return put_out
 
     return vmap(layer_by_layer, randomness="different")(tuple(phi), x)

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from mamlbook.exact import embeddings, losses, norms, recurrent
 from mamlbook.exact.weights import TaskWeights
-from mamlbook.torch_internals import without_cached_parametrizations, without_checkpoints
+from mamlbook.torch_internals import requires_gradient, without_cached_parametrizations, without_checkpoints
 
 
 @contextmanager
@@ -95,7 +95,7 @@ class _Exchange(TorchFunctionMode):
                 "with a generator of its own, which tasks at once would draw from in another order than one by one; "
                 "leave generator out, or draw when the network is made and keep the numbers in a buffer"
             )
-        if self.of_task is not None:
+        if self.of_task is not None and function not in _OF_FORM:
             args = [self.of_task(value) for value in args]
             kwargs = {name: self.of_task(value) for name, value in (kwargs or {}).items()}
         return _EXACT.get(function, function)(*args, **(kwargs or {}))
@@ -142,7 +142,15 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     return input.copy_(y) if inplace else y
 
 
+_FORM = ("shape", "dtype", "device", "ndim", "layout", "is_leaf", "grad_fn", "requires_grad")
+_OF_FORM = {
+    *(getattr(Tensor, name).__get__ for name in _FORM),
+    *(Tensor.size, Tensor.dim, Tensor.numel, Tensor.is_floating_point, Tensor.__len__),
+}
+"""What asks for no number of a tensor."""
+
 _EXACT: dict[Any, Callable] = {
+    Tensor.requires_grad.__get__: requires_gradient,  # type: ignore[attr-defined] # what asking for it calls
     **norms.EXACT,
     torch.cdist: cdist,
     torch.pdist: pdist,
