@@ -18,6 +18,7 @@ from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
 from mamlbook.modes import evaluating
 from mamlbook.network_attributes import without_graphs
+from mamlbook.network_calls import learning
 from mamlbook.network_checks import call_arguments
 from mamlbook.network_errors import naming_missing_derivatives, refuse_inference_mode
 from mamlbook.numerics import Params
@@ -89,8 +90,7 @@ class MetaLearner(nn.Module):
 
     def _require_parts(self) -> None:
         """Let the factors look at the weights that learn: at first, and when layers were frozen, moved or replaced."""
-        learning = [(name, weight) for name, weight in self.model.net.named_parameters() if weight.requires_grad]
-        now = [(name, weight.shape, weight.device) for name, weight in learning]
+        now = [(name, weight.shape, weight.device) for name, weight in learning(self.model.net)]
         if now != self._served:
             if not now:
                 raise ValueError(

@@ -11,8 +11,8 @@ from torch.func import functional_call, vmap
 
 from mamlbook.exact import exact_operations
 from mamlbook.network_attributes import given_to_the_loss, keep_for_the_loss, loss_unchanged
+from mamlbook.network_calls import buffers_kept, learning
 from mamlbook.network_checks import (
-    buffers_kept,
     call_arguments,
     find_head,
     one_tensor,
@@ -79,12 +79,12 @@ class Model(nn.Module):
     @property
     def theta(self) -> Params:
         """The weights that learn, which are the meta-parameters, in the order of ``net.parameters()``."""
-        return tuple(weight for weight in self.net.parameters() if weight.requires_grad)
+        return tuple(weight for _, weight in learning(self.net))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The name of each tensor of theta, such as ``head.weight``."""
-        return tuple(name for name, weight in self.net.named_parameters() if weight.requires_grad)
+        return tuple(name for name, _ in learning(self.net))
 
     def forward(self, phi: Params, x: Tree) -> Tree:
         names = self._require(phi, x)
@@ -194,20 +194,20 @@ class Model(nn.Module):
 
     def _require(self, phi: Params, x: Tree) -> tuple[str, ...]:
         """The names of the weights, after a look at whether ``phi`` are such weights for each of the tasks in x."""
-        learning = [(name, weight) for name, weight in self.net.named_parameters() if weight.requires_grad]
-        if len(phi) != len(learning):
+        weights = learning(self.net)
+        if len(phi) != len(weights):
             raise ValueError(
-                f"phi: expected {len(learning)} tensors, one per weight of the network that learns, got {len(phi)}"
+                f"phi: expected {len(weights)} tensors, one per weight of the network that learns, got {len(phi)}"
             )
         refuse_missing_axis(self.net, x)
         count = len(first_leaf(x))
-        for (name, start), adapted in zip(learning, phi, strict=True):
+        for (name, start), adapted in zip(weights, phi, strict=True):
             if adapted.shape != (count, *start.shape):
                 raise ValueError(
                     f"phi: expected {name} of shape {(count, *start.shape)}, the task axis first, "
                     f"got {tuple(adapted.shape)}"
                 )
-        return tuple(name for name, _ in learning)
+        return tuple(name for name, _ in weights)
 
     def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
         try:

@@ -1,6 +1,7 @@
 """Networks, losses and habits that readers bring, against differences between runs of the network itself."""
 
 import copy
+import threading
 from fractions import Fraction
 from functools import partial
 
@@ -17,6 +18,7 @@ from mamlbook.execution import tracing
 from mamlbook.execution.replicas import Replicas
 from mamlbook.execution.tracing import Tracer
 from mamlbook.execution.ways import EAGER
+from mamlbook.network_calls import buffers_kept
 from mamlbook.torch_internals import tree_map
 
 WAVES = Sinusoids(shots=4, queries=5)
@@ -468,3 +470,31 @@ def test_a_network_is_told_what_requires_a_gradient():
     with torch.no_grad():  # nothing but the weights themselves
         found = one(phi, tasks.query.x)[1]
     torch.testing.assert_close(found, own.detach().expand(3))
+
+
+def test_two_threads_do_not_call_one_network_at_a_time():
+    inside, free = threading.Event(), threading.Event()
+
+    def read(net, x):
+        if threading.current_thread() is not threading.main_thread():
+            inside.set()
+            assert free.wait(20)
+        return net.first(x)
+
+    one, tasks, found = maml(Model(Holding(lambda net: None, read), mse_loss), 0.05, 2), waves(), []
+    expected = one.meta_gradient(tasks)
+    thread = threading.Thread(target=lambda: found.append(one.meta_gradient(tasks)))
+    thread.start()
+    assert inside.wait(20)
+    for use in (
+        lambda: one.meta_gradient(tasks),
+        lambda: one.adapt(tasks.support),
+        lambda: one.model.theta,
+        lambda: one.model.names,
+        lambda: buffers_kept(one.model.net, {}).__enter__(),
+    ):
+        with pytest.raises(ValueError, match=r"^net: expected one thread to call the network at a time, got two"):
+            use()
+    free.set()
+    thread.join()
+    assert distance(found[0], expected) == distance(one.meta_gradient(tasks), expected) == 0

@@ -210,7 +210,7 @@ LAYERS = [
         "torch_compiler",
         "trees",
     },
-    {"layers", "network_checks", "network_errors", "numerics"},
+    {"layers", "network_calls", "network_checks", "network_errors", "numerics"},
     {"networks", "stored", "tasks"},
     {"model"},
     {"inner"},
