@@ -301,14 +301,25 @@ def test_an_eps_that_is_nothing_in_float16_is_refused():
     assert fit(long, WAVES, steps=3, tasks=2).losses
 
 
+def scheduled(params, lr):
+    optimizer = torch.optim.SGD(params, lr=lr)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.1)
+    optimizer.register_step_post_hook(lambda *_: scheduler.step())
+    return optimizer
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
+        (
+            {"optimizer": scheduled},
+            r"^optimizer: expected one whose rates beta decides, got SGD with a scheduler",
+        ),
         ({"beta": lambda: 1e-3}, r"^beta: expected a number or a function of the step's number.*got beta\(\); let it"),
         ({"beta": lambda step, loss: 1e-3}, r"^beta: expected a number or a function.*got beta\(step, loss\); let it"),
         ({"optimizer": torch.optim.Muon}, r"^optimizer: expected a callable.*which refuses that call: .*2D parameters"),
     ],
-    ids=["of nothing", "of two", "matrices"],
+    ids=["scheduled", "of nothing", "of two", "matrices"],
 )
 def test_outer_rules_that_are_called_otherwise(setting, said):
     with pytest.raises(ValueError, match=said):

@@ -20,7 +20,7 @@ from mamlbook.numerics import Params
 Rate = float | Callable[[int], float]
 
 # How an optimizer computes, which may change when a run goes on, and what is compared elsewhere.
-_FREE = {"params", "lr", "initial_lr", "foreach", "fused", "capturable", "differentiable"}
+_FREE = {"params", "lr", "foreach", "fused", "capturable", "differentiable"}
 
 _WITH_KERNEL = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 
@@ -51,7 +51,7 @@ class OuterRule:
     Raises:
         TypeError: ``optimizer`` is no callable (params, lr=...) that returns a ``torch.optim.Optimizer``.
         ValueError: the optimizer has to evaluate the loss by itself, asks for sparse gradients, has a group without
-            ``lr``, or has been given weights of something else.
+            ``lr`` or a scheduler, or has been given weights of something else.
     """
 
     def __init__(self, optimizer: Callable[..., Optimizer], learner: MetaLearner, rates: list[float]):
@@ -168,6 +168,11 @@ def _require_plain_steps(optimizer: Optimizer) -> None:
         if group.get("maximize"):
             raise ValueError(
                 f"optimizer: expected one that makes the loss small, got {name} with maximize=True; leave it out"
+            )
+        if "initial_lr" in group:  # each of torch's schedulers leaves it there
+            raise ValueError(
+                f"optimizer: expected one whose rates beta decides, got {name} with a scheduler, which would be of no "
+                "effect; write its rule as a function of the step's number, beta=lambda step: ..."
             )
         non_negative(f"optimizer: lr of parameter group {number}", "rate", group.get("lr"))
 
