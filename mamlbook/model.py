@@ -11,7 +11,7 @@ from torch.func import functional_call, vmap
 
 from mamlbook.exact import exact_operations
 from mamlbook.network_attributes import given_to_the_loss, keep_for_the_loss, loss_unchanged
-from mamlbook.network_calls import buffers_kept, learning
+from mamlbook.network_calls import buffers_kept, learning, left_alone
 from mamlbook.network_checks import (
     call_arguments,
     find_head,
@@ -45,10 +45,9 @@ class Model(nn.Module):
     returns one number, as ``torch.nn.functional.mse_loss`` and ``cross_entropy`` do. x, y_hat and y may be any tree of
     tensors; a tuple x is given to a network of several inputs as net(\\*x).
 
-    The network itself is evaluated, with the weights at hand in the place of its own, so that whatever happens to it
-    later is followed: another mode, activation or hook, a loaded state. A weight with ``requires_grad=False`` is part
-    of neither loop. What a call leaves in the network's attributes is there for its loss, and for no later call. Norms,
-    attention and recurrent layers are spelled out (``mamlbook.exact.operations``).
+    The network itself is called, with these weights in the place of its own: another mode or hook is followed. A weight
+    with ``requires_grad=False`` is part of neither loop. What a call leaves in attributes is there for its loss alone.
+    Norms, attention and recurrent layers are spelled out (``mamlbook.exact``).
 
     ``head`` is the name of the ``nn.Linear`` whose output is the network's, or that module; by default the one that is
     called ``head``, or the last one of an ``nn.Sequential``. Some algorithms adapt or compute it alone.
@@ -177,7 +176,7 @@ class Model(nn.Module):
                 return self.loss(y_hat, y)
 
         try:
-            with given_to_the_loss(self.net), loss_unchanged(self.loss):
+            with given_to_the_loss(self.net), loss_unchanged(self.loss), left_alone("loss", y=y):
                 return vmap(loss, randomness=randomness.get())(y_hat, y)
         except torch.OutOfMemoryError:
             raise
@@ -211,7 +210,8 @@ class Model(nn.Module):
 
     def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
         try:
-            return vmap(function, randomness=randomness.get())(tuple(phi), x)
+            with left_alone("net", weights=phi, x=x):
+                return vmap(function, randomness=randomness.get())(tuple(phi), x)
         except torch.OutOfMemoryError:
             raise
         except FAILURES as error:

@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from mamlbook.network_attributes import Attribute, attributes_kept, written
+from mamlbook.torch_internals import tree_leaves
+from mamlbook.trees import Tree
 
 _CALLS: WeakKeyDictionary[nn.Module, tuple[int, object]] = WeakKeyDictionary()
 """Which thread is in the middle of a call of which network."""
@@ -52,6 +54,27 @@ def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[list
             handle.remove()
         if _CALLS.get(net) is call:
             del _CALLS[net]
+
+
+@contextmanager
+def left_alone(name: str, **given: Tree) -> Iterator[None]:
+    """Refuse a network or a loss that, called inside, writes into what it is given, which is theta's or the tasks'.
+
+    ``name`` is "net" or "loss", and ``given`` says by their names what its weights, inputs or targets are.
+
+    Raises:
+        ValueError: it has, and what it was given is changed.
+    """
+    tensors = [(what, leaf) for what, tree in given.items() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+    before = [None if tensor.is_inference() else tensor._version for _, tensor in tensors]
+    yield
+    for (what, tensor), version in zip(tensors, before, strict=True):
+        if version is not None and tensor._version != version:
+            raise ValueError(
+                f"{name}: expected operations that leave {what} alone, which each step reads again, got one that "
+                f"writes into {what}, and has by now; make a new tensor, without inplace=True, += and what ends in _, "
+                "and give the learner its weights and the tasks anew"
+            )
 
 
 def _require_one_thread(call: tuple[int, object] | None) -> None:

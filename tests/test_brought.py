@@ -509,3 +509,35 @@ def test_two_threads_do_not_call_one_network_at_a_time():
     free.set()
     thread.join()
     assert distance(found[0], expected) == distance(one.meta_gradient(tasks), expected) == 0
+
+
+def halved(net, x):
+    with torch.no_grad():
+        net.first.weight.mul_(0.5)
+    return net.first(x)
+
+
+def shifted(net, x):
+    return net.first(F.relu(x, inplace=True))
+
+
+@pytest.mark.parametrize(("read", "what"), [(halved, "weights"), (shifted, "x")], ids=["weights", "inputs"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_network_that_writes_into_what_it_is_given_is_found_out(read, what, count):
+    net, tasks = Holding(lambda net: None, read), waves().pick(slice(count))
+    one, before = maml(Model(net, mse_loss), 0.05, 2), net.first.weight.clone()
+    for use in (lambda: one.meta_gradient(tasks), lambda: one.adapt(tasks.support)):
+        with pytest.raises(ValueError, match=rf"^net: expected .*(leave {what} alone|leave weights and x)"):
+            use()
+    if count > 1:  # all tasks have one theta, into which torch lets nobody write
+        assert torch.equal(net.first.weight, before)
+
+
+def test_a_loss_that_writes_into_targets_is_found_out_and_one_into_predictions_is_right():
+    def centred(y_hat, y):
+        y -= y.mean()
+        return mse_loss(y_hat, y)
+
+    with pytest.raises(ValueError, match=r"^loss: expected operations that leave y alone.*and has by now"):
+        maml(Model(small(), centred), 0.05, 2).meta_gradient(waves())
+    require_exact(small(), lambda y_hat, y: y_hat.sub_(y).square().mean())
