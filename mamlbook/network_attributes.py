@@ -36,7 +36,12 @@ def attributes_kept(net: nn.Module) -> Iterator[list[Attribute]]:
     what is found from an earlier call belongs to other weights. What is put into lists, dictionaries and plain objects
     that are attributes is such as well.
     """
-    before = [(place, _copied(place)) for module in net.modules() for place in _places(vars(module))]
+    before: list[tuple[Place, Place]] = []
+    for module in net.modules():
+        attributes = vars(module)
+        before.append((attributes, dict(attributes)))
+        if len(attributes) > len(_MODULES_OWN):
+            before += [(place, _copied(place)) for place in _places(attributes)]
     left: list[Attribute] = []
     try:
         yield left
@@ -47,8 +52,7 @@ def attributes_kept(net: nn.Module) -> Iterator[list[Attribute]]:
 
 
 def _places(attributes: dict[str, Any]) -> Iterator[Place]:
-    """The attributes of a module, and what among them can be written into."""
-    yield attributes
+    """What can be written into among the attributes of a module."""
     for name in attributes.keys() - _MODULES_OWN:
         if type(attributes[name]) not in _SIMPLE:
             yield from _within(attributes[name])

@@ -65,7 +65,8 @@ def left_alone(name: str, **given: Tree) -> Iterator[None]:
     Raises:
         ValueError: it has, and what it was given is changed.
     """
-    tensors = [(what, leaf) for what, tree in given.items() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+    leaves = ((what, [tree] if isinstance(tree, Tensor) else tree_leaves(tree)) for what, tree in given.items())
+    tensors = [(what, leaf) for what, each in leaves for leaf in each if isinstance(leaf, Tensor)]
     before = [None if tensor.is_inference() else tensor._version for _, tensor in tensors]
     yield
     for (what, tensor), version in zip(tensors, before, strict=True):

@@ -95,10 +95,22 @@ class _Exchange(TorchFunctionMode):
                 "with a generator of its own, which tasks at once would draw from in another order than one by one; "
                 "leave generator out, or draw when the network is made and keep the numbers in a buffer"
             )
-        if self.of_task is not None and function not in _OF_FORM:
+        if self.of_task is not None and (_may_hold_weights(args) or kwargs) and function not in _OF_FORM:
             args = [self.of_task(value) for value in args]
             kwargs = {name: self.of_task(value) for name, value in (kwargs or {}).items()}
         return _EXACT.get(function, function)(*args, **(kwargs or {}))
+
+
+def _may_hold_weights(values: Sequence) -> bool:
+    """Whether one of them needs a closer look, which takes longer."""
+    for value in values:
+        kind = type(value)
+        if value.requires_grad if kind is Tensor else kind not in _SIMPLE:
+            return True
+    return False
+
+
+_SIMPLE = frozenset({int, float, bool, str, type(None), torch.Size, torch.dtype, torch.device, slice})
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
