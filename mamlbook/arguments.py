@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mamlbook.checks import takes
 from mamlbook.devices import on_cpu
 from mamlbook.learner import MetaLearner
 from mamlbook.tasks.base import Tasks
@@ -41,7 +41,7 @@ def require_distribution(distribution: Any, learner: MetaLearner) -> None:
         hint = "FixedTasks(tasks) draws the same tasks every time"
     elif not callable(getattr(distribution, "draw", None)):
         hint = "write a class with that one method, which returns Tasks"
-    elif not _takes_two(distribution.draw):
+    elif not takes(distribution.draw, 2):
         hint = f"its draw is called otherwise, draw{inspect.signature(distribution.draw)}"
     else:
         serves = getattr(distribution, "serves", None)
@@ -80,16 +80,6 @@ def drawn(
             f"{_named(distribution)}; ask for tasks={max(count, 1)}, or give a fixed collection as FixedTasks"
         )
     return parts if isinstance(batch, list) else parts[0]
-
-
-def _takes_two(draw: Callable) -> bool:
-    try:
-        inspect.signature(draw).bind(1, None)
-    except TypeError:
-        return False
-    except ValueError:  # a function of another language does not say
-        pass
-    return True
 
 
 def _named(value: Any) -> str:

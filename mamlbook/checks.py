@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Callable
+from fractions import Fraction
 from numbers import Real
 from typing import Any
 
@@ -108,12 +110,23 @@ def several(name: str, expected: str, values: Any) -> tuple:
     raise TypeError(f"{name}: expected {expected}, got {values!r}")
 
 
+def takes(function: Callable, count: int) -> bool:
+    """Whether a function can be called with so many arguments; one of another language does not say, and may."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
+
+
 def _finite(number: Any) -> bool:
     return isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number)
 
 
 def _plain(name: str, value: Any) -> Any:
-    """NumPy's numbers, and what torch and NumPy hold in arrays without axes, as Python's; anything else as it is."""
+    """NumPy's numbers, what torch and NumPy hold in arrays without axes, and fractions as Python's; else as it is."""
     if isinstance(value, Tensor) and value.requires_grad:
         raise ValueError(
             f"{name}: expected a number, got a tensor that requires a gradient, which none would reach here; "
@@ -121,4 +134,4 @@ def _plain(name: str, value: Any) -> Any:
         )
     if isinstance(value, Tensor | np.ndarray | np.generic) and value.ndim == 0:
         return value.item()
-    return value
+    return float(value) if isinstance(value, Fraction) else value

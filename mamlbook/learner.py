@@ -16,7 +16,9 @@ from mamlbook.meta_batch import MetaBatch, UnequalBatches
 from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.exact import Exact
 from mamlbook.model import Model
+from mamlbook.modes import evaluating
 from mamlbook.network_attributes import without_graphs
+from mamlbook.network_calls import learning
 from mamlbook.network_checks import call_arguments
 from mamlbook.network_errors import naming_missing_derivatives, refuse_inference_mode
 from mamlbook.numerics import Params
@@ -88,9 +90,13 @@ class MetaLearner(nn.Module):
 
     def _require_parts(self) -> None:
         """Let the factors look at the weights that learn: at first, and when layers were frozen, moved or replaced."""
-        learning = [(name, weight) for name, weight in self.model.net.named_parameters() if weight.requires_grad]
-        now = [(name, weight.shape, weight.device) for name, weight in learning]
+        now = [(name, weight.shape, weight.device) for name, weight in learning(self.model.net)]
         if now != self._served:
+            if not now:
+                raise ValueError(
+                    "net: expected weights that learn, got only frozen ones by now (requires_grad=False), of which "
+                    "nothing is left to adapt; call requires_grad_() on the layers that shall"
+                )
             _require_one_device(self)
             for part in (self.solver, self.metagradient, self.weighting):
                 part.require(self.model, self.solver)
@@ -201,13 +207,8 @@ class MetaLearner(nn.Module):
         """
         refuse_inference_mode()
         self._require_parts()
-        modes = {module: module.training for module in self.modules()}
-        self.eval()
-        try:
+        with evaluating(self):
             yield
-        finally:
-            for module, training in modes.items():
-                module.training = training
 
 
 def _require_one_device(learner: MetaLearner) -> None:

@@ -11,8 +11,8 @@ from torch.func import functional_call, vmap
 
 from mamlbook.exact import exact_operations
 from mamlbook.network_attributes import given_to_the_loss, keep_for_the_loss, loss_unchanged
+from mamlbook.network_calls import buffers_kept, learning, left_alone
 from mamlbook.network_checks import (
-    buffers_kept,
     call_arguments,
     find_head,
     one_tensor,
@@ -45,10 +45,9 @@ class Model(nn.Module):
     returns one number, as ``torch.nn.functional.mse_loss`` and ``cross_entropy`` do. x, y_hat and y may be any tree of
     tensors; a tuple x is given to a network of several inputs as net(\\*x).
 
-    The network itself is evaluated, with the weights at hand in the place of its own, so that whatever happens to it
-    later is followed: another mode, activation or hook, a loaded state. A weight with ``requires_grad=False`` is part
-    of neither loop. What a call leaves in the network's attributes is there for its loss, and for no later call. Norms,
-    attention and recurrent layers are spelled out (``mamlbook.exact.operations``).
+    The network itself is called, with these weights in the place of its own: another mode or hook is followed. A weight
+    with ``requires_grad=False`` is part of neither loop. What a call leaves in attributes is there for its loss alone.
+    Norms, attention and recurrent layers are spelled out (``mamlbook.exact``).
 
     ``head`` is the name of the ``nn.Linear`` whose output is the network's, or that module; by default the one that is
     called ``head``, or the last one of an ``nn.Sequential``. Some algorithms adapt or compute it alone.
@@ -79,12 +78,12 @@ class Model(nn.Module):
     @property
     def theta(self) -> Params:
         """The weights that learn, which are the meta-parameters, in the order of ``net.parameters()``."""
-        return tuple(weight for weight in self.net.parameters() if weight.requires_grad)
+        return tuple(weight for _, weight in learning(self.net))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The name of each tensor of theta, such as ``head.weight``."""
-        return tuple(name for name, weight in self.net.named_parameters() if weight.requires_grad)
+        return tuple(name for name, _ in learning(self.net))
 
     def forward(self, phi: Params, x: Tree) -> Tree:
         names = self._require(phi, x)
@@ -177,7 +176,7 @@ class Model(nn.Module):
                 return self.loss(y_hat, y)
 
         try:
-            with given_to_the_loss(self.net), loss_unchanged(self.loss):
+            with given_to_the_loss(self.net), loss_unchanged(self.loss), left_alone("loss", y=y):
                 return vmap(loss, randomness=randomness.get())(y_hat, y)
         except torch.OutOfMemoryError:
             raise
@@ -194,24 +193,25 @@ class Model(nn.Module):
 
     def _require(self, phi: Params, x: Tree) -> tuple[str, ...]:
         """The names of the weights, after a look at whether ``phi`` are such weights for each of the tasks in x."""
-        learning = [(name, weight) for name, weight in self.net.named_parameters() if weight.requires_grad]
-        if len(phi) != len(learning):
+        weights = learning(self.net)
+        if len(phi) != len(weights):
             raise ValueError(
-                f"phi: expected {len(learning)} tensors, one per weight of the network that learns, got {len(phi)}"
+                f"phi: expected {len(weights)} tensors, one per weight of the network that learns, got {len(phi)}"
             )
         refuse_missing_axis(self.net, x)
         count = len(first_leaf(x))
-        for (name, start), adapted in zip(learning, phi, strict=True):
+        for (name, start), adapted in zip(weights, phi, strict=True):
             if adapted.shape != (count, *start.shape):
                 raise ValueError(
                     f"phi: expected {name} of shape {(count, *start.shape)}, the task axis first, "
                     f"got {tuple(adapted.shape)}"
                 )
-        return tuple(name for name, _ in learning)
+        return tuple(name for name, _ in weights)
 
     def _for_each_task(self, function: Callable, phi: Params, x: Tree) -> Any:
         try:
-            return vmap(function, randomness=randomness.get())(tuple(phi), x)
+            with left_alone("net", weights=phi, x=x):
+                return vmap(function, randomness=randomness.get())(tuple(phi), x)
         except torch.OutOfMemoryError:
             raise
         except FAILURES as error:
@@ -241,7 +241,7 @@ class Model(nn.Module):
             for name, weight in module.named_parameters(recurse=False, remove_duplicate=False)
             if id(weight) in given
         }
-        with buffers_kept(self.net, buffers) as left, exact_operations():
+        with buffers_kept(self.net, buffers) as left, exact_operations(given):
             y_hat = functional_call(self.net, weights | buffers, call_arguments(self.net, x), tie_weights=False)
         keep_for_the_loss(self.net, left)
         return y_hat

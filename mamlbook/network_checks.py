@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from mamlbook.checks import kind_of
-from mamlbook.network_attributes import Attribute, attributes_kept
 from mamlbook.torch_internals import BATCH_NORMS
 from mamlbook.trees import Tree
 
@@ -165,43 +162,6 @@ def one_tensor(y_hat: Tree) -> Tensor:
             f"{type(y_hat).__name__}; kernels and line searches have no other, MAML has"
         )
     return y_hat
-
-
-@contextmanager
-def buffers_kept(net: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[list[Attribute]]:
-    """Refuse a network that, called inside, writes into the copies of its buffers or puts others in their place.
-
-    Tensors that it leaves in plain attributes are taken out again, and given as in ``attributes_kept``.
-
-    Raises:
-        ValueError: names the buffers.
-    """
-
-    def look(*_: object) -> None:  # while the copies are still in the network
-        owners = {name: name.rpartition(".") for name in buffers}
-        now = {name: net.get_submodule(owner)._buffers.get(last) for name, (owner, _, last) in owners.items()}
-        _refuse_written([name for name, buffer in buffers.items() if now[name] is not buffer or _written(buffer)])
-
-    handle = net.register_forward_hook(look) if buffers else None
-    try:
-        with attributes_kept(net) as left:
-            yield left
-    finally:
-        if handle is not None:
-            handle.remove()
-
-
-def _written(buffer: Tensor) -> bool:
-    return not buffer.is_inference() and buffer._version > 0
-
-
-def _refuse_written(names: list[str]) -> None:
-    if names:
-        raise ValueError(
-            f"net: expected a network that leaves its buffers alone, got one that writes into {', '.join(names)} in "
-            "its forward pass; tasks would overwrite them for one another: compute them from the input instead, or "
-            "call net.eval() if that stops it"
-        )
 
 
 def refuse_missing_axis(net: nn.Module, x: Tree) -> None:

@@ -103,9 +103,8 @@ def _places(tree: Tree) -> list[str]:
 
 def _place_of_constants(own: Tree, text: str) -> str:
     """What to do where weights and data are in one place, and yet there are two."""
-    if "same device" not in text:
-        return ""
-    return f"; a tensor that it holds or makes is elsewhere: make it on {_places(own)[0]}, or a buffer"
+    elsewhere = "; a tensor that it holds or makes is elsewhere: make it on {}, or a buffer"
+    return elsewhere.format(_places(own)[0]) if "same device" in text else ""
 
 
 def _advice(text: str, given: Tree) -> str:
@@ -153,7 +152,9 @@ _CURES = {
     "vmap: It looks like": "choose by torch.where instead of a Python if, or write it otherwise",
     "data pointer": "stay in PyTorch, without numpy()",
     "autograd.Function with functorch": "give the autograd.Function a setup_context and generate_vmap_rule = True",
+    "inplace randomness": "draw by torch.rand, randn or bernoulli, and not into an empty tensor",
     "does not have vmap support": "give the autograd.Function generate_vmap_rule = True",
+    "written-to tensor": "leave weights and x as they are, and compute new tensors from them",
     "accessing `data`": "write detach() instead of data",
     "Tensor.requires_grad_()": "differentiate inside a network by torch.func.grad, vjp or jacrev",
 }
@@ -182,8 +183,7 @@ def refuse_other_outputs(error: ValueError) -> None:
     Raises:
         ValueError: it does.
     """
-    found = _returned(error)
-    if found:
+    if found := _returned(error):
         raise ValueError(
             "net: expected predictions in one tensor, or in tuples, lists and dictionaries of tensors, got "
             f"{found}; return one of these, as {{'logits': ..., 'features': ...}}"

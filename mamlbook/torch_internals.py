@@ -51,6 +51,8 @@ _USED = {
     "torch.utils.flop_counter.flop_registry": _COSTS,
     **{f"torch.utils._pytree.{name}": _TREES for name in ("TreeSpec", "tree_flatten", "tree_unflatten")},
     **{f"torch.utils._pytree.{name}": _TREES for name in ("tree_leaves", "tree_map")},
+    "torch._C._functorch.get_unwrapped": "nothing; but a network is told that none of its weights requires a gradient",
+    "torch._C._functorch.is_batchedtensor": "nothing but the same",
     "torch.nn.Module._parameters": _COMPILED,
     "torch.nn.Module._buffers": _COMPILED,
 }
@@ -144,6 +146,14 @@ def without_cached_parametrizations() -> Iterator[None]:
         yield
     finally:
         parametrize._cache_enabled = before
+
+
+def requires_gradient(tensor: Tensor) -> bool:
+    """Whether it does; of a task's, which inside of ``vmap`` seem not to, whether those of all tasks do."""
+    functorch: Any = getattr(torch._C, "_functorch", None)
+    while hasattr(functorch, "get_unwrapped") and functorch.is_batchedtensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor.requires_grad
 
 
 def operation_formula(function: Any) -> Callable[..., int] | None:

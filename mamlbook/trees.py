@@ -25,5 +25,5 @@ def first_leaf(tree: Tree) -> Tensor:
 
 
 def each_task(tree: Tree) -> list[Tree]:
-    """The tree of each task, without the task axis."""
-    return [tree_map(lambda t, task=task: t[task], tree) for task in range(len(first_leaf(tree)))]
+    """A copy of the tree of each task, without the task axis."""
+    return [tree_map(lambda t, task=task: t[task].clone(), tree) for task in range(len(first_leaf(tree)))]

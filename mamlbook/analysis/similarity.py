@@ -42,15 +42,15 @@ def activations(model: Model, phi: Params, x: Tree) -> dict[str, Tensor]:
             # A copy, which a layer that works in place leaves alone.
             put_out[waiting[module].popleft()] = output.clone() if isinstance(output, Tensor) else output
 
-        with ExitStack() as hooks:
+        named = dict(zip(model.names, phi, strict=True))
+        with ExitStack() as hooks, exact_operations(dict(zip(map(id, model.theta), phi, strict=True))):
             for module in waiting:
                 hooks.callback(module.register_forward_hook(keep).remove)
             # The whole network and not its layers one by one, as they may share weights.
-            functional_call(net, dict(zip(model.names, phi, strict=True)), (x,))
+            functional_call(net, named, (x,))
         return put_out
 
-    with exact_operations():
-        return vmap(layer_by_layer, randomness="different")(tuple(phi), x)
+    return vmap(layer_by_layer, randomness="different")(tuple(phi), x)
 
 
 def _layers(net: nn.Sequential) -> dict[nn.Module, deque[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
@@ -14,21 +14,25 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from mamlbook.exact import embeddings, losses, norms, recurrent
-from mamlbook.torch_internals import without_cached_parametrizations, without_checkpoints
+from mamlbook.exact.weights import TaskWeights
+from mamlbook.torch_internals import requires_gradient, without_cached_parametrizations, without_checkpoints
 
 
 @contextmanager
-def exact_operations() -> Iterator[None]:
+def exact_operations(given: Mapping[int, Tensor] | None = None) -> Iterator[None]:
     """Run what is inside with norms, attention and recurrent layers spelled out, whoever calls them.
 
     A kernel that PyTorch has fused comes with a derivative written by hand. That of the norms is wrong in the third
     order, and under an outer gradient of ``vmap(grad(...))`` in the second; that of ``weight_norm`` in the second; that
-    of attention, of distances, of bags of words and of a margin ends after the first; and recurrent kernels cannot be
-    batched over tasks, nor can losses that look at their values. Sums, products and exponentials have no such troubles.
+    of attention, of distances, of bags of words, of a margin and of a hard sigmoid ends after the first; and recurrent
+    kernels cannot be batched over tasks, nor can losses that look at their values. Sums, products and exponentials have
+    no such troubles.
+
+    ``given`` are the weights of a task by the ``id`` of those of the network, for all that reads these (TaskWeights).
 
     References: https://github.com/pytorch/pytorch/issues/175754 and 186256 for the norms.
     """
-    with _PROCESS.set(), _Exchange():
+    with _PROCESS.set(), _Exchange(given):
         yield
 
 
@@ -76,7 +80,11 @@ def _layer_by_layer() -> Iterator[None]:
 
 
 class _Exchange(TorchFunctionMode):
-    """Puts the exact operation in the place of the fused one as it is called."""
+    """Puts the exact operation in the place of the fused one as it is called, and a task's weights in that of theta."""
+
+    def __init__(self, given: Mapping[int, Tensor] | None):
+        super().__init__()
+        self.of_task = None if given is None else TaskWeights(given)
 
     def __torch_function__(
         self, function: Callable, types: Any, args: Sequence = (), kwargs: dict | None = None
@@ -87,7 +95,22 @@ class _Exchange(TorchFunctionMode):
                 "with a generator of its own, which tasks at once would draw from in another order than one by one; "
                 "leave generator out, or draw when the network is made and keep the numbers in a buffer"
             )
+        if self.of_task is not None and (_may_hold_weights(args) or kwargs) and function not in _OF_FORM:
+            args = [self.of_task(value) for value in args]
+            kwargs = {name: self.of_task(value) for name, value in (kwargs or {}).items()}
         return _EXACT.get(function, function)(*args, **(kwargs or {}))
+
+
+def _may_hold_weights(values: Sequence) -> bool:
+    """Whether one of them needs a closer look, which takes longer."""
+    for value in values:
+        kind = type(value)
+        if value.requires_grad if kind is Tensor else kind not in _SIMPLE:
+            return True
+    return False
+
+
+_SIMPLE = frozenset({int, float, bool, str, type(None), torch.Size, torch.dtype, torch.device, slice})
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -125,12 +148,27 @@ def _lengths(difference: Tensor, p: float) -> Tensor:
     return torch.where(apart[..., 0], lengths, 0.0)
 
 
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """``torch.nn.functional.hardsigmoid``, which has one derivative only."""
+    y = functional.relu6(input + 3) / 6
+    return input.copy_(y) if inplace else y
+
+
+_FORM = ("shape", "dtype", "device", "ndim", "layout", "is_leaf", "grad_fn", "requires_grad")
+_OF_FORM = {
+    *(getattr(Tensor, name).__get__ for name in _FORM),
+    *(Tensor.size, Tensor.dim, Tensor.numel, Tensor.is_floating_point, Tensor.__len__),
+}
+"""What asks for no number of a tensor."""
+
 _EXACT: dict[Any, Callable] = {
+    Tensor.requires_grad.__get__: requires_gradient,  # type: ignore[attr-defined] # what asking for it calls
     **norms.EXACT,
     torch.cdist: cdist,
     torch.pdist: pdist,
     functional.bilinear: bilinear,
     torch.bilinear: bilinear,
+    functional.hardsigmoid: hardsigmoid,
     **embeddings.EXACT,
     **recurrent.EXACT,
     **losses.EXACT,

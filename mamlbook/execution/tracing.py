@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from mamlbook.devices import noise_kept
+from mamlbook.exact.weights import standing_for
 from mamlbook.execution.draws import separate_draws
 from mamlbook.execution.products import rewrite_products
 from mamlbook.parts import Part
@@ -41,9 +42,9 @@ class Tracer:
 
     One trace is one straight line of tensor operations: no Python is left in it, and no optimiser. The weights and
     buffers of ``module`` are inputs of the trace; what its parts stage for ``advance()`` (an attribute ``staged``) is
-    an output. A new trace is made when shapes change, when the module goes to training or testing, or when a part says
-    by another ``phase`` that Python would go another way. Whatever else the module holds, such as its numbers of
-    steps, is taken for constant.
+    an output. A new trace is made when shapes change, when the module goes to training or testing, when autocast begins
+    or ends, or when a part says by another ``phase`` that Python would go another way. Whatever else the module holds,
+    such as its numbers of steps, is taken for constant.
 
     Random draws are those of the uncompiled function. On a GPU the kernels are replayed as one graph.
     """
@@ -69,7 +70,7 @@ class Tracer:
             RuntimeError: there is no C++ compiler that inductor could use.
         """
         tensors = [place[key] for place, key in self._places]
-        key = (name, _structure(inputs, tensors), *map(_form, tensors), *self._mode())
+        key = (name, _structure(inputs, tensors), *map(_form, tensors), *self._mode(tensors[0].device.type))
         code = self._codes.get(key)
         with torch.no_grad():
             if code is None:
@@ -82,8 +83,9 @@ class Tracer:
             part.staged = value
         return result
 
-    def _mode(self) -> tuple:
-        return (*(part.training for part in self._parts), *(part.phase for part in self._phases))
+    def _mode(self, device: str) -> tuple:
+        precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        return (precision, *(part.training for part in self._parts), *(part.phase for part in self._phases))
 
     def _make(self, name: str, function: Callable, inputs: tuple, tensors: list[Tensor]) -> _Code:
         if self.announce is not None:
@@ -105,13 +107,14 @@ class Tracer:
         holder, form = _Holder(self.module, function), []
         leaves, spec = tree_flatten(inputs)
         learned = {name for name, p in self.module.named_parameters() if p.requires_grad}
+        own = [id(place[key]) for place, key in self._places]
 
         def flat(*tensors: Tensor) -> list[Tensor]:
             values = dict(zip(self._names, tensors, strict=False))
             state = {f"module.{n}": t.detach().requires_grad_() if n in learned else t for n, t in values.items()}
             given = iter(tensors[len(values) :])
             inputs = tree_unflatten([next(given) if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
-            with torch.enable_grad():
+            with torch.enable_grad(), standing_for(dict(zip(own, map(id, state.values()), strict=True))):
                 result = functional_call(holder, state, inputs)
             outputs, shape = tree_flatten((result, [part.staged for part in self._stages]))
             form.append(shape)

@@ -73,6 +73,8 @@ class GradientDescent(Solver):
         super().__init__()
         if isinstance(alpha, Tensor) and alpha.is_floating_point():
             self.alpha: float | Tensor = one_number("alpha", alpha)
+            if not alpha.requires_grad:  # one that is learned may become anything
+                non_negative("alpha", "inner rate", alpha.item())
         else:
             self.alpha = non_negative("alpha", "inner rate", alpha)
         self.lam = lam if callable(lam) else non_negative("lam", "strength of the proximal term", lam)

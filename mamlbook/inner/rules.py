@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
@@ -46,8 +46,26 @@ def differentiable(rule: Rule, alpha: float | Tensor, phi: Params, *, unroll: bo
     if optimizer.state:  # one that remembers from the beginning, as Adagrad does, has to know the shapes
         weights = [nn.Parameter(torch.zeros_like(p)) for p in phi]
         optimizer = _built(rule, alpha, weights)
+    require_eps("rule", optimizer, phi)
     override = {"lr": [alpha]} if isinstance(alpha, Tensor) else None
     return higher.get_diff_optim(optimizer, weights, override=override, track_higher_grads=unroll)
+
+
+def require_eps(name: str, optimizer: torch.optim.Optimizer, weights: Iterable[Tensor]) -> None:
+    """Refuse an optimiser that divides by nothing where a float16 weight has no gradient.
+
+    Raises:
+        ValueError: its eps is zero in float16, and such a weight is among these.
+    """
+    eps = [group.get("eps") for group in optimizer.param_groups]
+    lost = [value for value in eps if isinstance(value, float) and 0 < value <= 2**-25]
+    if lost and any(weight.dtype == torch.float16 for weight in weights):
+        kind = type(optimizer).__name__
+        raise ValueError(
+            f"{name}: expected an eps that float16 weights can hold, got {kind} with {lost[0]}, which is 0 there, so "
+            "that weights without a gradient become nan; take weights in bfloat16 or float32, or a larger eps, as "
+            f"functools.partial(torch.optim.{kind}, eps=1e-3)"
+        )
 
 
 class PlainSteps(Protocol):

@@ -65,7 +65,14 @@ def _is_ready(tasks: Tasks, like: Tensor) -> bool:
             return False
         if y.layout is not torch.strided or x.is_nested or y.is_nested or x.ndim < 2 or x.shape[:2] != y.shape[:2]:
             return False
-        if 0 in x.shape[:2] or len(x) != len(index) or x.device != like.device or y.device != like.device:
+        if (
+            x.is_inference()
+            or y.is_inference()
+            or 0 in x.shape[:2]
+            or len(x) != len(index)
+            or x.device != like.device
+            or y.device != like.device
+        ):
             return False
         if x.dtype != like.dtype or y.dtype not in (like.dtype, torch.int64):
             return False
@@ -119,7 +126,7 @@ def _plain(leaf: Any) -> Any:
 
 
 def as_tensor(leaf: Any, name: str) -> Tensor:
-    """A tensor as it is, or what a NumPy array holds as one.
+    """A tensor as it is, a copy of one made in inference mode, or what a NumPy array holds as one.
 
     Raises:
         TypeError: it is neither, has no numbers, or some of them are masked or left out.
@@ -146,7 +153,8 @@ def as_tensor(leaf: Any, name: str) -> Tensor:
             else ("sparse", "call to_dense()")
         )
         raise TypeError(f"{name}: expected a dense tensor, got a {kind} one; {cure}")
-    return leaf
+    # What was made in inference mode cannot be kept for a gradient; a copy of it can.
+    return leaf.clone() if leaf.is_inference() else leaf
 
 
 def _readable(data: Data, like: Tensor, name: str) -> Data:

@@ -43,10 +43,13 @@ def described(value: Any) -> str:
 
 
 def weights_of(learner: nn.Module) -> str:
-    """The name, precision and shape of every stored tensor, a line each."""
-    stored = learner.state_dict().items()
+    """The name, precision and shape of every stored tensor, and which weights are frozen, a line each."""
+    stored = learner.state_dict(keep_vars=True).items()
     tensors = [(name, value) for name, value in stored if isinstance(value, Tensor)]
-    return "\n".join(f"{name}: {value.dtype} {tuple(value.shape)}" for name, value in tensors)
+    frozen = {name for name, value in tensors if isinstance(value, nn.Parameter) and not value.requires_grad}
+    return "\n".join(
+        f"{name}: {value.dtype} {tuple(value.shape)}{', frozen' * (name in frozen)}" for name, value in tensors
+    )
 
 
 class Checkpoint:
@@ -152,8 +155,13 @@ def require_same_rates(path: Path, stored: list[float], own: list[float]) -> Non
 
 
 def _difference(name: str, stored: str, own: str) -> str:
-    """The setting, and of a long one the first line that differs."""
+    gone, come = first_difference(stored, own)
+    return f"{name}: the checkpoint has {gone}, this run {come}"
+
+
+def first_difference(stored: str, own: str) -> tuple[str, str]:
+    """The first line of each text that the other has not."""
     before, now = stored.splitlines(), own.splitlines()
     gone = next((line.strip() for line in before if line not in now), "nothing more")
     come = next((line.strip() for line in now if line not in before), "nothing more")
-    return f"{name}: the checkpoint has {gone}, this run {come}"
+    return gone, come

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mamlbook.checks import non_negative
+from mamlbook.checks import non_negative, takes
+from mamlbook.inner.rules import require_eps
 from mamlbook.learner import MetaLearner
 from mamlbook.numerics import Params
 
 Rate = float | Callable[[int], float]
 
 # How an optimizer computes, which may change when a run goes on, and what is compared elsewhere.
-_FREE = {"params", "lr", "initial_lr", "foreach", "fused", "capturable", "differentiable"}
+_FREE = {"params", "lr", "foreach", "fused", "capturable", "differentiable"}
 
 _WITH_KERNEL = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 
@@ -28,10 +29,16 @@ def rates(beta: Rate, steps: int) -> list[float]:
     """The outer rate of every meta-step.
 
     Raises:
-        ValueError: beta, or what it returns for some step, is no finite number of at least 0.
+        ValueError: beta, or what it returns for some step, is no finite number of at least 0, or beta is called
+            otherwise.
     """
     if not callable(beta) or isinstance(beta, type):
         return [non_negative("beta", "outer rate", beta, " or a function of the step's number")] * steps
+    if not takes(beta, 1):
+        raise ValueError(
+            f"beta: expected a number or a function of the step's number, from 0, got beta{inspect.signature(beta)}; "
+            "let it take that number, as lambda step: 1e-3 does"
+        )
     return [non_negative(f"beta({n}), the rate of meta-step {n + 1}", "outer rate", beta(n)) for n in range(steps)]
 
 
@@ -44,7 +51,7 @@ class OuterRule:
     Raises:
         TypeError: ``optimizer`` is no callable (params, lr=...) that returns a ``torch.optim.Optimizer``.
         ValueError: the optimizer has to evaluate the loss by itself, asks for sparse gradients, has a group without
-            ``lr``, or has been given weights of something else.
+            ``lr`` or a scheduler, or has been given weights of something else.
     """
 
     def __init__(self, optimizer: Callable[..., Optimizer], learner: MetaLearner, rates: list[float]):
@@ -136,12 +143,14 @@ def _built(optimizer: Any, learner: MetaLearner, rate: float) -> Optimizer:
         )
     try:
         built = optimizer(list(learner.learned), lr=rate)
-    except TypeError as error:
-        raise TypeError(f"{wanted}, got {optimizer!r}, which refuses that call: {error}") from error
+    except (TypeError, ValueError) as error:
+        refused = TypeError if isinstance(error, TypeError) else ValueError
+        raise refused(f"{wanted}, got {optimizer!r}, which refuses that call: {error}") from error
     if not isinstance(built, Optimizer):
         raise TypeError(f"{wanted}, got {optimizer!r}, which made a {type(built).__name__}")
     _require_plain_steps(built)
     _require_own_weights(built, learner)
+    require_eps("optimizer", built, learner.learned)
     return built
 
 
@@ -159,6 +168,11 @@ def _require_plain_steps(optimizer: Optimizer) -> None:
         if group.get("maximize"):
             raise ValueError(
                 f"optimizer: expected one that makes the loss small, got {name} with maximize=True; leave it out"
+            )
+        if "initial_lr" in group:  # each of torch's schedulers leaves it there
+            raise ValueError(
+                f"optimizer: expected one whose rates beta decides, got {name} with a scheduler, which would be of no "
+                "effect; write its rule as a function of the step's number, beta=lambda step: ..."
             )
         non_negative(f"optimizer: lr of parameter group {number}", "rate", group.get("lr"))
 

@@ -19,6 +19,7 @@ from mamlbook.tasks.distribution import TaskDistribution, stateful_parts
 from mamlbook.training.checkpoint import (
     Checkpoint,
     described,
+    first_difference,
     require_same_rates,
     require_same_run,
     weights_of,
@@ -165,11 +166,17 @@ class Run:
     def go_on(self, after: History) -> None:
         """Take over where the learner's last run ended."""
         then = after.continuation
-        if then is None or then.weights != weights_of(self.learner) or then.meta_steps != self.learner.meta_steps:
+        if then is None or then.meta_steps != self.learner.meta_steps:
             ended = "of no run" if then is None else f"that ended after {then.meta_steps} outer steps of its learner"
             raise ValueError(
                 f"after: expected the history of this learner's last fit, which has done {self.learner.meta_steps} "
                 f"outer steps, got one {ended}; leave after out to begin a new optimizer"
+            )
+        if then.weights != weights_of(self.learner):
+            before, now = first_difference(then.weights, weights_of(self.learner))
+            raise ValueError(
+                f"after: expected the weights of that run, {before}, whose memory the optimizer has, got {now}; leave "
+                "after out to begin a new one"
             )
         if then.optimizer != self.rule.name:
             raise ValueError(
