@@ -15,8 +15,11 @@ from mamlbook import pages
 from tools.book import is_setup
 
 META_STEPS, INNER_STEPS = 2, 20
-WRITTEN_OUT = {"(10, 30, 100, 300, 1000)": "(10,)"}
-"""Loops of hundreds of steps that a page writes itself, and what makes them short."""
+WRITTEN_OUT = {
+    "(10, 30, 100, 300, 1000)": "(10,)",
+    "(0.003, 0.01, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3)": "(0.01, 0.15)",
+}
+"""Loops of many steps that a page writes itself, and what makes them short."""
 
 LONG_DESCENT = mamlbook.GradientDescent.__init__
 

@@ -38,9 +38,9 @@ def test_every_link_of_a_page_in_markdown_leads_somewhere(path):
     assert not dead(path, source)
 
 
-def test_there_are_twenty_five_questions_and_each_is_answered_in_a_few_sentences():
+def test_there_are_twenty_eight_questions_and_each_is_answered_in_a_few_sentences():
     found = questions()
-    assert len(found) == 25
+    assert len(found) == 28
     assert all(question.endswith("?") for question in found)
     for question, answer in found.items():
         sentences = re.findall(r"[.?!:](?=\s|$)", re.sub(r"`[^`]*`", "code", answer))
