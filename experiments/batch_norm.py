@@ -120,12 +120,14 @@ def adapted_with_kept(learner: MetaLearner, train: TaskDistribution, tasks: Task
     return learner.solver(with_statistics(learner.model.theta, kept), tasks.support, unroll=0)
 
 
-def trained(mode: Mode, runs: list[tuple[float, float, int]], iterations: int, device: torch.device) -> list:
+def trained(
+    mode: Mode, train: TaskDistribution, runs: list[tuple[float, float, int]], iterations: int, device: torch.device
+) -> list[MetaLearner | None]:
     """A learner for each inner rate, outer rate and seed; None for a run that came to no end."""
     learners = [mode.learner(seed, alpha).to(device) for alpha, _, seed in runs]
     histories = fit_replicas(
         learners,
-        pictures().training,
+        train,
         steps=iterations,
         tasks=TASKS,
         beta=[beta for _, beta, _ in runs],
@@ -135,12 +137,14 @@ def trained(mode: Mode, runs: list[tuple[float, float, int]], iterations: int, d
     return [None if run.error else learner for learner, run in zip(learners, histories, strict=True)]
 
 
-def kept(learners: list, mode: Mode, validation: Tasks, test: Tasks) -> dict[str, Any]:
+def kept(
+    learners: list[MetaLearner], mode: Mode, train: TaskDistribution, validation: Tasks, test: Tasks
+) -> dict[str, Any]:
     """The same networks with the statistics that training tasks have had, at the inner rate that is best for these."""
 
     def adapted(learner: MetaLearner, alpha: float, tasks: Tasks) -> Adapted:
         at_rate = MetaLearner(learner.model, mode.learner(0, alpha).solver)
-        return adapted_with_kept(at_rate, pictures().training, tasks)
+        return adapted_with_kept(at_rate, train, tasks)
 
     search = {
         alpha: [together(adapted(learner, alpha, validation), validation) for learner in learners] for alpha in ALPHAS
@@ -161,13 +165,15 @@ def measure(name: str, seeds: int, iterations: int, device: torch.device) -> dic
         for distribution, count in zip(world.judged, (VALIDATION_TASKS, TEST_TASKS), strict=True)
     )
     pairs = [(alpha, beta) for alpha in ALPHAS for beta in BETAS]
-    learners = trained(mode, [(*pair, seed) for pair in pairs for seed in SEARCH_SEEDS], iterations, device)
+    runs = [(*pair, seed) for pair in pairs for seed in SEARCH_SEEDS]
+    learners = trained(mode, world.training, runs, iterations, device)
     # A run that came to no end knows nothing.
     scores = [0.0 if one is None else together(one.adapt(validation.support), validation) for one in learners]
     count = len(SEARCH_SEEDS)
     search = {pair: scores[place * count : (place + 1) * count] for place, pair in enumerate(pairs)}
     best = max(pairs, key=lambda pair: sum(search[pair]))
-    chosen = [one for one in trained(mode, [(*best, seed) for seed in range(seeds)], iterations, device) if one]
+    fresh = trained(mode, world.training, [(*best, seed) for seed in range(seeds)], iterations, device)
+    chosen = [one for one in fresh if one is not None]
     result: dict[str, Any] = {
         "alpha": best[0],
         "beta": best[1],
@@ -176,7 +182,8 @@ def measure(name: str, seeds: int, iterations: int, device: torch.device) -> dic
         "lost": seeds - len(chosen),
     }
     if name == next(iter(MODES)):
-        result[KEPT] = kept([learner.to("cpu") for learner in chosen], mode, validation.to("cpu"), test.to("cpu"))
+        judged = validation.to("cpu"), test.to("cpu")
+        result[KEPT] = kept([learner.to("cpu") for learner in chosen], mode, world.training, *judged)
     return result | {"seconds": round(time.process_time() - begun)}
 
 

@@ -6,6 +6,7 @@ higher's own Adam adds eps in another place, and its own RMSprop divides 0 by 0 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import higher
@@ -24,8 +25,9 @@ class ByWeight(DifferentiableOptimizer):
                     weight = group["params"][place]
                     group["params"][place] = self._stepped(group, states[place], weight, gradient)
 
+    @abstractmethod
     def _stepped(self, group: dict, state: dict, weight: Tensor, gradient: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The weight after a step; what is remembered of it is put into ``state``."""
 
 
 class DifferentiableAdam(ByWeight):
