@@ -20,8 +20,9 @@ from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
 from experiments import arguments, fit
-from experiments.field import FURTHER, SEARCH_SEED, TEST, VALIDATION, Search, World, least, pictures, waves
+from experiments.field_search import FURTHER, SEARCH_SEED, TEST, VALIDATION, least, widened
 from experiments.sweeps import numbers
+from experiments.worlds import World, pictures, waves
 from mamlbook import MetaLearner, evaluate, mlp
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.analysis.pattern_search import candidates
@@ -199,7 +200,7 @@ class Method:
             best = self.best()
             options = {name: best[name] for name in best if name not in ("beta", "mean")}
             tried = sorted(one["beta"] for one in self.found if one.items() >= options.items())
-            new = [beta for beta in Search.widened(tried, [best["beta"]]) if beta not in tried]
+            new = [beta for beta in widened(tried, [best["beta"]]) if beta not in tried]
             if new:
                 self.attempt(options, new)
 

@@ -19,7 +19,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from experiments import arguments, fit_replicas, one_by_one
-from experiments.field import pictures
+from experiments.worlds import pictures
 from mamlbook import BatchNorm, GradientDescent, MetaLearner, Model, Params, TaskNorm, Tasks, keep, mlp, without_norms
 from mamlbook.inner import Adapted, PerStepNorms, SupportFirst
 from mamlbook.layers import FixedNorm

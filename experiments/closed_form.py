@@ -4,7 +4,7 @@
     python -m experiments.closed_form --methods "kernel ridge" "MAML, 1 step"
 
 writes runs/closed-form.json, one method at a time, and goes on where it stopped. Every method has settings of its own,
-by the search of ``experiments.field`` over outer rates and the damping, with a shorter training.
+by the search of ``experiments.field_search`` from one seed over outer rates and the damping, with a shorter training.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import torch
 from tqdm import tqdm
 
 from experiments import arguments
-from experiments.field import STEPS_JUDGED, WORLDS, Search
+from experiments.field_search import Search
+from experiments.worlds import STEPS_JUDGED, WORLDS
 from mamlbook.pages import environment, recall, record
 from mamlbook.training import pick_device
 
@@ -59,10 +60,10 @@ def main(words: list[str] | None = None) -> None:
             continue
         stored["waves"][method] = measure(METHODS[method], options.steps, options.seeds, device)
         protocol = (
-            "The search of experiments.field over outer rates, and over the damping where there is a choice, with "
-            f"{options.steps} meta-steps and {TASKS_JUDGED} tasks to judge on. Per seed the mean squared error on new "
-            f"points of new waves: new, after 0..{STEPS_JUDGED} inner steps; chosen, after inner_steps, the best "
-            "number on validation tasks"
+            "The first round of the search of experiments.field, over outer rates, and over the damping where there "
+            f"is a choice, with {options.steps} meta-steps and {TASKS_JUDGED} tasks to judge on. Per seed the mean "
+            f"squared error on new points of new waves: new, after 0..{STEPS_JUDGED} inner steps; chosen, after "
+            "inner_steps, the best number on validation tasks"
         )
         record(name, stored | {"protocol": protocol, **environment(device)}, folder=options.results)
     print(path)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from experiments import fit_replicas
-from experiments.field import FURTHER, SEARCH_SEED, TEST, VALIDATION, Search
+from experiments.field_search import FURTHER, SEARCH_SEED, TEST, VALIDATION, widened
 from mamlbook import MetaLearner
 
 Options = Mapping[str, float]
@@ -78,13 +78,13 @@ class Comparison:
 
     def _widen(self, name: str) -> None:
         options, beta, _ = self._best(name)
-        self._attempt(options, Search.widened(self._betas(options), [beta]))
+        self._attempt(options, widened(self._betas(options), [beta]))
         for followed in self.plan.follow:
             options, beta, _ = self._best(name)
             if followed in options:
                 alike = [known for known, _, _ in self.tried if {**known, followed: 0} == {**options, followed: 0}]
                 tried = [known[followed] for known in alike]
-                for value in Search.widened(tried, [options[followed]]):
+                for value in widened(tried, [options[followed]]):
                     self._attempt({**options, followed: value}, [beta, *self.plan.betas])
 
     def _betas(self, options: Options) -> list[float]:

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, normalize
 from tqdm import tqdm
 
 from experiments import arguments, fit_replicas
-from experiments.field import World, pictures
+from experiments.worlds import World, pictures
 from mamlbook import GradientDescent, MetaLearner, Model, accuracy, conv4, evaluate, maml
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.analysis.costs import cost

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from experiments import arguments
-from experiments.field import FURTHER
+from experiments.field_search import FURTHER
 from experiments.own_settings import Comparison, Options, Plan
 from mamlbook import GradientDescent, MetaLearner, Model, UniformWeights, mlp
 from mamlbook.analysis.costs import cost

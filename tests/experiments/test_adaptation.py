@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments import adaptation as experiment
-from experiments.field import TEST
+from experiments.field_search import TEST
 from mamlbook.pages import RESULTS, curves_of, recall
 
 CPU = torch.device("cpu")

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from experiments import closed_form as experiment
-from experiments import field
+from experiments import field_search
+from experiments.worlds import waves
 from mamlbook.pages import recall, recall_seeds
 
 CPU = torch.device("cpu")
@@ -14,8 +15,8 @@ CPU = torch.device("cpu")
 def quick(monkeypatch):
     for place, name, value in (
         (experiment, "TASKS_JUDGED", 4),
-        (field, "BETAS", (1e-3, 1e-2)),
-        (field, "FURTHER", 0),
+        (field_search, "BETAS", (1e-3, 1e-2)),
+        (field_search, "FURTHER", 0),
     ):
         monkeypatch.setattr(place, name, value)
 
@@ -47,7 +48,7 @@ def test_the_command_records_a_method_with_settings_of_its_own_and_goes_on(tmp_p
 
 def test_every_method_is_told_what_its_row_knows():
     for name, method in experiment.METHODS.items():
-        search = field.Search(field.waves(), method.row, None, CPU)
+        search = field_search.Search(waves(), method.row, None, CPU)
         assert set(method.told) | set(method.knobs) <= set(search.defaults), name
     undamped, damped = (experiment.METHODS[f"line search, {word}"] for word in ("undamped", "damped"))
     assert undamped._replace(knobs=damped.knobs) == damped
@@ -62,7 +63,7 @@ def test_what_is_stored_belongs_to_the_table():
 
 def test_a_stored_run_is_measured_again():
     method, run = experiment.METHODS["kernel ridge"], recall("closed-form")["waves"]["kernel ridge"]
-    search = field.Search(field.waves(), method.row, None, CPU, experiment.META_STEPS)
+    search = field_search.Search(waves(), method.row, None, CPU, experiment.META_STEPS)
     search.knobs, search.judged = {}, experiment.TASKS_JUDGED
     ((_, (learner,)),) = search.train({}, [run["beta"]], [0], [experiment.META_STEPS])
-    assert search.judge(learner, field.TEST)[1] == pytest.approx(run["error"]["0"]["chosen"][0], rel=0.25)
+    assert search.judge(learner, field_search.TEST)[1] == pytest.approx(run["error"]["0"]["chosen"][0], rel=0.25)

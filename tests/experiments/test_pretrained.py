@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from experiments import pretrained as experiment
-from experiments.field import pictures
+from experiments.worlds import pictures
 from mamlbook import GradientDescent, MetaLearner, Model, accuracy, evaluate
 from mamlbook.inner import PrototypeHead
 from mamlbook.layers import FixedNorm
