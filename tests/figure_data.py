@@ -163,6 +163,48 @@ def field_results(folder: Path, entries: dict | None = None) -> Path:
     return folder
 
 
+def searched(shift: float) -> dict:
+    """An entry whose errors are made up: a valley over the outer rate, and a run that is lost at the largest."""
+    chosen = {"meta_steps": 1000, "beta": 0.01, "alpha": 0.03, "inner_steps": 7, "errors": [shift, shift + 0.1, None]}
+    tried = [
+        {"beta": beta, "alpha": alpha, "meta-steps": curve, "arithmetic": curve}
+        for beta in (0.0003, 0.001, 0.003, 0.01, 0.03)
+        for alpha in (0.01, 0.03)
+        for curve in [[9.0, shift + abs(math.log10(beta / 0.01)) + abs(math.log10(alpha / 0.03))]]
+    ]
+    tried[-1]["meta-steps"] = tried[-1]["arithmetic"] = None
+    final = [
+        {
+            "beta": beta,
+            "alpha": alpha,
+            "meta-steps": {"inner_steps": 7, "errors": [shift + apart + 0.1 * n for n in range(3)]},
+        }
+        for beta, alpha, apart in ((0.01, 0.03, 0.05), (0.01, 0.01, 0.4), (0.003, 0.03, 0.6), (0.1, 0.03, 2.0))
+    ]
+    final[-1]["meta-steps"]["errors"][1] = None
+    for one in final[:2]:
+        one["arithmetic"] = one["meta-steps"]
+    return {
+        "search": tried,
+        "final": final,
+        "budgets": {"meta-steps": chosen, "arithmetic": chosen | {"meta_steps": 400}},
+    }
+
+
+SEARCHES = {
+    "kernel-ridge": searched(0.5),
+    "maml, S = 1": searched(0.3),
+    "reptile, S = 1": searched(0.6),
+    "maml, S = 5": searched(0.2),
+    "reptile, S = 5": searched(0.4),
+}
+
+
+def searches(row: str = "reptile") -> Widget:
+    with TemporaryDirectory() as folder:
+        return figures.field_searches(row, results=field_results(Path(folder), SEARCHES))
+
+
 def few_shot_cells(seeds: int = 3, tasks: int = 600) -> dict[str, dict[str, Cell]]:
     """A table of two columns that looks like a measured one: rows that share what is hard about a task."""
     generator = torch.Generator().manual_seed(0)
@@ -248,6 +290,7 @@ MAKERS = {
     "quiz": lambda: figures.select_all(QUESTION, STATEMENTS, "practice"),
     "ridge": lambda: figures.solved_head(starts()["maml"]),
     "rates": figures.rate_slopes,
+    "searches": searches,
     "scrubber": lambda: figures.training_scrubber(*through_training(), step=10),
     "sine": lambda: figures.sine_adaptation(starts()),
     "truncation": figures.truncated_steps,

@@ -7,7 +7,7 @@ from mamlbook.pages.claims import CheckFailed, attempt, check
 from mamlbook.pages.comparisons import paired, recall_errors
 from mamlbook.pages.display import intervals, show, source, table
 from mamlbook.pages.few_shot import Cell, few_shot_table, recall_table
-from mamlbook.pages.field import recall_field
+from mamlbook.pages.field import recall_field, recall_search
 from mamlbook.pages.first_order import first_order_table, recall_first_order
 from mamlbook.pages.live import Live
 from mamlbook.pages.results import curves_of, recall_chosen, recall_curves, recall_seeds, recall_sweep, running_on
@@ -36,6 +36,7 @@ __all__ = [
     "recall_errors",
     "recall_field",
     "recall_first_order",
+    "recall_search",
     "recall_seeds",
     "recall_sweep",
     "recall_table",

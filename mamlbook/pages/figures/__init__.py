@@ -37,6 +37,7 @@ from mamlbook.pages.figures.widgets.quiz import select_all
 from mamlbook.pages.figures.widgets.rates import rate_slopes
 from mamlbook.pages.figures.widgets.ridge import solved_head
 from mamlbook.pages.figures.widgets.scrubber import training_scrubber
+from mamlbook.pages.figures.widgets.searches import field_searches
 from mamlbook.pages.figures.widgets.sine import sine_adaptation
 from mamlbook.pages.figures.widgets.truncation import truncated_steps
 from mamlbook.pages.figures.widgets.two_tasks import two_tasks_figure
@@ -60,6 +61,7 @@ __all__ = [
     "episode",
     "failure_diagnosis",
     "field_comparison",
+    "field_searches",
     "fits",
     "gradient_arrows",
     "heat",
