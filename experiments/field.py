@@ -55,14 +55,13 @@ def named(row: str, steps: int | None) -> str:
     return row if steps is None else f"{row}, S = {steps}"
 
 
-def measure(search: Search, reference: int, seeds: int, before: dict[str, Any]) -> dict[str, Any]:
+def measure(search: Search, seeds: int, before: dict[str, Any]) -> dict[str, Any]:
     """One entry: the search, unless it is stored, its second round, and what was chosen from fresh seeds."""
-    begun, budgets = time.perf_counter(), search.budgets(reference)
+    begun = time.perf_counter()
     if "search" in before:
-        search.take_over(before["search"], budgets)
-    tried = before.get("search") or search.run(budgets)
-    final = Final(search, budgets)
-    found = {"work": search.work(), "search": tried, "final": final.run(), "budgets": final.report(seeds)}
+        search.take_over(before["search"])
+    tried, final = before.get("search") or search.run(), Final(search)
+    found = {"search": tried, "final": final.run(), "budgets": final.report(seeds)}
     return {**found, "seconds": round(before.get("seconds", 0) + time.perf_counter() - begun)}
 
 
@@ -74,14 +73,15 @@ def main(words: list[str] | None = None) -> None:
     world, device, name = WORLDS[options.world](), pick_device(options.device), f"field-{options.world}"
     path = options.results / f"{name}.json"
     stored = recall(name, folder=options.results) if path.is_file() else {"entries": {}, "refused": world.refused}
-    reference = Search(world, "maml", 1, device, options.steps).work()
+    maml = Search(world, "maml", 1, device)
+    operations = options.steps * next(maml.prices(maml.first()))
     wanted = [(row, steps) for row, steps in entries(options.rows) if row not in world.refused]
     for row, steps in tqdm(wanted, name, unit="entry"):
         before = stored["entries"].get(named(row, steps), {})
         if "final" in before:
             continue
-        search = Search(world, row, steps, device, options.steps)
-        stored["entries"][named(row, steps)] = measure(search, reference, options.seeds, before)
+        search = Search(world, row, steps, device, options.steps, operations)
+        stored["entries"][named(row, steps)] = measure(search, options.seeds, before)
         record(name, stored | {"protocol": PROTOCOL, **environment(device)}, folder=options.results)
     print(path)
 

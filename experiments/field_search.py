@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -76,10 +76,24 @@ class Setting(NamedTuple):
 
 
 class Search:
-    """The search of one row with one number of inner steps, in one world."""
+    """The search of one row with one number of inner steps, in one world.
 
-    def __init__(self, world: World, row: str, steps: int | None, device: torch.device, most: int = STEPS):
+    ``most`` is how many meta-steps are taken. With ``operations``, the multiplications of another training, there is
+    also the budget "arithmetic", as many meta-steps as these are enough for.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        row: str,
+        steps: int | None,
+        device: torch.device,
+        most: int = STEPS,
+        operations: int | None = None,
+    ):
         self.world, self.row, self.device, self.most = world, ROWS[row], device, most
+        self.operations = operations
+        self.budgets = ("meta-steps",) if operations is None else ("meta-steps", "arithmetic")
         self.judged = TASKS_JUDGED
         self.fixed = {} if steps is None else {"steps": steps}
         self.defaults = {n: p.default for n, p in inspect.signature(self.row.build).parameters.items()}
@@ -102,14 +116,31 @@ class Search:
         """The row's defaults for what will be searched, the rate scaled to the world."""
         return {name: values[1] if name == "alpha" else self.defaults[name] for name, values in self.knobs.items()}
 
-    def work(self) -> int:
-        """Multiplications and additions of one meta-step."""
+    def prices(self, options: dict) -> Iterator[int]:
+        """The multiplications of one meta-step after the other, which a schedule changes on the way."""
         batch = self.world.distribution(self.row).draw(self.world.tasks, torch.Generator().manual_seed(0))
-        return cost(self.learner(self.first(), 0), batch).operations
+        learner, known = self.learner(options, 0), {}
+        scheduled = [part for part in learner.parts() if not part.remembers]
+        while True:
+            phases = tuple(part.phase for part in scheduled)
+            if phases not in known:
+                known[phases] = cost(learner, batch).operations
+            yield known[phases]
+            for part in scheduled:
+                part.advance()
 
-    def budgets(self, reference: int) -> dict[str, int]:
-        """The meta-steps of each budget; ``reference`` is the work of a meta-step of MAML with one inner step."""
-        return {"meta-steps": self.most, "arithmetic": max(1, round(self.most * reference / self.work()))}
+    def ends(self, options: dict) -> dict[str, int]:
+        """The meta-steps of each budget for a row that is told this."""
+        ends = {"meta-steps": self.most}
+        if self.operations is not None:
+            count, left = 0, self.operations
+            for price in self.prices(options):
+                left -= price
+                if left < -price / 2:  # the nearest number
+                    break
+                count += 1
+            ends["arithmetic"] = max(1, count)
+        return ends
 
     def train(self, options: dict, betas: Sequence[float], seeds: Sequence[int], ends: Sequence[int]) -> Iterator[list]:
         """Meta-train one replica for each rate and seed, and give what is left of them after each number of steps."""
@@ -150,18 +181,18 @@ class Search:
         scores = evaluate(learner, on, tasks=judged, steps=steps, seed=seed, metric=self.world.metric, progress=False)
         return [float(f"{value:.5g}") if math.isfinite(value) else None for value in scores.mean(0).tolist()]
 
-    def attempt(self, options: dict, betas: Sequence[float], budgets: dict[str, int]) -> None:
+    def attempt(self, options: dict, betas: Sequence[float]) -> None:
         """Try one way to be told with several outer rates."""
         settings = [Setting.of({"beta": beta, **options}) for beta in betas]
         new = [setting for setting in settings if setting not in self.tried]
         if not new:
             return
         curves: dict[int, list] = {}
-        seeds = [SEARCH_SEED] * len(new)
-        for end, learners in self.train(options, [setting.beta for setting in new], seeds, list(budgets.values())):
+        seeds, ends = [SEARCH_SEED] * len(new), self.ends(options)
+        for end, learners in self.train(options, [setting.beta for setting in new], seeds, list(ends.values())):
             curves[end] = [self.judge(learner, VALIDATION) for learner in learners]
         for place, setting in enumerate(new):
-            self.tried[setting] = {budget: curves[end][place] for budget, end in budgets.items()}
+            self.tried[setting] = {budget: curves[end][place] for budget, end in ends.items()}
 
     def ranked(self, budget: str) -> list[Setting]:
         """The settings by their least mean on the validation tasks, the best first."""
@@ -171,35 +202,35 @@ class Search:
         """The setting with the least mean on the validation tasks."""
         return self.ranked(budget)[0]
 
-    def run(self, budgets: dict[str, int]) -> list[dict[str, Any]]:
+    def run(self) -> list[dict[str, Any]]:
         """Every setting that is tried, with the curve of each budget."""
         betas = list(BETAS)
-        self.attempt(self.first(), betas, budgets)
+        self.attempt(self.first(), betas)
         for _ in range(FURTHER):
-            betas = widened(betas, [self.best(budget).beta for budget in budgets])
-            self.attempt(self.first(), betas, budgets)
+            betas = widened(betas, [self.best(budget).beta for budget in self.budgets])
+            self.attempt(self.first(), betas)
         for name, values in self.knobs.items():
             here = self.best("meta-steps")
             place = betas.index(here.beta)
             near = betas[max(0, place - 1) : place + 2]
             tried: list[float] = []
             for _ in range(1 + FURTHER * (name == "alpha")):
-                best = [self.best(budget).told[name] for budget in budgets]
+                best = [self.best(budget).told[name] for budget in self.budgets]
                 tried = widened(tried, best) if tried else list(values)
                 for value in tried:
-                    self.attempt(dict(here.options) | {name: value}, near, budgets)
+                    self.attempt(dict(here.options) | {name: value}, near)
         return [{**setting.told, **found} for setting, found in self.tried.items()]
 
-    def take_over(self, stored: Sequence[dict[str, Any]], budgets: Iterable[str]) -> None:
+    def take_over(self, stored: Sequence[dict[str, Any]]) -> None:
         """Know what ``run`` gave before, instead of running."""
         for tried in stored:
             setting = Setting.of({name: tried[name] for name in ("beta", *self.knobs)})
-            self.tried[setting] = {budget: tried[budget] for budget in budgets}
+            self.tried[setting] = {budget: tried[budget] for budget in self.budgets}
 
     def run_alone(self, seeds: int) -> dict[str, Any]:
         """One budget without a second round: per seed ``new``, after 0, 1, ... inner steps, as in a sweep."""
-        begun, end = time.perf_counter(), {"meta-steps": self.most}
-        searched, best = self.run(end), self.best("meta-steps")
+        begun = time.perf_counter()
+        searched, best = self.run(), self.best("meta-steps")
         after = least(self.tried[best]["meta-steps"])[1]
         curves = [curve or [None] * (STEPS_JUDGED + 1) for curve in self.measured(best, self.most, seeds)]
         runs = {str(seed): {"new": curve, "chosen": [curve[after]]} for seed, curve in enumerate(curves)}
@@ -218,8 +249,8 @@ class Final:
     If a rate next to that of the best was never tried, it is tried as well, and what is best then is asked again.
     """
 
-    def __init__(self, search: Search, budgets: Mapping[str, int]):
-        self.search, self.budgets = search, budgets
+    def __init__(self, search: Search):
+        self.search, self.budgets = search, search.budgets
         self.found: dict[Setting, dict[str, list[Curve]]] = {}
 
     def run(self) -> list[dict[str, Any]]:
@@ -242,8 +273,9 @@ class Final:
         """The best of each budget from fresh seeds on fresh tasks; what two budgets share is run once."""
         run: dict[tuple[Setting, int], list[Curve]] = {}
         found = {}
-        for budget, end in self.budgets.items():
+        for budget in self.budgets:
             best = self.best(budget)
+            end = self.search.ends(dict(best.options))[budget]
             if (best, end) not in run:
                 run[best, end] = self.search.measured(best, end, seeds, self.search.world.steps_judged)
             after = least(mean_curve(self.found[best][budget]))[1]
@@ -259,10 +291,11 @@ class Final:
             alike = [(setting, budget) for setting, budget in new if setting.options == options]
             settings = list(dict.fromkeys(setting for setting, _ in alike))
             betas = [setting.beta for setting in settings for _ in FINAL_SEEDS]
-            ends = {self.budgets[budget] for _, budget in alike}
-            for end, learners in self.search.train(dict(options), betas, [*FINAL_SEEDS] * len(settings), list(ends)):
+            ends, seeds = self.search.ends(dict(options)), [*FINAL_SEEDS] * len(settings)
+            asked_for = {ends[budget] for _, budget in alike}
+            for end, learners in self.search.train(dict(options), betas, seeds, list(asked_for)):
                 for place, setting in enumerate(settings):
-                    budgets = [budget for one, budget in alike if one == setting and self.budgets[budget] == end]
+                    budgets = [budget for one, budget in alike if one == setting and ends[budget] == end]
                     own = learners[place * len(FINAL_SEEDS) : (place + 1) * len(FINAL_SEEDS)]
                     steps = self.search.world.steps_judged
                     curves = [self.search.judge(learner, VALIDATION, steps) for learner in own] if budgets else []

@@ -41,7 +41,7 @@ def looked_up(quick, monkeypatch):
 
         monkeypatch.setattr(found, "train", train)
         monkeypatch.setattr(found, "judge", lambda learner, *rest: error(*learner))
-        found.run({"meta-steps": 3})
+        found.run()
         return found
 
     return search
@@ -137,7 +137,7 @@ def test_what_is_best_from_one_seed_is_chosen_only_if_other_seeds_agree(looked_u
         lucky = seed == field_search.SEARCH_SEED and alpha == 0.003333
         return [0.1 if lucky else 0.2 + abs(math.log(alpha / 0.01)) + abs(math.log(beta / 0.001))]
 
-    final = Final(looked_up(error), {"meta-steps": 3})
+    final = Final(looked_up(error))
     assert final.search.best("meta-steps").told["alpha"] == 0.003333
     final.run()
     assert final.best("meta-steps").told == {"beta": 1e-3, "alpha": 0.01}
@@ -149,7 +149,7 @@ def test_a_setting_that_one_seed_is_lost_with_is_not_chosen(looked_up):
         lost = seed == field_search.FINAL_SEEDS[-1] and (alpha, beta) == (0.01, 1e-3)
         return None if lost else [abs(math.log(alpha / 0.01)) + abs(math.log(beta / 0.001))]
 
-    final = Final(looked_up(error), {"meta-steps": 3})
+    final = Final(looked_up(error))
     assert final.search.best("meta-steps").told == {"beta": 1e-3, "alpha": 0.01}
     stored = final.run()
     assert final.best("meta-steps").told != {"beta": 1e-3, "alpha": 0.01}
@@ -164,7 +164,7 @@ def test_rates_next_to_the_best_are_tried_until_it_is_inside(looked_up, monkeypa
     tried = {tuple(setting.told.values()) for setting in found.tried}
     assert tried == {(1e-3, 0.01), (1e-2, 0.01), (1e-3, 0.003333), (1e-2, 0.003333)}
     monkeypatch.setattr(field_search, "FURTHER", 2)
-    final = Final(found, {"meta-steps": 3})
+    final = Final(found)
     final.run()
     assert final.best("meta-steps").told == {"beta": 0.03, "alpha": 0.03}
 
@@ -190,13 +190,32 @@ def test_a_rate_at_the_end_of_its_range_is_followed_beyond_it(looked_up, monkeyp
 
 def test_a_run_that_comes_to_no_end_is_counted(quick):
     search = Search(worlds.waves(), "maml", 5, CPU, 3)
-    budgets = {"meta-steps": 3, "arithmetic": 3}
-    search.attempt({"alpha": 1e4}, field_search.BETAS, budgets)
+    search.attempt({"alpha": 1e4}, field_search.BETAS)
     assert all(found["meta-steps"] is None for found in search.tried.values())
-    search.attempt({"alpha": 0.01}, field_search.BETAS, budgets)
+    search.attempt({"alpha": 0.01}, field_search.BETAS)
     assert dict(search.best("meta-steps").options) == {"alpha": 0.01}
     for curve in search.measured(search.best("meta-steps"), 3, 2):
         assert all(math.isfinite(error) for error in curve)
+
+
+@pytest.mark.parametrize(("row", "after"), [("annealed", 4), ("annealed", 50), ("maml++", 4), ("annealed", 0)])
+def test_equal_arithmetic_pays_each_phase_of_a_schedule_its_own_price(row, after):
+    world = worlds.waves()
+    cheap, dear = (
+        next(one.prices(one.first())) for one in (Search(world, name, 1, CPU) for name in ("fomaml", "maml"))
+    )
+    search = Search(world, row, 1, CPU, operations=10 * dear)
+    options = search.first() | {"after": after}
+    count = search.ends(options)["arithmetic"]
+    spent = lambda steps: min(steps, after) * cheap + max(0, steps - after) * dear  # noqa: E731
+    # The weighted loss of MAML++ costs a few additions on top.
+    assert abs(spent(count) - 10 * dear) <= 0.501 * (spent(count + 1) - spent(count))
+    assert search.ends(options)["meta-steps"] == field_search.STEPS
+
+
+def test_a_memory_is_priced_without_a_first_meta_step():
+    search = Search(worlds.waves(), "moml", 1, CPU, operations=10**8)
+    assert search.ends(search.first())["arithmetic"] > 1
 
 
 def test_a_curve_along_the_way_is_that_of_a_shorter_run(quick):
@@ -218,6 +237,6 @@ def test_pictures_are_of_three_sets_of_scripts(quick):
     looks = [set(pool.looks.tolist()) for pool in (learn, choose, report)]
     assert not any(a & b for a, b in itertools.combinations(looks, 2))
     search = Search(world, "protomaml", 1, CPU, 2)
-    search.attempt({"alpha": 0.1}, [1e-2], {"meta-steps": 2})
+    search.attempt({"alpha": 0.1}, [1e-2])
     (found,) = search.tried.values()
     assert all(0 < share < 0.9 for share in found["meta-steps"])
