@@ -21,11 +21,11 @@ randomness: ContextVar[str] = ContextVar("randomness", default="different")
 
 
 @contextmanager
-def refusing_draws(why: str) -> Iterator[None]:
+def refusing_draws(why: str, instead: str = "differentiate the steps by Exact()") -> Iterator[None]:
     """Refuse, inside, a network or a loss that draws random numbers, as dropout does in training.
 
     Raises:
-        ValueError: it draws; the message says ``why`` it must not.
+        ValueError: it draws; the message says ``why`` it must not, and what to do ``instead``.
     """
     before = randomness.set("error")
     try:
@@ -35,7 +35,7 @@ def refusing_draws(why: str) -> Iterator[None]:
             raise
         raise ValueError(
             f"net: expected a network and a loss that draw no random numbers, got one that does, as dropout in "
-            f"training; {why}; switch that off, as net.eval() does, or differentiate the steps by Exact()"
+            f"training; {why}; switch that off, as net.eval() does, or {instead}"
         ) from error
     finally:
         randomness.reset(before)

@@ -13,6 +13,7 @@ from mamlbook.inner.base import Adapted, Solver, step_count
 from mamlbook.inner.rules import DifferentiableOptimizer, Rule, differentiable, require_rule
 from mamlbook.inner.transforms import EVERYTHING, Gradients, Place, Transform, as_transform, require_gradients
 from mamlbook.model import Model
+from mamlbook.network_errors import refusing_draws
 from mamlbook.numerics import Params, add_scaled, as_leaves, dot, expand_over_tasks, per_task
 from mamlbook.parts import Part
 from mamlbook.tasks.base import Data
@@ -222,11 +223,14 @@ class GradientDescent(Solver):
         return gradients
 
     def _curvature(self, model: Model, support: Data, phi: Params, v: Gradients) -> Tensor:
-        y_hat, slope = model.jvp(phi, support.x, v)
-        loss = self._losses(model)
-        # The second derivative, at t = 0, of the objective of the predictions y_hat + t slope.
-        t = torch.zeros(len(y_hat), dtype=y_hat.dtype, device=y_hat.device, requires_grad=True)
-        line = loss(y_hat + per_task(t, y_hat) * slope, support.y).sum()
+        with refusing_draws(
+            "its curvature is taken after its gradient, and other draws make it another function",
+            "take a rate that is not computed",
+        ):
+            y_hat, slope = model.jvp(phi, support.x, v)
+            # The second derivative, at t = 0, of the objective of the predictions y_hat + t slope.
+            t = torch.zeros(len(y_hat), dtype=y_hat.dtype, device=y_hat.device, requires_grad=True)
+            line = self._losses(model)(y_hat + per_task(t, y_hat) * slope, support.y).sum()
         (first,) = torch.autograd.grad(line, t, create_graph=True)
         (second,) = torch.autograd.grad(first.sum(), t, create_graph=True)
         moved = [way for way in v if way is not None]

@@ -16,6 +16,7 @@ from mamlbook.inner.base import Adapted, Solver, step_count
 from mamlbook.inner.head_weights import head_features, numeric_targets, with_head
 from mamlbook.model import Model
 from mamlbook.network_checks import one_tensor
+from mamlbook.network_errors import refusing_draws
 from mamlbook.numerics import Params, add_scaled, detached, dot, expand_over_tasks
 from mamlbook.parts import Part
 from mamlbook.tasks.base import Data
@@ -74,11 +75,18 @@ class TangentKernel(Part):
     It is a kernel between pairs of example and output. Predictions are those of the network linearised at theta,
     f_theta(x) + (d f / d theta) (phi - theta). Layers that mix the examples of a batch are part of the function.
 
+    Raises:
+        ValueError: when called, a network that draws random numbers, as dropout does in training.
+
     References: [Jacot et al., 2018](https://arxiv.org/abs/1806.07572).
     """
 
     def gram(self, model: Model, theta: Params, x: Tree) -> tuple[Tensor, Weights]:
-        rows = jacobian(model, theta, x)
+        with refusing_draws(
+            "the network is read together with its derivatives, and other draws make it another function",
+            "take FeatureKernel",
+        ):
+            rows = jacobian(model, theta, x)
         flat = torch.cat([r.reshape(*r.shape[:2], -1) for r in rows], 2)
         return flat @ flat.mT, partial(self._weights, rows)
 

@@ -25,7 +25,8 @@ class LineSearch(Transform):
     ``GradientDescent`` with alpha = 1, where a is the rate.
 
     Raises:
-        ValueError: ``damping`` is negative or not finite; when a learner is made, an alpha other than 1.
+        ValueError: ``damping`` is negative or not finite; when a learner is made, an alpha other than 1; when called,
+            a network or a loss that draws random numbers.
 
     References: the damped step of [Tripathi et al., 2021](https://arxiv.org/abs/2010.00511), which uses 0.05.
     """

@@ -14,6 +14,7 @@ from mamlbook.metagradient.base import MetaGradient
 from mamlbook.metagradient.local import require_proximal
 from mamlbook.metagradient.sampling import repeated, spread
 from mamlbook.model import Model
+from mamlbook.network_errors import refusing_draws
 from mamlbook.numerics import detached, per_task, with_gradient
 
 
@@ -34,7 +35,7 @@ class EvoGrad(MetaGradient):
 
     Raises:
         ValueError: fewer than 2 candidates, a width or temperature that is not above 0, or a solver whose objective
-            does not depend on theta.
+            does not depend on theta; when called, a network or a loss that draws random numbers.
 
     References: [Bohdal et al., 2021](https://arxiv.org/abs/2106.10575).
     """
@@ -53,7 +54,8 @@ class EvoGrad(MetaGradient):
         many = repeated(batch, self.candidates)
         centre = (p.repeat(self.candidates, *[1] * (p.ndim - 1)) for p in detached(adapted.phi))
         candidates = tuple(p + self.sigma * torch.randn_like(p).sign() for p in centre)
-        scores = spread(next(many.path(unroll=0)).inner(many.theta, candidates), self.candidates)
+        with refusing_draws("candidates are compared, and other draws make each another function"):
+            scores = spread(next(many.path(unroll=0)).inner(many.theta, candidates), self.candidates)
         v = torch.softmax(-scores / self.temperature, 0)
         mixed = tuple(spread(per_task(v.flatten(), p) * p, self.candidates).sum(0) for p in candidates)
         return batch.query(adapted._replace(phi=mixed))
@@ -76,7 +78,8 @@ class EvolutionStrategies(MetaGradient):
     Shapes: the result is (B,).
 
     Raises:
-        ValueError: fewer than 1 pair, a width that is not above 0, or more orthogonal directions than weights.
+        ValueError: fewer than 1 pair, a width that is not above 0; when called, more orthogonal directions than
+            weights, or a network or a loss that draws random numbers.
 
     References: [Song et al., 2020](https://arxiv.org/abs/1910.01215).
     """
@@ -94,7 +97,8 @@ class EvolutionStrategies(MetaGradient):
             moved = tuple(
                 t + self.sigma * torch.cat([e, -e]).flatten(0, 1) for t, e in zip(both.theta, directions, strict=True)
             )
-            ahead, behind = spread(both.query(both.solve(unroll=0, theta=moved)), 2 * self.pairs).chunk(2)
+            with refusing_draws("losses at two sides are compared, and other draws make them other functions"):
+                ahead, behind = spread(both.query(both.solve(unroll=0, theta=moved)), 2 * self.pairs).chunk(2)
             slopes = (ahead - behind) / (2 * self.pairs * self.sigma)
             gradient = [
                 (per_task(slopes.flatten(), e[0]) * e.flatten(0, 1)).unflatten(0, slopes.shape).sum(0)

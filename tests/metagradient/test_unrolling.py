@@ -20,6 +20,7 @@ from mamlbook import (
     linear,
     maml,
 )
+from mamlbook.algorithms import ALGORITHMS
 from mamlbook.metagradient import FiniteDifference, ForwardMode, Implicit, Truncated
 from mamlbook.tasks.quadratic import LinearRegression, half_squared_error
 
@@ -199,6 +200,19 @@ def test_a_network_that_draws_is_refused_where_its_gradient_is_taken_again(metho
     net.train()
     exact = MetaLearner(learner.model, learner.solver, Exact())
     assert all(g.isfinite().all() for g in exact.meta_gradient(sine_tasks())), "what follows may draw again"
+
+
+@pytest.mark.parametrize(
+    "row", ["line-search", "fiml", "evograd", "es-maml", "ntk-ridge", "meta-rkhs-2"], ids=lambda name: name
+)
+def test_other_draws_are_refused_wherever_two_looks_at_a_network_are_compared(row):
+    """With other masks on each side evolution strategies gave noise over sigma, and a line search another line."""
+    net = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.Tanh(), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
+    learner = ALGORITHMS[row].build(Model(net.double(), torch.nn.functional.mse_loss))
+    with pytest.raises(ValueError, match="net: expected a network and a loss that draw no random numbers"):
+        learner.meta_gradient(sine_tasks())
+    net.eval()
+    assert all(g.isfinite().all() for g in learner.meta_gradient(sine_tasks()))
 
 
 @pytest.mark.parametrize("last", [0, -1, 1.0, True, ALL])
