@@ -17,7 +17,9 @@ import torch
 from experiments import fit_replicas
 from experiments.worlds import ROWS, STEPS_JUDGED, World
 from mamlbook import MetaLearner, evaluate
+from mamlbook.analysis import unsolved
 from mamlbook.analysis.costs import cost
+from mamlbook.metagradient import Implicit
 from mamlbook.training import History
 
 STEPS, SEARCH_SEED = 1_000, 100
@@ -33,6 +35,7 @@ Curve = list[float | None] | None  # errors after 0, 1, ... inner steps; None fo
 # What a row has to be told besides its rates, and the values that are tried.
 KNOBS: dict[str, dict[str, Sequence[float]]] = {
     "imaml": {"lam": (0.5, 2.0, 5.0), "damping": (0.1, 1.0, 10.0)},
+    "imaml, arriving": {"lam": (10.0, 20.0, 40.0), "damping": (0.0, 0.1, 1.0)},
     "imaml-neumann": {"lam": (0.5, 2.0, 5.0), "rate": (1e-3, 3e-3, 1e-2)},
     "truncated": {"last": (1, 2)},
     "finite-difference": {"epsilon": (1e-4, 1e-3, 1e-2)},
@@ -232,15 +235,16 @@ class Search:
         begun = time.perf_counter()
         searched, best = self.run(), self.best("meta-steps")
         after = least(self.tried[best]["meta-steps"])[1]
-        curves = [curve or [None] * (STEPS_JUDGED + 1) for curve in self.measured(best, self.most, seeds)]
+        judged = (self.judge(learner, TEST) for learner in self.trained(best, self.most, seeds))
+        curves = [curve or [None] * (STEPS_JUDGED + 1) for curve in judged]
         runs = {str(seed): {"new": curve, "chosen": [curve[after]]} for seed, curve in enumerate(curves)}
         measured = {"meta_steps": self.most, **best.told, "inner_steps": after}
         return {**measured, "error": runs, "search": searched, "seconds": round(time.perf_counter() - begun)}
 
-    def measured(self, setting: Setting, end: int, seeds: int, steps: int = STEPS_JUDGED) -> list[Curve]:
-        """A setting after so many meta-steps, from each of the fresh seeds, on fresh tasks."""
+    def trained(self, setting: Setting, end: int, seeds: int) -> list[MetaLearner | None]:
+        """The learners of a setting after so many meta-steps, one of each of the fresh seeds; None for a lost run."""
         ((_, learners),) = self.train(dict(setting.options), [setting.beta] * seeds, list(range(seeds)), [end])
-        return [self.judge(learner, TEST, steps) for learner in learners]
+        return learners
 
 
 class Final:
@@ -271,17 +275,27 @@ class Final:
 
     def report(self, seeds: int) -> dict[str, dict[str, Any]]:
         """The best of each budget from fresh seeds on fresh tasks; what two budgets share is run once."""
-        run: dict[tuple[Setting, int], list[Curve]] = {}
+        run: dict[tuple[Setting, int], dict[str, Any]] = {}
         found = {}
         for budget in self.budgets:
             best = self.best(budget)
             end = self.search.ends(dict(best.options))[budget]
             if (best, end) not in run:
-                run[best, end] = self.search.measured(best, end, seeds, self.search.world.steps_judged)
-            after = least(mean_curve(self.found[best][budget]))[1]
-            errors = [None if curve is None else curve[after] for curve in run[best, end]]
-            found[budget] = {"meta_steps": end, **best.told, "inner_steps": after, "errors": errors}
+                after = least(mean_curve(self.found[best][budget]))[1]
+                learners = self.search.trained(best, end, seeds)
+                curves = [self.search.judge(learner, TEST, self.search.world.steps_judged) for learner in learners]
+                errors = [None if curve is None else curve[after] for curve in curves]
+                run[best, end] = {"inner_steps": after, "errors": errors, **self._premise(learners)}
+            found[budget] = {"meta_steps": end, **best.told, **run[best, end]}
         return found
+
+    def _premise(self, learners: Sequence[MetaLearner | None]) -> dict[str, list[float | None]]:
+        """Where the minimum is differentiated: what the inner steps leave of their gradient, the median over tasks."""
+        if not isinstance(self.search.learner(self.search.first(), 0).metagradient, Implicit):
+            return {}
+        tasks = self.search.world.judged[0].draw(50, torch.Generator().manual_seed(VALIDATION))
+        left = [None if learner is None else unsolved(learner, tasks).median().item() for learner in learners]
+        return {"unsolved": [None if value is None else float(f"{value:.3g}") for value in left]}
 
     def _train(self, waiting: Mapping[str, Sequence[Setting]]) -> None:
         """Train what is waiting for a budget and was not trained for it, all with the same options together."""

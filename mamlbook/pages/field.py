@@ -13,6 +13,7 @@ from mamlbook.algorithms import ALGORITHMS
 from mamlbook.stored import RESULTS, recall
 
 BUDGETS = ("meta-steps", "arithmetic")
+ABOUT = {"meta_steps", "inner_steps", "errors", "curves", "unsolved"}  # what is stored beside the settings
 MAML_ON_THE_SAME_TASKS = "maml, tasks that come back"
 
 
@@ -126,7 +127,7 @@ def _against(row: str, steps: int | None) -> str:
 
 def _measured(name: str, kept: dict[str, Any]) -> Measured:
     row, steps = _parts(name)
-    settings = {k: v for k, v in kept.items() if k not in ("meta_steps", "inner_steps", "errors", "curves")}
+    settings = {k: v for k, v in kept.items() if k not in ABOUT}
     errors = torch.tensor([torch.nan if error is None else error for error in kept["errors"]])
     return Measured(row, steps, kept["meta_steps"], settings, kept["inner_steps"], errors, None)
 

@@ -10,6 +10,7 @@ import torch
 from experiments import field, field_search, worlds
 from experiments.field_search import Final, Search, Setting, mean_curve
 from mamlbook.algorithms import ALGORITHMS
+from mamlbook.analysis import unsolved
 from mamlbook.pages import recall
 
 CPU = torch.device("cpu")
@@ -194,8 +195,8 @@ def test_a_run_that_comes_to_no_end_is_counted(quick):
     assert all(found["meta-steps"] is None for found in search.tried.values())
     search.attempt({"alpha": 0.01}, field_search.BETAS)
     assert dict(search.best("meta-steps").options) == {"alpha": 0.01}
-    for curve in search.measured(search.best("meta-steps"), 3, 2):
-        assert all(math.isfinite(error) for error in curve)
+    for learner in search.trained(search.best("meta-steps"), 3, 2):
+        assert all(math.isfinite(error) for error in search.judge(learner, field_search.TEST))
 
 
 @pytest.mark.parametrize(("row", "after"), [("annealed", 4), ("annealed", 50), ("maml++", 4), ("annealed", 0)])
@@ -211,6 +212,19 @@ def test_equal_arithmetic_pays_each_phase_of_a_schedule_its_own_price(row, after
     # The weighted loss of MAML++ costs a few additions on top.
     assert abs(spent(count) - 10 * dear) <= 0.501 * (spent(count + 1) - spent(count))
     assert search.ends(options)["meta-steps"] == field_search.STEPS
+
+
+def test_where_a_minimum_is_differentiated_it_is_said_how_near_it_is(quick, monkeypatch):
+    monkeypatch.setitem(field_search.KNOBS, "imaml", {})
+    monkeypatch.setattr(field_search, "TIMES", (1 / 3, 1))
+    final = Final(Search(worlds.waves(), "imaml", 1, CPU, 2))
+    final.search.attempt({"alpha": 0.01}, [1e-3])
+    final.run()
+    (left,) = (found["unsolved"] for found in final.report(2).values())
+    assert len(left) == 2
+    tasks = worlds.waves().judged[0].draw(50, torch.Generator().manual_seed(0))
+    near = unsolved(worlds.arriving(worlds.waves().model(worlds.ROWS["imaml"], 0)), tasks).median()
+    assert near < 0.1 < min(left)
 
 
 def test_a_memory_is_priced_without_a_first_meta_step():
