@@ -33,6 +33,12 @@ def test_every_sentence_says_whether_it_is_true(extension):
     assert 0.35 < sum(truths) / len(truths) < 0.65
 
 
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_no_quiz_is_right_by_one_answer_to_all(path, extension):
+    truths = {truth for _, truth in extension.sentences(path)}
+    assert not truths or truths == {True, False}
+
+
 def test_an_explanation_without_a_judgement_ends_the_build(extension, tmp_path):
     words = '## Quiz\n\n<details class="answer"><summary>Is it?</summary>\n\nPerhaps.\n\n</details>'
     path = tmp_path / "page.ipynb"

@@ -1,5 +1,6 @@
 """One letter, one meaning: every letter of a page's formulas stands on the notation page, which says what it means."""
 
+import ast
 import importlib
 import inspect
 import re
@@ -15,6 +16,16 @@ NOTATION = ROOT / "book/appendix/notation.md"
 GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi"
 COMMANDS = {f"\\{name}" for name in (*GREEK.split(), *GREEK.title().split(), "omega", "Omega", "ell")}
 VARIANTS = {f"\\var{name}": f"\\{name}" for name in ("epsilon", "theta", "phi", "rho", "sigma", "pi", "kappa")}
+
+# What a letter of the first table cannot be in a docstring. Between words most letters cannot be told from words, so
+# that no more than this is decided.
+MISUSES = {
+    "the Hessian H, or a curvature h, as a function of inputs": r"(?<![\w'^])[Hh](?:_\w+)?\([xX]",
+    "the Hessian H, or a curvature h, as a number of steps": r"\^\{?[Hh]\b",
+    "the number K of support points as a function of inputs": r"(?<![\w'^])K\([xX]",
+    "the number K of support points as a matrix": r"\(K \+ lam\b",
+    "another letter than K for how many points X has": r"f_theta\(X\)(?s:.*)\b[nNM]\b|\b[nNM]\b(?s:.*)f_theta\(X\)",
+}
 
 every_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
 
@@ -110,6 +121,46 @@ def test_the_table_of_the_formula_names_every_part():
         assert parts
         assert not parts - set(named[module])
         assert len(named[module]) == len(set(named[module]))
+
+
+def docstrings() -> dict[str, str]:
+    """Give every docstring of the package, by the file and the name of what it describes."""
+    found = {}
+    for path in sorted((ROOT / "mamlbook").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (words := ast.get_docstring(node)):
+                found[f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"] = words
+    return found
+
+
+def misused(words: str) -> list[str]:
+    """Name what a docstring makes of the letters of the first table, and should not."""
+    return [use for use, pattern in MISUSES.items() if re.search(pattern, words)]
+
+
+def test_docstrings_keep_to_the_letters_of_all_pages():
+    told = docstrings()
+    assert len(told) > 500
+    assert not {place: uses for place, words in told.items() if (uses := misused(words))}
+
+
+@pytest.mark.parametrize(
+    ("words", "uses"),
+    [
+        ("f_theta(x) + k(x, X) (k(X, X) + lam K I)^-1 (Y - f_theta(X)),  k(x, x') = <z(x), z(x')> + 1", 0),
+        ("H v = grad <g(phi), v>;  r = 1 - alpha h,  h (1 - alpha h)^(2S);  1 / (2 (mu / K + lam));  (B, n, d)", 0),
+        ("k(x, x') = <h_theta(x), h(x')> + 1", 1),
+        ("f_theta(x) + H(x, X) (Theta(X, X) + lam K I)^-1 (Y - f_theta(X))", 1),
+        ("k(x, X) (K + lam I)^-1", 1),
+        ("K(x, X) a", 1),
+        ("k(x, X) (k(X, X) + lam n I)^-1 (Y - f_theta(X))", 1),
+        ("(I - exp(-t Theta / n))\n(Y - f_theta(X))", 1),
+        ("(theta - w_b^H) / beta", 1),
+        ("w_b^{h+1} = w_b^h - beta grad L_b", 1),
+    ],
+)
+def test_a_misused_letter_is_found(words, uses):
+    assert len(misused(words)) == uses
 
 
 @pytest.mark.parametrize(

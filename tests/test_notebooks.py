@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -24,6 +25,8 @@ WORDS_ON_A_PAGE = 2_500
 IGNORED_CELLS = 2
 IGNORING = re.compile(r"nbval[-_](ignore[-_]output|skip)", re.IGNORECASE)
 RUNNING_ON = r"mamlbook \S+, torch \S+, .+\n"
+TOLD = 2  # times at most that a page says one number with its interval
+INTERVAL = re.compile(r"(?<![\d.])(\d[\d,]*(?:\.\d+)?)\s*(?:±|\\pm)\s*(\d[\d,]*(?:\.\d+)?)")
 FORBIDDEN = re.compile(r"^\s*(?:import|from)\s+matplotlib|torch\.manual_seed", re.MULTILINE)
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -115,6 +118,39 @@ def test_is_short_enough_to_read(path):
     assert sum(map(code_lines, seen)) <= LINES_ON_A_PAGE
     prose = "\n".join(cell.source for cell in load(path).cells if cell.cell_type == "markdown")
     assert len(re.sub(r"\$\$.*?\$\$|\$[^$]*\$|</?[a-z][^<>]*>", " ", prose, flags=re.DOTALL).split()) <= WORDS_ON_A_PAGE
+
+
+def told_too_often(notebook) -> list[str]:
+    """List the numbers with an interval that a page says more than twice; an output, a paragraph, a row counts once."""
+    places = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            places += cell.source.split("\n")
+        else:
+            shown = [output.get("text") or output.get("data", {}).get("text/html", "") for output in cell.outputs]
+            places.append("\n".join([*shown, *texts(cell)]))
+    said = Counter(number for place in places for number in {f"{a} ± {b}" for a, b in INTERVAL.findall(place)})
+    return [number for number, times in said.items() if times > TOLD]
+
+
+@every_notebook
+def test_tells_a_number_with_its_interval_twice_at_most(path):
+    assert not told_too_often(load(path))
+
+
+def test_a_number_that_is_told_three_times_is_found():
+    html = {"text/html": "<td>0.28 ± 0.13</td><td>0.28 ± 0.13</td>", "text/plain": "<HTML>"}
+    outputs = [
+        nbformat.v4.new_output("stream", text="0.28 ± 0.13\n0.28 ± 0.13\n"),
+        nbformat.v4.new_output("display_data", html),
+    ]
+    row, paragraph = "| ahead | $0.28\\pm0.13$ and 1.28 ± 0.13 |", "Ahead by −0.28 ± 0.13, and by 5.28 ± 0.13."
+    for output in outputs:
+        notebook = nbformat.v4.new_notebook()
+        notebook.cells = [nbformat.v4.new_code_cell("1", outputs=[output]), nbformat.v4.new_markdown_cell(row)]
+        assert told_too_often(notebook) == []
+        notebook.cells.append(nbformat.v4.new_markdown_cell(paragraph))
+        assert told_too_often(notebook) == ["0.28 ± 0.13"]
 
 
 @every_notebook

@@ -25,7 +25,9 @@ from mamlbook.model import Model
 def kernel_ridge(model: Model, lam: float = 0.01) -> MetaLearner:
     """Ridge regression on the features of the last layer, solved exactly; a reconstruction from the abstract.
 
-    f(x) = f_theta(x) + k(x, X) (K + lam n I)^-1 (Y - f_theta(X)),  k(x, x') = <h(x), h(x')> + 1.
+    f(x) = f_theta(x) + k(x, X) (k(X, X) + lam K I)^-1 (Y - f_theta(X)),  k(x, x') = <z(x), z(x')> + 1,
+
+    with the features z of theta and K support points.
 
     References: the closed-form inner loop of [Park and Kang, 2024](https://arxiv.org/abs/2411.00404), whose abstract
     names neither kernel nor regulariser; the documented relative is R2-D2,
@@ -37,7 +39,7 @@ def kernel_ridge(model: Model, lam: float = 0.01) -> MetaLearner:
 def ntk_ridge(model: Model, lam: float = 0.01) -> MetaLearner:
     """Ridge regression with the neural tangent kernel: Meta-RKHS-II at infinite time, with a ridge for the inverse.
 
-    f(x) = f_theta(x) + H(x, X) (H + lam n I)^-1 (Y - f_theta(X)).
+    f(x) = f_theta(x) + Theta(x, X) (Theta(X, X) + lam K I)^-1 (Y - f_theta(X)),  Theta the tangent kernel at theta.
 
     References: [Zhou et al., 2021](https://arxiv.org/abs/2102.03909).
     """
@@ -47,7 +49,7 @@ def ntk_ridge(model: Model, lam: float = 0.01) -> MetaLearner:
 def meta_rkhs_2(model: Model, time: float = 10.0) -> MetaLearner:
     """Meta-RKHS-II: gradient flow for a time under the tangent kernel that theta has.
 
-    f(x) = f_theta(x) + H(x, X) H^-1 (I - exp(-t H / n)) (Y - f_theta(X)).
+    f(x) = f_theta(x) + Theta(x, X) Theta(X, X)^-1 (I - exp(-t Theta(X, X) / K)) (Y - f_theta(X)).
 
     References: [Zhou et al., 2021](https://arxiv.org/abs/2102.03909).
     """

@@ -90,7 +90,9 @@ def local_moml(
 ) -> MetaLearner:
     """Federated MOML: each task takes outer steps by itself, and the copies are averaged.
 
-    grad = mean_b (theta - w_b^H) / beta,  w_b^{h+1} = w_b^h - beta (d phi_b / d w)^T grad L_b(u_b).
+    grad = mean_b (theta - theta_b^J) / beta,  theta_b^{j+1} = theta_b^j - beta (d phi_b / d theta_b^j)^T grad L_b(u_b),
+
+    from theta_b^0 = theta, in J local steps.
 
     References: [Wang et al., 2023](https://arxiv.org/abs/2106.04911).
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class PrototypeHead(Part):
     """The head that compares with the mean of each class: w_c = 2 m_c and bias -||m_c||^2.
 
-    Its scores are -||h - m_c||^2, but for ||h||^2, which all classes share. The means m_c of the support features are
+    Its scores are -||z - m_c||^2, but for ||z||^2, which all classes share. The means m_c of the support features are
     functions of theta and are differentiated.
 
     Shapes: theta is a tuple of (B, \\*shape), the result too.

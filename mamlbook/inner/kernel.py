@@ -30,9 +30,9 @@ class Kernel(Protocol):
     """k(x, x') = <d f / d phi (x), d f / d phi (x')>: predictions that are linear in the weights phi - theta."""
 
     def gram(self, model: Model, theta: Params, x: Tree) -> tuple[Tensor, Weights]:
-        """The kernel between the examples of each task, (B, n, n), and what coefficients mean as weights.
+        """The kernel between the examples of each task and what coefficients mean as weights.
 
-        n is the number K of examples if all C outputs share one kernel, and K C otherwise.
+        The kernel is (B, K, K) if all C outputs share one, and (B, K C, K C) otherwise.
         """
         ...
 
@@ -42,7 +42,7 @@ class Kernel(Protocol):
 
 
 class FeatureKernel(Part):
-    """The linear kernel on what the last layer sees: k(x, x') = <h_theta(x), h_theta(x')> + 1.
+    """The linear kernel on what the last layer sees: k(x, x') = <z_theta(x), z_theta(x')> + 1.
 
     All outputs share it. Without a bias in the head there is no 1. What it adds to f_theta is a new head, so that the
     network itself predicts. The scale of the features is learned by the outer loop and with it that of lam.
@@ -207,9 +207,10 @@ class KernelRidge(_InClosedForm):
 class KernelFlow(_InClosedForm):
     """Gradient flow on 1/(2K) sum_j ||f(x_j) - y_j||^2 for a time, while the kernel keeps its value at theta.
 
-    f(x) = f_theta(x) + k(x, X) H^-1 (I - exp(-t H / K)) (Y - f_theta(X)),  H = k(X, X).
+    f(x) = f_theta(x) + k(x, X) k(X, X)^-1 (I - exp(-t k(X, X) / K)) (Y - f_theta(X)).
 
-    H is not inverted: H^-1 (I - exp(-t H / K)) r is the corner of exp([[-t H / K, t r / K], [0, 0]]).
+    Nothing is inverted: what k(x, X) is multiplied by is the corner of exp([[-t k(X, X) / K, t residual / K], [0, 0]]),
+    with the residual Y - f_theta(X).
 
     Shapes: phi - theta are the weights that the kernel's coefficients stand for, (B, \\*shape).
 

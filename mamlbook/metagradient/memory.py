@@ -110,12 +110,13 @@ class MOML(MetaGradient):
 class LocalMOML(MetaGradient):
     """Federated MAML: every client, a task, takes outer steps on a copy of its own, and the server averages the copies.
 
-    w_b^0 = theta,  u_b <- (1 - r) u_b + r phi(w_b^h),  w_b^{h+1} = w_b^h - beta (d phi / d w)^T grad L_b(u_b),
-    grad s_b = (theta - w_b^H) / beta,  h = 0..H-1.
+    u_b <- (1 - r) u_b + r phi_b(theta_b^j),  theta_b^{j+1} = theta_b^j - beta (d phi_b / d theta_b^j)^T grad L_b(u_b),
+    grad s_b = (theta - theta_b^J) / beta,  theta_b^0 = theta,  j = 0..J-1.
 
-    With the outer rule ``torch.optim.SGD`` of rate beta this is theta <- mean_b w_b^H. The memory u_b begins with the
-    first solution and ends with the round. Each local step sees examples of its own: the support and the query set are
-    cut into H parts. H = 1 is MAML. In the code of the reference the memory begins with the solution on further points.
+    With the outer rule ``torch.optim.SGD`` of rate beta this is theta <- mean_b theta_b^J. The memory u_b begins with
+    the first solution and ends with the round. Each local step sees examples of its own: the support and the query set
+    are cut into J parts. J = 1 is MAML. In the code of the reference the memory begins with the solution on further
+    points.
 
     Shapes: the result is (B,).
 
