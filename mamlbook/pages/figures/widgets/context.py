@@ -17,6 +17,7 @@ from mamlbook.tasks.base import Data
 from mamlbook.tasks.quadratic import half_squared_error
 
 LOW, HIGH, TOP, MOST = -2.0, 2.0, 3.0, 12
+ROLES = {"attention": "second", "softmax": "third"}  # no methods: layers of a transformer
 POINTS = ((-1.7, -0.6), (-1.0, -0.9), (-0.3, 0.6), (0.4, 0.7), (1.0, 2.0), (1.6, 1.7))
 
 CAPTION = (
@@ -70,7 +71,8 @@ def attention_context(
         "head, which stays between the smallest and the largest y."
     )
     caption = CAPTION if caption is None else caption
-    return widget("context", {"first": first}, title=title, alt=alt, fallback=_still(first), caption=caption)
+    data = {"first": first, "roles": ROLES}
+    return widget("context", data, title=title, alt=alt, fallback=_still(first), caption=caption)
 
 
 def _features(x: Tensor) -> Tensor:
@@ -88,12 +90,15 @@ def _still(first: dict[str, Any]) -> str:
     asked = LOW + (HIGH - LOW) * (torch.arange(17, dtype=torch.float64) + 0.5) / 17
     answers = attended(x, y, asked, first["alpha"], first["layers"])
     panel = Panel((LOW, HIGH), (-TOP, TOP), (-2, -1, 0, 1, 2), (-3, -2, -1, 0, 1, 2, 3), "y", 330)
-    panel.curves.extend([("maml", grid.tolist(), line.tolist()), ("joint", grid.tolist(), (weights @ y).tolist())])
+    panel.curves.extend(
+        [("maml", grid.tolist(), line.tolist()), (ROLES["softmax"], grid.tolist(), (weights @ y).tolist())]
+    )
     inside = answers.abs() <= TOP
-    panel.points.extend(("query", *pair) for pair in zip(asked[inside].tolist(), answers[inside].tolist(), strict=True))
+    dots = ROLES["attention"]
+    panel.points.extend((dots, *pair) for pair in zip(asked[inside].tolist(), answers[inside].tolist(), strict=True))
     panel.points.extend(("support", *pair) for pair in first["points"])
-    names = {"maml": "gradient steps", "joint": "one softmax head", "query": "linear attention", "support": "examples"}
-    return still_picture([panel], names, "x")
+    names = {"maml": "gradient steps", ROLES["softmax"]: "one softmax head", dots: "linear attention"}
+    return still_picture([panel], {**names, "support": "examples"}, "x")
 
 
 def attended(x: Tensor, y: Tensor, asked: Tensor, alpha: float, layers: int) -> Tensor:
