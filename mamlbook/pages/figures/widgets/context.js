@@ -89,7 +89,7 @@
       height: (width) => Math.round(kit.clamp(width * 0.55, 270, 400)), label: "Examples of a context, movable, with the answers of attention and of gradient steps",
     });
     const steps = kit.curve(view, "maml"), soft = kit.curve(view, roles.softmax, { marked: 5 });
-    steps.group.firstChild.style.strokeWidth = 5.5; // the dots of the attention lie on it
+    steps.group.firstChild.style.strokeWidth = 5.5; // the marks of the attention lie on it
     const shape = kit.outline(frame.looks[roles.attention].marker, 5);
     const answers = Array.from({ length: 17 }, () => kit.svg("path", { d: shape, fill: kit.colour(roles.attention), class: "mb-marker" }));
     const group = kit.svg("g", { "clip-path": `url(#${view.clip})` }, ...answers);
