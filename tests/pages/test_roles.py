@@ -5,8 +5,14 @@ import pkgutil
 import re
 
 import pytest
+import torch
+from matplotlib.colors import to_hex
+from torch.nn.functional import mse_loss
 
 from figure_data import MAKERS, figure
+from mamlbook import Model, Sinusoids, mlp
+from mamlbook.algorithms.closed_form import kernel_ridge
+from mamlbook.pages import figures, recall
 from mamlbook.pages.figures import styling, widgets
 from shown import payload
 
@@ -125,6 +131,44 @@ def test_every_exception_is_needed(show, monkeypatch, exception):
     pattern = EXCEPTIONS[exception][0]
     own = [words for other, words in said if other == role and re.search(pattern, words, re.IGNORECASE)]
     assert any(not re.search(OF_ROLES[role], words, re.IGNORECASE) for words in own)
+
+
+def bright_colours(fig) -> set[str]:
+    """Every colour that is drawn and that only roles have: not the ink and greys that neutral looks share with some."""
+    artists = fig.findobj()
+    artists += [part for part in (getattr(artist, "arrow_patch", None) for artist in artists) if part is not None]
+    found = set()
+    for artist in artists:
+        for name in ("get_color", "get_edgecolor", "get_facecolor", "get_markerfacecolor"):
+            colours = getattr(artist, name, list)()
+            rows = [colours] if isinstance(colours, str | tuple) else colours
+            found |= {to_hex(row).upper() for row in rows if not isinstance(row, str) or row != "none"}
+    neutral = {colour for colour, _, _ in styling.NEUTRAL.values()}
+    return found & set(styling.COLOURS.values()) - neutral
+
+
+def ridge_fits():
+    return figures.fits(kernel_ridge(Model(mlp(1, 4, 1, seed=0), mse_loss)), Sinusoids(), (2,))
+
+
+STILLS = {
+    "dots": (lambda: figures.dots({"1": torch.tensor([1.0, 2.0])}, "x", "y", {1.5: "limit"}), {"maml"}),
+    "heat": (lambda: figures.heat(torch.tensor([[1.0, 2.0]]), ["a"], ["a", "b"], "y", "x", "t"), set()),
+    "fits": (ridge_fits, {"truth"}),
+    "unrolled": (figures.unrolled, {"maml", "query"}),
+    "two loops": (figures.two_loops, {"maml", "query"}),
+    "conflict": (lambda: figures.conflict(torch.tensor([[-4.0, 0.5], [1.5, 1.5]]), c=0.6), {"task1", "task2", "maml"}),
+    "race": (lambda: figures.race(recall("meta-step"), ["sine-5"]), set()),
+    "scaling": (lambda: figures.scaling(recall("meta-step"), ["sine-1", "sine-5"], "steps"), set()),
+    "widths": (lambda: figures.widths(recall("cost")), set()),
+    "lines": (lambda: figures.panels([1.0, 2.0], {"": {n: torch.ones(2) for n in "abcd"}}, "x"), set()),
+}
+
+
+@pytest.mark.parametrize("name", STILLS)
+def test_a_picture_has_the_colours_of_its_roles_alone(name):
+    make, roles = STILLS[name]
+    assert bright_colours(make()) == {styling.COLOURS[role] for role in roles}
 
 
 def contrast(one: str, other: str) -> float:
