@@ -34,6 +34,12 @@ def test_lines_that_are_no_roles_are_in_ink_and_told_apart():
     assert len({(line.get_linestyle(), line.get_marker()) for line in axis.lines}) == 3
 
 
+def test_a_panel_with_other_lines_has_a_legend_of_its_own():
+    one, two = torch.ones(2), torch.zeros(2)
+    fig = figures.panels([1.0, 2.0], {"": {"a": one, "b": two}, "same": {"a": two}, "other": {"a": one, "c": two}}, "x")
+    assert [axis.get_legend() is not None for axis in fig.axes] == [True, False, True]
+
+
 def test_wrong_arguments():
     with pytest.raises(ValueError, match=r"values: expected 2 numbers along the last axis.* got shape \(3,\)"):
         figures.panels([1.0, 2.0], {"": {"maml": torch.ones(3)}}, "x")

@@ -56,7 +56,11 @@ def panels(
             axis.set_xscale(xscale, **({"linthresh": place[place > 0].min().item()} if xscale == "symlog" else {}))
         axes[0, 0].set_ylabel(ylabel)
         if max(map(len, values.values())) > 1:
-            axes[0, 0].legend()
+            told: set[str] = set()
+            for axis, table in zip(axes[0], values.values(), strict=True):
+                if not table.keys() <= told:  # the first, and what has lines of its own
+                    axis.legend()
+                told |= table.keys()
     return fig
 
 
