@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 from torch import Tensor
 
 from mamlbook.evaluation import confidence
@@ -29,7 +30,8 @@ def panels(
 
     A name that is a role, a key of ``figures.styling.COLOURS``, has its colour; any other takes the next of the
     neutral looks. A name that is not in ``labels`` stands for itself. The scales are those of matplotlib, and
-    ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves.
+    ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves. One legend
+    serves all panels if the lines of each are lines of the first.
 
     Shapes: ``x`` is (n,), every value (seeds, n), or (n,) for a line without a band.
 
@@ -55,12 +57,13 @@ def panels(
             # Where zero has a place on a logarithmic axis, it is one step before the smallest number.
             axis.set_xscale(xscale, **({"linthresh": place[place > 0].min().item()} if xscale == "symlog" else {}))
         axes[0, 0].set_ylabel(ylabel)
-        if max(map(len, values.values())) > 1:
-            told: set[str] = set()
-            for axis, table in zip(axes[0], values.values(), strict=True):
-                if not table.keys() <= told:  # the first, and what has lines of its own
-                    axis.legend()
-                told |= table.keys()
+        first, most = next(iter(values.values())), max(map(len, values.values()))
+        if most > 1 and any(not table.keys() <= first.keys() for table in values.values()):
+            for axis in axes[0]:  # below the axes, where no line can be in the way of so many legends
+                below = axis.transAxes + ScaledTranslation(0, -0.55, fig.dpi_scale_trans)
+                axis.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0)
+        elif most > 1:
+            axes[0, 0].legend()
     return fig
 
 
