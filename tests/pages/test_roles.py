@@ -14,6 +14,7 @@ from mamlbook import Model, Sinusoids, mlp
 from mamlbook.algorithms.closed_form import kernel_ridge
 from mamlbook.pages import figures, recall
 from mamlbook.pages.figures import styling, widgets
+from mamlbook.pages.figures.widgets.still import still_picture
 from shown import payload
 
 WORDLESS = {"comparison", "guide", "quiz", "verdicts"}  # no curves, and so no legend
@@ -88,7 +89,7 @@ def still_of(kind: str, monkeypatch) -> tuple[list, list[tuple[str, str]]]:
 
     def keep(panels, legend, x_label):
         pictures.append((list(panels), list(legend.items())))
-        return "<svg/>"
+        return still_picture(panels, legend, x_label)
 
     for module in pkgutil.iter_modules(widgets.__path__):
         found = importlib.import_module(f"{widgets.__name__}.{module.name}")

@@ -141,7 +141,7 @@
     };
   }
 
-  const RING = { rx: 9, fill: "none", stroke: kit.colour("theta"), "stroke-width": 1.5 };
+  const RING = { rx: 9, fill: "none", stroke: kit.colour("text"), "stroke-width": 1.5 };
 
   // A ring around each lead, longer around a tie. leads: [x, the intervals in the lead].
   function rings(view) {
