@@ -107,5 +107,6 @@ def _cell(ax: Axes, i: int, j: int, value: float, scale: LogNorm, *, framed: boo
     ax.text(j, i, text, ha="center", va="center", color="white" if dark else INK, fontsize=11)
     if framed:
         # White around the ink, which a dark cell would hide.
-        frame = {"edgecolor": INK, "linewidth": 2, "path_effects": [withStroke(linewidth=4.5, foreground="white")]}
-        ax.add_patch(Rectangle((j - 0.47, i - 0.45), 0.94, 0.9, fill=False, **frame))
+        cased = [withStroke(linewidth=4.5, foreground="white")]
+        frame = Rectangle((j - 0.47, i - 0.45), 0.94, 0.9, fill=False, edgecolor=INK, lw=2, path_effects=cased)
+        ax.add_patch(frame)
