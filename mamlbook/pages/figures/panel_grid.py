@@ -57,13 +57,7 @@ def panels(
             # Where zero has a place on a logarithmic axis, it is one step before the smallest number.
             axis.set_xscale(xscale, **({"linthresh": place[place > 0].min().item()} if xscale == "symlog" else {}))
         axes[0, 0].set_ylabel(ylabel)
-        first, most = next(iter(values.values())), max(map(len, values.values()))
-        if most > 1 and any(not table.keys() <= first.keys() for table in values.values()):
-            for axis in axes[0]:  # below the axes, where no line can be in the way of so many legends
-                below = axis.transAxes + ScaledTranslation(0, -0.55, fig.dpi_scale_trans)
-                axis.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0)
-        elif most > 1:
-            axes[0, 0].legend()
+        _legends(axes[0], list(values.values()))
     return fig
 
 
@@ -72,3 +66,15 @@ def _banded(axis: Axes, place: Tensor, numbers: Tensor, look: dict[str, Any]) ->
     mean, half = confidence(numbers) if numbers.ndim == 2 else (numbers, torch.zeros_like(numbers))
     axis.plot(place, mean, **look)
     axis.fill_between(place, mean - half, mean + half, color=look["color"], alpha=0.18, linewidth=0)
+
+
+def _legends(axes: Sequence[Axes], tables: Sequence[Mapping[str, Tensor]]) -> None:
+    """One legend in the first panel; where others have other lines, one below each, where no line can be in its way."""
+    if max(map(len, tables)) == 1:
+        return
+    if all(table.keys() <= tables[0].keys() for table in tables):
+        axes[0].legend()
+        return
+    for axis in axes:
+        below = axis.transAxes + ScaledTranslation(0, -0.55, axis.figure.dpi_scale_trans)
+        axis.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0)
