@@ -34,6 +34,18 @@ def test_lines_that_are_no_roles_are_in_ink_and_told_apart():
     assert len({(line.get_linestyle(), line.get_marker()) for line in axis.lines}) == 3
 
 
+def test_panels_with_other_lines_have_legends_of_their_own_below():
+    one, two = torch.ones(2), torch.zeros(2)
+    fig = figures.panels([1.0, 2.0], {"": {"a": one, "b": two}, "same": {"a": two}}, "x")
+    assert [axis.get_legend() is not None for axis in fig.axes] == [True, False]
+    fig = figures.panels([1.0, 2.0], {"": {"a": one, "b": two}, "other": {"a": one, "c": two}}, "x")
+    fig.canvas.draw()
+    said = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in fig.axes]
+    assert said == [["a", "b"], ["a", "c"]]
+    for axis in fig.axes:
+        assert axis.get_legend().get_window_extent().y1 < axis.xaxis.label.get_window_extent().y0
+
+
 def test_wrong_arguments():
     with pytest.raises(ValueError, match=r"values: expected 2 numbers along the last axis.* got shape \(3,\)"):
         figures.panels([1.0, 2.0], {"": {"maml": torch.ones(3)}}, "x")

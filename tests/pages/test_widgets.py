@@ -7,7 +7,6 @@ import pytest
 
 from figure_data import figure
 from mamlbook.pages.figures import styling, two_tasks_figure
-from mamlbook.pages.figures.widgets import cost, crossover, diversity
 from mamlbook.pages.figures.widgets.base import widget
 from shown import Shown, page_of, payload
 
@@ -42,13 +41,6 @@ def test_a_neutral_curve_looks_alike_in_both_themes_and_only_where_it_is_drawn()
         assert f"--mb-second:{value};" in own.html
     assert "mb-second" not in plain
     assert "--mb-third" not in own.html
-
-
-@pytest.mark.parametrize("figure", [cost, crossover, diversity], ids=lambda figure: figure.__name__.split(".")[-1])
-def test_a_method_alone_has_the_colour_of_its_role(figure):
-    names = {"scratch": "random"}  # what the stored result calls the role
-    for name, role in figure.ROLES.items():
-        assert role in (names.get(name, name), *styling.NEUTRAL)
 
 
 @pytest.mark.parametrize(

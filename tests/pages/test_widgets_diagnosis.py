@@ -112,12 +112,12 @@ def test_curves_are_the_numbers_on_a_logarithmic_axis(show):
     measured = failures()
     with show(failure_diagnosis(measured)) as shown:
         assert len(heights(shown, 0, "maml")) == 20  # then there are no numbers
-        assert len(heights(shown, 0, "truth")) == 80
+        assert len(heights(shown, 0, "second")) == 80
         shown.slide("patient", 3)
-        healthy, ill = heights(shown, 1, "truth"), heights(shown, 1, "maml")
+        healthy, ill = heights(shown, 1, "second"), heights(shown, 1, "maml")
         # Every error of the case is the same multiple of the healthy one: on a logarithmic axis the same distance.
         away = [a - b for a, b in zip(healthy, ill, strict=True)]
         assert max(away) - min(away) <= 0.11
         assert min(away) > 10
         shown.figure.locator(".mb-legend button", has_text="healthy").click()
-        assert not shown.figure.locator('path.mb-curve[stroke="var(--mb-truth)"]').first.is_visible()
+        assert not shown.figure.locator('path.mb-curve[stroke="var(--mb-second)"]').first.is_visible()

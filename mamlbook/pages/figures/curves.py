@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mamlbook.evaluation import confidence
-from mamlbook.pages.figures.styling import COLOURS, NAMES, drawing, line
+from mamlbook.pages.figures.styling import INK, NAMES, drawing, line
 from mamlbook.training import History
 
 
@@ -60,7 +60,7 @@ def bars(values: Mapping[str, Tensor], labels: Mapping[str, str], groups: Sequen
                 x[:, None].expand_as(table).flatten(),
                 table.flatten(),
                 "o",
-                color=COLOURS["support"],
+                color=INK,
                 mec="white",
                 mew=0.8,
                 ms=5,

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mamlbook.pages.figures.styling import COLOURS, MUTED, drawing
+from mamlbook.pages.figures.styling import COLOURS, MUTED, NEUTRAL, drawing
 from mamlbook.tasks.base import Tasks
 
 
@@ -35,6 +35,7 @@ def two_loops(tasks: int = 3) -> Figure:
 
 def unrolled(steps: int = 3) -> Figure:
     """The graph of the inner loop: each phi reaches the next directly and through its gradient."""
+    detour = NEUTRAL["second"][0]
     with drawing(6.8, 2.9) as (fig, ax):
         ax.set(xlim=(-0.45, steps + 1.4), ylim=(-0.75, 1.75))
         ax.axis("off")
@@ -42,16 +43,16 @@ def unrolled(steps: int = 3) -> Figure:
             name = rf"$\phi^{step}$" if step else r"$\theta=\phi^0$"
             _box(ax, (step, 0), name, COLOURS["theta" if step == 0 else "maml"], size=14)
         for step in range(steps):
-            _box(ax, (step + 0.5, 1.05), rf"$g(\phi^{step})$", COLOURS["joint"], size=12)
+            _box(ax, (step + 0.5, 1.05), rf"$g(\phi^{step})$", detour, size=12)
             _arrow(ax, (step + (0.34 if step == 0 else 0.24), 0), (step + 0.78, 0), COLOURS["maml"])
-            _arrow(ax, (step + 0.08, 0.3), (step + 0.36, 0.76), COLOURS["joint"])
-            _arrow(ax, (step + 0.64, 0.76), (step + 0.92, 0.3), COLOURS["joint"])
+            _arrow(ax, (step + 0.08, 0.3), (step + 0.36, 0.76), detour)
+            _arrow(ax, (step + 0.64, 0.76), (step + 0.92, 0.3), detour)
             ax.text(step + 0.5, -0.18, r"$I$", ha="center", va="top", fontsize=12, color=COLOURS["maml"])
-            ax.text(step + 0.5, 1.45, rf"$-\alpha H_{step}$", ha="center", fontsize=12, color=COLOURS["joint"])
+            ax.text(step + 0.5, 1.45, rf"$-\alpha H_{step}$", ha="center", fontsize=12, color=detour)
         _box(ax, (steps + 1, 0), rf"$L(\phi^{steps})$", COLOURS["query"], size=14)
         _arrow(ax, (steps + 0.24, 0), (steps + 0.66, 0), COLOURS["query"])
         ax.text(steps + 0.46, -0.18, r"$q$", ha="center", va="top", fontsize=12, color=COLOURS["query"])
-        _arrow(ax, (steps + 1, -0.62), (0, -0.62), COLOURS["truth"])
+        _arrow(ax, (steps + 1, -0.62), (0, -0.62), NEUTRAL["third"][0])
         ax.text((steps + 1) / 2, -0.7, "backward, carrying one vector", ha="center", va="top", fontsize=12)
     return fig
 

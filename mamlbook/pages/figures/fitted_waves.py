@@ -31,9 +31,9 @@ def fits(learner: MetaLearner, waves: Sinusoids, shots: Sequence[int], *, seed: 
             points = Data(*(t[:, :count] for t in support))
             solved = learner.adapt(points)
             ax.plot(x[0, :, 0], y[0, :, 0], label="wave", **line("truth"))
-            for label, phi, role in (("start", solved.start, "joint"), ("solution", solved.phi, "maml")):
+            for label, phi, neutral in (("start", solved.start, "second"), ("solution", solved.phi, "first")):
                 y_hat = solved.predict(phi, x.to(learner.model.theta[0])).detach().cpu()
-                ax.plot(x[0, :, 0], y_hat[0, :, 0], label=label, **line(role))
+                ax.plot(x[0, :, 0], y_hat[0, :, 0], label=label, **line(neutral))
             ax.plot(points.x[0, :, 0], points.y[0, :, 0], "o", color=COLOURS["support"], label="points")
             ax.set(title=f"{count} point{'s' * (count > 1)}", xlabel="x", xticks=[-5, 0, 5])
         axes[0, 0].set_ylabel("y")

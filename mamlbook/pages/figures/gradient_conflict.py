@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mamlbook.pages.figures.styling import COLOURS, MUTED, drawing
+from mamlbook.pages.figures.styling import MUTED, drawing, look
 from mamlbook.weighting.gradients import conflict_averse
 
 BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
@@ -32,7 +32,7 @@ def conflict(gradients: Tensor, c: float) -> Figure:
         "task1": (pulls[0], "task 1"),
         "task2": (pulls[1], "task 2"),
         "maml": (mean, "their mean"),
-        "theta": (averse, "conflict-averse"),
+        "first": (averse, "conflict-averse"),
     }
     with drawing(6.6, 3.2) as (fig, ax):
         reach = 1.35 * max(end.norm().item() for end, _ in ends.values())
@@ -46,7 +46,7 @@ def conflict(gradients: Tensor, c: float) -> Figure:
             linestyle=(0, (4, 3)),
         )
         for role, (end, name) in ends.items():
-            _pull(ax, end, COLOURS[role], name)
+            _pull(ax, end, look(role)[0], name)
         places = torch.stack([end for end, _ in ends.values()] + [torch.zeros(2).double()])
         (left, bottom), (right, top) = places.min(0).values.tolist(), places.max(0).values.tolist()
         wide, high = right - left, max(top - bottom, 0.3 * (right - left))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 from torch import Tensor
 
 from mamlbook.evaluation import confidence
@@ -29,7 +30,8 @@ def panels(
 
     A name that is a role, a key of ``figures.styling.COLOURS``, has its colour; any other takes the next of the
     neutral looks. A name that is not in ``labels`` stands for itself. The scales are those of matplotlib, and
-    ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves.
+    ``yscale`` is one for all panels or one for each. ``markers=False`` is for smooth curves. One legend
+    serves all panels if the lines of each are lines of the first.
 
     Shapes: ``x`` is (n,), every value (seeds, n), or (n,) for a line without a band.
 
@@ -55,8 +57,7 @@ def panels(
             # Where zero has a place on a logarithmic axis, it is one step before the smallest number.
             axis.set_xscale(xscale, **({"linthresh": place[place > 0].min().item()} if xscale == "symlog" else {}))
         axes[0, 0].set_ylabel(ylabel)
-        if max(map(len, values.values())) > 1:
-            axes[0, 0].legend()
+        _legends(axes[0], list(values.values()))
     return fig
 
 
@@ -65,3 +66,15 @@ def _banded(axis: Axes, place: Tensor, numbers: Tensor, look: dict[str, Any]) ->
     mean, half = confidence(numbers) if numbers.ndim == 2 else (numbers, torch.zeros_like(numbers))
     axis.plot(place, mean, **look)
     axis.fill_between(place, mean - half, mean + half, color=look["color"], alpha=0.18, linewidth=0)
+
+
+def _legends(axes: Sequence[Axes], tables: Sequence[Mapping[str, Tensor]]) -> None:
+    """One legend in the first panel; where others have other lines, one below each, where no line can be in its way."""
+    if max(map(len, tables)) == 1:
+        return
+    if all(table.keys() <= tables[0].keys() for table in tables):
+        axes[0].legend()
+        return
+    for axis in axes:
+        below = axis.transAxes + ScaledTranslation(0, -0.55, axis.figure.dpi_scale_trans)
+        axis.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0)

@@ -68,13 +68,13 @@ def _panel(ax: Axes, workload: Mapping[str, Any], gflops: float) -> None:
     timed = sorted((row for row in workload["rows"] if "milliseconds" in row), key=lambda row: row["milliseconds"])
     limit = _limit(workload, gflops)
     for place, row in enumerate(timed):
-        look = line("maml" if row["contender"].startswith(OURS) else "second", markers=True)
+        look = line("first" if row["contender"].startswith(OURS) else "second", markers=True)
         ax.plot(row["quartiles"], [place] * 2, color=look["color"], linewidth=2)
         ax.plot(row["milliseconds"], place, look["marker"], color=look["color"], ms=6)
         if row["ratio"] is not None:
             beside = (max(row["quartiles"][1], row["milliseconds"]), place), (8, 0), "data", "offset points"
             ax.annotate(f"{row['ratio']:.3g}×", *beside, va="center", color=MUTED, fontsize=10)
-    ax.axvline(limit, **line("theta") | {"marker": "", "linewidth": 1.4})
+    ax.axvline(limit, color=MUTED, linestyle=(0, (2, 2)), linewidth=1.4)
     longest = max((row["milliseconds"] for row in timed), default=limit)
     ax.set(xscale="log", xlim=(limit / 1.6, longest * 4), ylim=(len(timed) - 0.4, -0.6), xlabel="milliseconds")
     ax.set_yticks(range(len(timed)), [row["contender"] for row in timed])

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mamlbook.learner import MetaLearner
-from mamlbook.pages.figures.styling import COLOURS, NAMES, drawing, line
+from mamlbook.pages.figures.styling import COLOURS, INK, NAMES, drawing, line
 from mamlbook.tasks.sinusoid import Sinusoids
 
 
@@ -49,5 +49,5 @@ def adaptation(
 
 def _in_ink(handle: Line2D) -> Line2D:
     entry = copy(handle)
-    entry.set_color(COLOURS["support"])
+    entry.set_color(INK)
     return entry

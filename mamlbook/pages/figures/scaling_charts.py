@@ -8,17 +8,17 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
-from mamlbook.pages.figures.styling import drawing, line
+from mamlbook.pages.figures.styling import MUTED, drawing, line
 
 # The lines that are drawn: what each is called, its look, and the contenders of the benchmark that it is of. Of these
 # the first that took part counts, since so many inner steps are compiled only in pieces.
 LINES = {
     "one task after another (higher)": ("third", ["higher"]),
     "all at once (mamlbook)": ("second", ["mamlbook"]),
-    "JAX": ("first", ["JAX"]),
-    "compiled (mamlbook)": ("maml", ["mamlbook compiled", "mamlbook compiled checkpointed"]),
+    "JAX": ("fourth", ["JAX"]),
+    "compiled (mamlbook)": ("first", ["mamlbook compiled", "mamlbook compiled checkpointed"]),
 }
-EXECUTIONS = {"one by one": "third", "all at once": "second", "compiled": "maml"}
+EXECUTIONS = {"one by one": "third", "all at once": "second", "compiled": "first"}
 
 
 def scaling(result: Mapping[str, Any], names: Sequence[str], over: str) -> Figure:
@@ -56,8 +56,8 @@ def widths(result: Mapping[str, Any]) -> Figure:
     timed = result["timed"]
     sizes: dict[float, Any] = {int(width): row for width, row in timed["widths"].items()}
     lines = {
-        execution: (role, {width: row["times"][execution]["milliseconds"] for width, row in sizes.items()})
-        for execution, role in EXECUTIONS.items()
+        execution: (look, {width: row["times"][execution]["milliseconds"] for width, row in sizes.items()})
+        for execution, look in EXECUTIONS.items()
     }
     limit = {width: row["operations"] / timed["limit"]["gflops"] / 1e6 for width, row in sizes.items()}
     return _draw(lines, limit, "width n of the network")
@@ -65,9 +65,9 @@ def widths(result: Mapping[str, Any]) -> Figure:
 
 def _draw(lines: Mapping[str, tuple[str, dict[float, float]]], limit: dict[float, float], xlabel: str) -> Figure:
     with drawing(6.6, 3.8) as (fig, ax):
-        for words, (role, times) in lines.items():
-            ax.plot(list(times), list(times.values()), label=words, **line(role, markers=True))
-        ax.plot(list(limit), list(limit.values()), label="the limit", **line("truth"))
+        for words, (look, times) in lines.items():
+            ax.plot(list(times), list(times.values()), label=words, **line(look, markers=True))
+        ax.plot(list(limit), list(limit.values()), label="the limit", color=MUTED, linestyle=(0, (1, 2.5)))
         ax.set(xlabel=xlabel, ylabel="milliseconds", xscale="log", yscale="log")
         ax.set_xticks(list(limit), [f"{x:g}" for x in limit])
         ax.xaxis.set_minor_locator(NullLocator())

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from mamlbook.pages.figures.styling import COLOURS, INK, drawing
+from mamlbook.pages.figures.styling import COLOURS, INK, MUTED, drawing
 
 DIGITS = 3  # significant ones, in the cells of a heat map
 
@@ -40,7 +41,7 @@ def dots(
         for place, seeds in enumerate(values.values()):
             _column(ax, place, seeds)
         for level, name in (lines or {}).items():
-            ax.axhline(level, color=COLOURS["joint"], linestyle=(0, (4, 3)), linewidth=1.4, zorder=1)
+            ax.axhline(level, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.4, zorder=1)
             # Beside the axes, where no dot can hide it.
             ax.annotate(name, (1, level), (5, 0), ("axes fraction", "data"), "offset points", va="center", color=INK)
         ax.set_xticks(range(len(values)), values)
@@ -63,7 +64,7 @@ def _column(ax: Axes, place: int, seeds: Tensor) -> None:
     # Side by side, so that seeds of nearly the same value are all seen.
     shift = torch.linspace(-0.12, 0.12, len(seeds)) if len(seeds) > 1 else torch.zeros(1)
     ax.hlines(seeds.mean().item(), place - 0.28, place + 0.28, color=COLOURS["maml"], linewidth=2.5)
-    ax.plot(place + shift, seeds, "o", color=COLOURS["support"], mec="white", mew=0.8, ms=6)
+    ax.plot(place + shift, seeds, "o", color=INK, mec="white", mew=0.8, ms=6)
 
 
 def heat(table: Tensor, rows: Sequence[str], columns: Sequence[str], ylabel: str, xlabel: str, title: str) -> Figure:
@@ -105,4 +106,7 @@ def _cell(ax: Axes, i: int, j: int, value: float, scale: LogNorm, *, framed: boo
     text = f"{value:#.{DIGITS}g}".rstrip(".") if known else "–"
     ax.text(j, i, text, ha="center", va="center", color="white" if dark else INK, fontsize=11)
     if framed:
-        ax.add_patch(Rectangle((j - 0.47, i - 0.45), 0.94, 0.9, fill=False, edgecolor=COLOURS["joint"], linewidth=2.5))
+        # White around the ink, which a dark cell would hide.
+        cased = [withStroke(linewidth=4.5, foreground="white")]
+        frame = Rectangle((j - 0.47, i - 0.45), 0.94, 0.9, fill=False, edgecolor=INK, lw=2, path_effects=cased)
+        ax.add_patch(frame)

@@ -96,9 +96,10 @@ NEUTRAL: dict[str, tuple[str, tuple[int, ...], str]] = {
     "first": ("#1F2328", (), "circle"),
     "second": ("#59616B", (6, 3), "square"),
     "third": ("#8B949E", (2, 3), "triangle"),
+    "fourth": ("#6E7781", (12, 3, 2, 3), "diamond"),
 }
 
-DARK_NEUTRAL = {"first": "#F3F5F7", "second": "#AFB7C1", "third": "#7D8590"}
+DARK_NEUTRAL = {"first": "#F3F5F7", "second": "#AFB7C1", "third": "#7D8590", "fourth": "#949DA7"}
 
 MATPLOTLIB_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "X", "none": ""}
 

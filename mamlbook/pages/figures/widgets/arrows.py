@@ -141,15 +141,15 @@ def _still(first: dict[str, Any]) -> str:
         role: -way.meta_gradient(Tasks(valleys, valleys, torch.arange(len(TASKS))))[0] for role, way in ways.items()
     }
     for task, steps in zip(_tasks(), path.unbind(1), strict=True):
-        panel.curves.append(("truth", *steps.T.tolist()))
-        panel.points.append(("theta", *task["c"]))
+        panel.curves.append(("second", *steps.T.tolist()))
+        panel.points.append(("first", *task["c"]))
     for role, direction in directions.items():
         if direction.norm() > 0:
             tip = theta + 0.5 * direction / direction.norm()
             panel.curves.append((role, *torch.stack([theta, tip]).T.tolist()))
             panel.points.append((role, *tip.tolist()))
     names = {"maml": "MAML", "fomaml": "FOMAML's", "reptile": "Reptile's", "joint": "joint training's arrow"}
-    return still_picture([panel], {**names, "truth": "inner paths", "theta": "optima of the tasks"}, "first weight")
+    return still_picture([panel], {**names, "second": "inner paths", "first": "optima of the tasks"}, "first weight")
 
 
 def _contours(first: dict[str, Any]) -> list[tuple[str, list[float], list[float]]]:

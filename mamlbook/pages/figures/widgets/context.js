@@ -69,29 +69,29 @@
   const LOW = -2, HIGH = 2, TOP = 3, MOST = 12;
   const GRID = Array.from({ length: 81 }, (_, i) => LOW + ((HIGH - LOW) * i) / 80);
 
-  function say(frame, state, now) {
+  function say(frame, { roles }, state, now) {
     const apart = Math.abs(now.steps - now.attention), number = (value, role) => kit.number(frame, kit.fixed(value, 3), role);
     const size = Math.max(1, Math.abs(now.steps));
     const same = apart < 1e-12 * size ? "They are the same number, to twelve digits." : `They differ by ${apart.toExponential(1)}, which is rounding.`;
     const advice = now.product > 2 ? "Here α times the largest curvature is above 2, and both grow with every layer." : `Here α times the largest curvature is ${kit.fixed(now.product, 2)}.`;
     frame.say(
-      kit.paragraph(`At x = ${kit.fixed(state.question, 2)}, `, number(now.attention, "query"), ` after ${kit.plural(state.layers, "layer", "layers")} of linear attention and `, number(now.steps, "maml"), ` after ${kit.plural(state.layers, "gradient step", "gradient steps")}.`),
-      kit.paragraph("One softmax head gives ", number(now.softmax, "joint"), "."),
+      kit.paragraph(`At x = ${kit.fixed(state.question, 2)}, `, number(now.attention, roles.attention), ` after ${kit.plural(state.layers, "layer", "layers")} of linear attention and `, number(now.steps, "maml"), ` after ${kit.plural(state.layers, "gradient step", "gradient steps")}.`),
+      kit.paragraph("One softmax head gives ", number(now.softmax, roles.softmax), "."),
       kit.aside(`${same} ${advice}`),
     );
   }
 
   function build(frame, data) {
-    const state = { ...data.first, points: data.first.points.map((point) => [...point]) };
+    const { roles } = data, state = { ...data.first, points: data.first.points.map((point) => [...point]) };
     const view = kit.plot(frame, {
       x: { domain: [LOW, HIGH], ticks: [-2, -1, 0, 1, 2], label: "x" },
       y: { domain: [-TOP, TOP], ticks: [-3, -2, -1, 0, 1, 2, 3], label: "y" },
       height: (width) => Math.round(kit.clamp(width * 0.55, 270, 400)), label: "Examples of a context, movable, with the answers of attention and of gradient steps",
     });
-    const steps = kit.curve(view, "maml"), soft = kit.curve(view, "joint", { marked: 5 });
-    steps.group.firstChild.style.strokeWidth = 5.5; // the dots of the attention lie on it
-    const shape = kit.outline(frame.looks.query.marker, 5);
-    const answers = Array.from({ length: 17 }, () => kit.svg("path", { d: shape, fill: kit.colour("query"), class: "mb-marker" }));
+    const steps = kit.curve(view, "maml"), soft = kit.curve(view, roles.softmax, { marked: 5 });
+    steps.group.firstChild.style.strokeWidth = 5.5; // the marks of the attention lie on it
+    const shape = kit.outline(frame.looks[roles.attention].marker, 5);
+    const answers = Array.from({ length: 17 }, () => kit.svg("path", { d: shape, fill: kit.colour(roles.attention), class: "mb-marker" }));
     const group = kit.svg("g", { "clip-path": `url(#${view.clip})` }, ...answers);
     view.marks.append(group);
     const asked = answers.map((_, i) => LOW + ((HIGH - LOW) * (i + 0.5)) / answers.length);
@@ -114,7 +114,7 @@
       });
       place();
       question.place(state.question, null);
-      say(frame, state, now);
+      say(frame, data, state, now);
       frame.figure.mamlbook.values = now;
     }
 
@@ -131,9 +131,9 @@
     const shown = { show: (visible) => { group.style.display = visible ? "" : "none"; } };
     frame.live.append(
       kit.legend(frame, [
-        { role: "query", label: "Linear attention", dot: true, toggle: (visible) => shown.show(visible) },
+        { role: roles.attention, label: "Linear attention", dot: true, toggle: (visible) => shown.show(visible) },
         { role: "maml", label: "Gradient steps", toggle: (visible) => steps.show(visible) },
-        { role: "joint", label: "One softmax head", toggle: (visible) => soft.show(visible) },
+        { role: roles.softmax, label: "One softmax head", toggle: (visible) => soft.show(visible) },
         { role: "support", label: "Examples", dot: true },
       ]),
       view.holder,

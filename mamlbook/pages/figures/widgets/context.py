@@ -17,11 +17,12 @@ from mamlbook.tasks.base import Data
 from mamlbook.tasks.quadratic import half_squared_error
 
 LOW, HIGH, TOP, MOST = -2.0, 2.0, 3.0, 12
+ROLES = {"attention": "second", "softmax": "third"}  # no methods: layers of a transformer
 POINTS = ((-1.7, -0.6), (-1.0, -0.9), (-0.3, 0.6), (0.4, 0.7), (1.0, 2.0), (1.6, 1.7))
 
 CAPTION = (
     "The examples (x, y) are tokens ((1, x), y). A layer of linear attention takes from the last entry of every token "
-    "α/K times the sum over the K examples of inner product times last entry. Dots: what the layers answer at 17 "
+    "α/K times the sum over the K examples of inner product times last entry. Squares: what the layers answer at 17 "
     "values of x. Thick line: gradient descent from zero on the mean squared error / 2, with as many steps. Softmax in "
     "the place of the inner products makes of the same scores a weighted mean of the y."
 )
@@ -66,11 +67,12 @@ def attention_context(
     first = {"points": pairs, "alpha": float(alpha), "layers": int(layers), "question": float(question)}
     alt = (
         f"{len(pairs)} examples (x, y), the straight line that {layers} gradient steps of size {alpha:g} from zero "
-        "give, the answers of as many layers of linear attention as dots on that line, and the curve of one softmax "
+        "give, the answers of as many layers of linear attention as squares on that line, and the curve of one softmax "
         "head, which stays between the smallest and the largest y."
     )
     caption = CAPTION if caption is None else caption
-    return widget("context", {"first": first}, title=title, alt=alt, fallback=_still(first), caption=caption)
+    data = {"first": first, "roles": ROLES}
+    return widget("context", data, title=title, alt=alt, fallback=_still(first), caption=caption)
 
 
 def _features(x: Tensor) -> Tensor:
@@ -78,7 +80,7 @@ def _features(x: Tensor) -> Tensor:
 
 
 def _still(first: dict[str, Any]) -> str:
-    """The first picture, whose line is the package's and whose dots are the layers'."""
+    """The first picture, whose line is the package's and whose squares are the layers'."""
     x, y = torch.tensor(first["points"], dtype=torch.float64).T
     grid = torch.linspace(LOW, HIGH, 81, dtype=torch.float64)
     model = Model(linear([0.0, 0.0]), lambda y_hat, y: half_squared_error(y_hat, y) / len(y))
@@ -88,12 +90,17 @@ def _still(first: dict[str, Any]) -> str:
     asked = LOW + (HIGH - LOW) * (torch.arange(17, dtype=torch.float64) + 0.5) / 17
     answers = attended(x, y, asked, first["alpha"], first["layers"])
     panel = Panel((LOW, HIGH), (-TOP, TOP), (-2, -1, 0, 1, 2), (-3, -2, -1, 0, 1, 2, 3), "y", 330)
-    panel.curves.extend([("maml", grid.tolist(), line.tolist()), ("joint", grid.tolist(), (weights @ y).tolist())])
+    panel.curves.extend(
+        [("maml", grid.tolist(), line.tolist()), (ROLES["softmax"], grid.tolist(), (weights @ y).tolist())]
+    )
     inside = answers.abs() <= TOP
-    panel.points.extend(("query", *pair) for pair in zip(asked[inside].tolist(), answers[inside].tolist(), strict=True))
+    attention = ROLES["attention"]
+    panel.points.extend(
+        (attention, *pair) for pair in zip(asked[inside].tolist(), answers[inside].tolist(), strict=True)
+    )
     panel.points.extend(("support", *pair) for pair in first["points"])
-    names = {"maml": "gradient steps", "joint": "one softmax head", "query": "linear attention", "support": "examples"}
-    return still_picture([panel], names, "x")
+    names = {"maml": "gradient steps", ROLES["softmax"]: "one softmax head", attention: "linear attention"}
+    return still_picture([panel], {**names, "support": "examples"}, "x")
 
 
 def attended(x: Tensor, y: Tensor, asked: Tensor, alpha: float, layers: int) -> Tensor:

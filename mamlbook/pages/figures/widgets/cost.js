@@ -80,7 +80,7 @@
         const at = x(10 ** power);
         parts.append(kit.svg("line", { class: "mb-grid", x1: at, x2: at, y1: top, y2: bottom }), kit.svg("text", { x: at, y: bottom + 17, "text-anchor": "middle" }, String(Number((10 ** power).toPrecision(1)))));
       }
-      parts.append(kit.svg("line", { x1: x(limit), x2: x(limit), y1: top - 4, y2: bottom, stroke: kit.colour("theta"), "stroke-width": 2, "stroke-dasharray": "3 3" }));
+      parts.append(kit.svg("line", { x1: x(limit), x2: x(limit), y1: top - 4, y2: bottom, stroke: kit.colour("text"), "stroke-width": 2, "stroke-dasharray": "3 3" }));
       times.forEach(([who, ms], i) => {
         const y = top + row * i + 27;
         parts.append(

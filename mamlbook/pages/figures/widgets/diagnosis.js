@@ -39,17 +39,17 @@
       { domain: [0.3, TOP], ticks: [0.3, 1, 3, 10, 30, 100], label: "error on new tasks" });
     // The loss of one task is as jagged as a saw: markers would only hide it.
     const curves = [training, testing].map((view, i) => ({
-      truth: kit.curve(view, "truth"), maml: kit.curve(view, "maml", { marked: i ? healthy.error.length : 0 }),
+      healthy: kit.curve(view, data.roles.healthy), maml: kit.curve(view, "maml", { marked: i ? healthy.error.length : 0 }),
     }));
 
-    function draw(role, one) {
-      curves[0][role].draw(one.loss.map((_, i) => (i + 0.5) * data.window), one.loss);
-      curves[1][role].draw(one.error.map((_, step) => step), one.error);
+    function draw(name, one) {
+      curves[0][name].draw(one.loss.map((_, i) => (i + 0.5) * data.window), one.loss);
+      curves[1][name].draw(one.error.map((_, step) => step), one.error);
     }
 
     function redraw() {
       const now = compute(cases, state);
-      draw("truth", healthy);
+      draw("healthy", healthy);
       draw("maml", cases[state.patient]);
       for (const node of guesses) kit.set(node, { "aria-pressed": String(node.textContent === state.guess) });
       say(frame, state, now, cases.length);
@@ -67,11 +67,11 @@
       const node = kit.button(name, () => go(state.patient, name), `guess${i}`);
       return kit.set(node, { "aria-pressed": "false" });
     });
-    const show = (role) => (shown) => curves.forEach((pair) => pair[role].show(shown));
+    const show = (name) => (shown) => curves.forEach((pair) => pair[name].show(shown));
     frame.live.append(
       kit.legend(frame, [
         { role: "maml", label: "This training", toggle: show("maml") },
-        { role: "truth", label: "A healthy one", toggle: show("truth") },
+        { role: data.roles.healthy, label: "A healthy one", toggle: show("healthy") },
       ]),
       training.holder, testing.holder, kit.controls(slider.node), frame.says,
       kit.buttons(...guesses),

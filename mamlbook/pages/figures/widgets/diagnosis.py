@@ -9,6 +9,7 @@ from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
 
 HEALTHY = "nothing is wrong"
+ROLES = {"healthy": "second"}  # a training like the others, beside which they are seen
 
 # In the order in which the trainings come; each with its symptom, its cause and its cure.
 TEXTS: dict[str, tuple[str, str, str]] = {
@@ -89,6 +90,7 @@ def failure_diagnosis(
         "window": measured["training"]["window"],
         "ticks": [iterations * share // 4 for share in range(5)],
         "first": {"patient": 0, "guess": None},
+        "roles": ROLES,
     }
     first = next(iter(TEXTS))
     alt = f"Two panels. In the upper one, over the meta-steps: with {first}, {TEXTS[first][0]} The healthy training "
@@ -111,8 +113,8 @@ def _still(data: dict[str, Any]) -> str:
         (losses, "loss", [(i + 0.5) * data["window"] for i in range(len(data["healthy"]["loss"]))]),
         (errors, "error", range(last + 1)),
     ):
-        for role, one in (("truth", data["healthy"]), ("maml", data["cases"][0])):
+        for role, one in ((ROLES["healthy"], data["healthy"]), ("maml", data["cases"][0])):
             pairs = [(x, y) for x, y in zip(places, one[kind], strict=True) if y is not None]
             if pairs:
                 panel.curves.append((role, [x for x, _ in pairs], [y for _, y in pairs]))
-    return still_picture([losses, errors], {"maml": "this training", "truth": "a healthy one"}, "inner steps")
+    return still_picture([losses, errors], {"maml": "this training", ROLES["healthy"]: "a healthy one"}, "inner steps")

@@ -141,7 +141,7 @@
     };
   }
 
-  const RING = { rx: 9, fill: "none", stroke: kit.colour("theta"), "stroke-width": 1.5 };
+  const RING = { rx: 9, fill: "none", stroke: kit.colour("text"), "stroke-width": 1.5 };
 
   // A ring around each lead, longer around a tie. leads: [x, the intervals in the lead].
   function rings(view) {
@@ -176,7 +176,7 @@
 
     const curves = {};
     for (const role of roles.slice().reverse()) curves[role] = [banded(dial, role, positions.length), banded(path, role, 5)]; // the first on top
-    const single = data.spread && [kit.curve(dial, "truth"), kit.curve(path, "truth")];
+    const single = data.spread && [dial, path].map((view) => kit.curve(view, data.roles.single));
     const ring = [rings(dial), rings(path)];
     const dialHandle = kit.handle(dial, {
       role: "theta", rule: true, x: { min: first, max: last, stops: positions }, y: null,
@@ -241,7 +241,7 @@
     };
 
     const entries = roles.map((role) => ({ role, label: capital(data.names[role]), toggle: toggle(role) }));
-    if (single) entries.push({ role: "truth", label: "Best single curve", toggle: (visible) => single.forEach((curve) => curve.show(visible)) });
+    if (single) entries.push({ role: data.roles.single, label: "Best single curve", toggle: (visible) => single.forEach((curve) => curve.show(visible)) });
     frame.live.append(
       kit.legend(frame, [...entries, { icon: ringKey(), label: "Lowest, or in a tie for it" }]),
       dial.holder, path.holder,

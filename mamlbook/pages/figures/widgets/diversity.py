@@ -21,6 +21,7 @@ from mamlbook.stored import RESULTS, recall
 
 # The role of each run: what learns from scratch starts at random weights.
 ROLES = {"maml": "maml", "fomaml": "fomaml", "reptile": "reptile", "joint": "joint", "scratch": "random"}
+SINGLE = "third"  # the best single curve, which is no method
 
 
 def recall_dial(rates: str = "runs", *, folder: Path = RESULTS) -> dict[str, Tensor]:
@@ -105,6 +106,7 @@ def _data(result: Mapping[str, Any]) -> dict[str, Any]:
         "labels": [place["label"].replace(" %", "\N{NO-BREAK SPACE}%") for place in dial],
         "powers": powers,
         # A log axis has no place for 0, the spread of one task.
+        "roles": {"single": SINGLE},
         "spread": [place["spread"] or None for place in dial] if all("spread" in place for place in dial) else None,
         "names": {role: NAMES[role] for role in errors},
         "errors": errors,
@@ -201,8 +203,8 @@ def _still(data: dict[str, Any]) -> str:
     names = dict(data["names"])
     if any(data["spread"] or []):
         known = [(x, value) for x, value in zip(positions, data["spread"], strict=True) if value]
-        panel.curves.append(("truth", [x for x, _ in known], [value for _, value in known]))
-        names["truth"] = "best single curve"
+        panel.curves.append((SINGLE, [x for x, _ in known], [value for _, value in known]))
+        names[SINGLE] = "best single curve"
     for role in reversed(data["errors"]):
         places = _means(data, role)
         panel.points.extend((role, positions[index], mean) for index, mean, _ in places)

@@ -420,7 +420,7 @@
     const slider = kit.slider({ label: "Inner steps", name: "step", min: 0, max: data.steps, value: state.step, change: (step) => change({ step }) });
     const toStep = (x) => change({ step: kit.nearestStop(x, steps) });
     // The slider is this rule's access by keyboard.
-    const cut = kit.handle(view, { role: "truth", rule: true, x: { min: 0, max: data.steps, stops: steps }, y: null, mirror: { node: slider.node.querySelector("input") }, move: toStep });
+    const cut = kit.handle(view, { role: "theta", rule: true, x: { min: 0, max: data.steps, stops: steps }, y: null, mirror: { node: slider.node.querySelector("input") }, move: toStep });
     view.onTap = toStep;
     const meant = Array.from({ length: WAYS }, (_, c) => kit.set(kit.button(String(c + 1), () => change({ meant: c }), `meant-${c + 1}`), { "aria-label": `The query is meant to be character ${c + 1}` }));
     const twice = kit.button("Two drawings of each", () => { state.shots = 3 - state.shots; learned(); }, "twice");

@@ -150,7 +150,7 @@
     sliders.q = kit.slider({ name: "q", label: "Share q of an outer step", min: 0, max: shares.length - 1, value: place(), format: (i) => String(shares[i]), change: (i) => apply({ q: shares[i] }) });
     // The slider below is this rule's access by keyboard.
     const cut = kit.handle(error, {
-      role: TARGET, rule: true, x: { min: -2, max: 0, stops: logs }, y: null,
+      role: "theta", rule: true, x: { min: -2, max: 0, stops: logs }, y: null,
       mirror: { node: sliders.q.node.querySelector("input") }, move: (log) => apply({ q: shares[logs.indexOf(log)] }),
     });
 

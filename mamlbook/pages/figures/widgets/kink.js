@@ -41,11 +41,11 @@
     return `${ends} straddles 0, so the difference is mostly the jump of F there, by ${kit.fixed(now.jump, 3)}, which differentiation never sees.`;
   }
 
-  function say(frame, state, now) {
+  function say(frame, { roles }, state, now) {
     const { number, fixed } = { ...kit, number: (value, role) => kit.number(frame, kit.fixed(value, 3), role) };
     frame.say(
       kit.paragraph(`At θ = ${fixed(state.w, 2)} the step leads to φ = ${fixed(now.adapted, 2)}, and F is `, number(now.maml, "maml"), "."),
-      kit.paragraph("Its slope is ", number(now.slope, "task1"), " by differentiation and ", number(now.difference, "task2"), " by finite difference."),
+      kit.paragraph("Its slope is ", number(now.slope, roles.tangent), " by differentiation and ", number(now.difference, roles.secant), " by finite difference."),
       kit.aside(explain(now)),
     );
   }
@@ -86,7 +86,7 @@
   }
 
   function build(frame, data) {
-    const state = { ...data.first };
+    const state = { ...data.first }, { roles } = data;
     const [low, high] = data.range, below = [low, 0], above = range(0, high, 200);
     const view = kit.plot(frame, {
       margin: { left: 40 }, spill: 8, // a curve may touch zero
@@ -96,13 +96,13 @@
     });
     view.picture.classList.add("mb-tappable");
 
-    const interval = kit.svg("rect", { fill: kit.colour("task2"), "fill-opacity": 0.12 });
+    const interval = kit.svg("rect", { fill: kit.colour(roles.secant), "fill-opacity": 0.12 });
     view.curves.append(interval);
-    const left = kit.curve(view, "maml"), right = kit.curve(view, "maml"), plain = kit.curve(view, "joint");
+    const left = kit.curve(view, "maml"), right = kit.curve(view, "maml"), plain = kit.curve(view, roles.loss);
     // The dashed loss lies on this piece, so it is wider than the dashes.
     left.group.firstChild.style.strokeWidth = 5.5;
     const jump = jumpMarks(view);
-    const secant = straight(view, "task2", 2), tangent = straight(view, "task1", 1);
+    const secant = straight(view, roles.secant, 2), tangent = straight(view, roles.tangent, 1);
     const handle = kit.handle(view, {
       role: "theta", rule: true, x: { min: low, max: high, step: 0.01 }, y: null,
       label: () => "Weight θ", at: () => ({ x: state.w, y: null }),
@@ -122,7 +122,7 @@
       secant.draw([w, (now.heights[0] + now.heights[1]) / 2], now.difference, Math.max(h, 0.3), now.ends.map((end, i) => [end, now.heights[i]]));
       tangent.draw([w, now.maml], now.slope, 0.3, [[w, now.maml]]);
       handle.place(w, null);
-      say(frame, state, now);
+      say(frame, data, state, now);
       frame.figure.mamlbook.values = now;
     }
 
@@ -148,10 +148,10 @@
     const shade = { show: (visible) => { interval.style.display = visible ? "" : "none"; } };
     frame.live.append(
       kit.legend(frame, [
-        { role: "joint", label: "Loss L", toggle: all(plain) },
+        { role: roles.loss, label: "Loss L", toggle: all(plain) },
         { role: "maml", label: "MAML objective F", toggle: all(left, right, jump) },
-        { role: "task1", label: "Tangent (differentiation)", toggle: all(tangent) },
-        { role: "task2", label: "Secant (finite difference)", toggle: all(secant, shade) },
+        { role: roles.tangent, label: "Tangent (differentiation)", toggle: all(tangent) },
+        { role: roles.secant, label: "Secant (finite difference)", toggle: all(secant, shade) },
       ]),
       view.holder,
       kit.html("p", { class: "mb-hint" }, "Drag θ, click where it should be, or move it with the arrow keys."),

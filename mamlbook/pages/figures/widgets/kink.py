@@ -18,6 +18,7 @@ from mamlbook.tasks.base import Data, Tasks
 from mamlbook.tasks.quadratic import half_squared_error
 
 LOW, HIGH = -0.6, 1.6
+ROLES = {"tangent": "first", "secant": "second", "loss": "third"}  # no methods
 
 
 def kink_figure(
@@ -52,7 +53,7 @@ def kink_figure(
             "kink at 0. The step φ = θ − αL′(θ) moves only a θ above 0, so F(θ) = L(φ) jumps there from 1/2 to "
             "(1 − α)² / 2."
         )
-    data = {"first": first, "range": [LOW, HIGH]}
+    data = {"first": first, "range": [LOW, HIGH], "roles": ROLES}
     return widget("kink", data, title=title, alt=alt, fallback=_still(first), caption=caption)
 
 
@@ -106,17 +107,18 @@ def _still(first: dict[str, Any]) -> str:
         [
             ("maml", [LOW, 0], [0.5, 0.5]),
             ("maml", above, _objective(alpha, 1, above)),
-            ("joint", xs, _objective(alpha, 0, xs)),
+            (ROLES["loss"], xs, _objective(alpha, 0, xs)),
             ("theta", [w, w], list(panel.y_domain)),
-            ("task1", [w - 0.3, w + 0.3], [here + slope * by for by in (-0.3, 0.3)]),
-            ("task2", ends, heights),
+            (ROLES["tangent"], [w - 0.3, w + 0.3], [here + slope * by for by in (-0.3, 0.3)]),
+            (ROLES["secant"], ends, heights),
         ]
     )
     panel.points.append(("maml", 0, 0.5))
     if again < 0.5:
         ring = [radius * math.cos(turn) for turn in turns], [again + ratio * radius * math.sin(turn) for turn in turns]
         panel.curves.append(("maml", *ring))
-    panel.points.extend(("task2", end, height) for end, height in zip(ends, heights, strict=True))
-    panel.points.append(("task1", w, here))
-    names = {"joint": "loss L", "maml": "MAML objective F", "task1": "tangent", "task2": "secant", "theta": "weight"}
+    panel.points.extend((ROLES["secant"], end, height) for end, height in zip(ends, heights, strict=True))
+    panel.points.append((ROLES["tangent"], w, here))
+    names = {ROLES["loss"]: "loss L", "maml": "MAML objective F", ROLES["tangent"]: "tangent"}
+    names |= {ROLES["secant"]: "secant", "theta": "weight"}
     return still_picture([panel], names, "weight θ")

@@ -227,7 +227,7 @@
     const toStep = (x) => change({ step: kit.nearestStop(x, steps) });
     // The slider is this rule's access by keyboard.
     const cut = kit.handle(course, {
-      role: "truth", rule: true, x: { min: 0, max: S, stops: steps }, y: null,
+      role: "theta", rule: true, x: { min: 0, max: S, stops: steps }, y: null,
       mirror: { node: sliders.step.node.querySelector("input") }, move: toStep,
     });
     course.onTap = toStep;

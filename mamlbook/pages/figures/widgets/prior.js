@@ -6,7 +6,7 @@
   if (book.prior) return;
 
   const STEPS = 40, Z = 1.959963984540054; // 95 % of a Gaussian lie within Z deviations
-  const STEP_ROLE = "maml", PRIOR = "joint", EXACT = "truth";
+  const STEP_ROLE = "maml", EXACT = "truth";
 
   // ---- the formulas ------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@
     const { path, belief, holder } = plots(frame, data.range);
     const exact = [banded(path, EXACT), kit.curve(belief, EXACT)];
     const way = [banded(path, STEP_ROLE), kit.curve(belief, STEP_ROLE)];
-    const assumed = [marks(path, PRIOR), kit.curve(belief, PRIOR)];
+    const assumed = [marks(path, data.roles.prior), kit.curve(belief, data.roles.prior)];
     const density = (one) => slopes.map((slope) => (one && one.variance > 0 ? gauss(slope, one.mean, one.variance) : null));
 
     const start = kit.handle(path, {
@@ -169,7 +169,7 @@
     add("shots", "Points K", 1, data.x.length, 1, String);
     // The slider below is this rule's access by keyboard.
     const cut = kit.handle(path, {
-      role: EXACT, rule: true, x: { min: 0, max: STEPS, step: 1, stops: steps }, y: null,
+      role: "theta", rule: true, x: { min: 0, max: STEPS, step: 1, stops: steps }, y: null,
       mirror: { node: sliders.steps.node.querySelector("input") }, move: (x) => apply({ steps: x }),
     });
 
@@ -198,7 +198,7 @@
     frame.live.append(
       kit.legend(frame, [
         { role: STEP_ROLE, label: "Gradient steps, and their posterior", toggle: toggle(way) },
-        { role: PRIOR, label: "Bayes’ rule with the prior of the steps", toggle: toggle(assumed) },
+        { role: data.roles.prior, label: "Bayes’ rule with the prior of the steps", toggle: toggle(assumed) },
         { role: EXACT, label: "Posterior of the tasks", toggle: toggle(exact) },
       ]),
       holder,

@@ -12,6 +12,7 @@ from mamlbook.pages.figures.widgets.base import Widget, widget
 from mamlbook.pages.figures.widgets.still import Panel, still_picture
 from mamlbook.tasks.base import Data
 
+ROLES = {"prior": "second"}  # no method: what the steps believe before they see points
 LOW, HIGH, STEPS = -2.2, 2.2, 40
 SLOPE, TAU, NOISE = 1.0, 1.0, 1.0
 X: tuple[float, ...] = (-0.53, -0.79, -0.21, -0.69, -0.87, -0.2, 0.84, 0.6, 0.53, -0.56)
@@ -58,6 +59,7 @@ def prior_of_steps(
             raise ValueError(f"{name}: expected a whole number from {least} to {most}, got {number}")
     first = {"theta": float(theta), "alpha": float(alpha), "steps": int(steps), "shots": int(shots)}
     data = {"x": X, "y": Y, "tau": TAU, "noise": NOISE, "range": [LOW, HIGH], "first": first, "best": _best()}
+    data["roles"] = ROLES
     return widget(
         "prior",
         data,
@@ -130,9 +132,9 @@ def _still(first: dict[str, Any]) -> str:
     known = [("truth", mean, variance)]
     believed = _believed(first)
     if believed is not None:
-        known += [("joint", first["theta"], believed[0]), ("maml", _after(first, first["steps"]), believed[1])]
+        known += [(ROLES["prior"], first["theta"], believed[0]), ("maml", _after(first, first["steps"]), believed[1])]
     for role, middle, spread in known:
         heights = [math.exp(-((s - middle) ** 2) / 2 / spread) / math.sqrt(2 * math.pi * spread) for s in slopes]
         belief.curves.append((role, slopes, heights))
-    names = {"maml": "gradient steps", "joint": "prior of the steps", "truth": "posterior of the tasks"}
+    names = {"maml": "gradient steps", ROLES["prior"]: "prior of the steps", "truth": "posterior of the tasks"}
     return still_picture([path, belief], names, "slope")

@@ -8,7 +8,7 @@
   const TASKS = ["task1", "task2"];
   const MOST = 100; // steps
   const ENDS = [-2, 2]; // of log10 lam
-  const INK = "support"; // iMAML's own colour is that of task 2
+  const INK = "first"; // iMAML's own colour is that of task 2
 
   // ---- the formulas ------------------------------------------------------------------------------------------
 
@@ -267,7 +267,7 @@
   function tooStrong(view) {
     const id = `${view.made.name}-hatch`;
     const pattern = kit.svg("pattern", { id, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
-      kit.svg("line", { x1: 0, x2: 0, y1: 0, y2: 7, stroke: kit.colour("truth"), "stroke-width": 2.5 }));
+      kit.svg("line", { x1: 0, x2: 0, y1: 0, y2: 7, stroke: kit.colour("muted"), "stroke-width": 2.5 }));
     const area = kit.svg("rect", { fill: `url(#${id})`, "fill-opacity": 0.55 });
     view.curves.append(pattern, area);
     return (h, alpha) => {
@@ -314,7 +314,7 @@
   function entries(frame, parts) {
     const { tasks, sums, pull, start, share, maml } = parts;
     const triangle = (x) => kit.svg("path", { d: kit.outline(frame.looks.imaml.marker, 4.5), fill: kit.colour(INK), class: "mb-marker", transform: `translate(${x} 0)` });
-    const hatch = [-9, -3, 3, 9].map((x) => kit.svg("path", { d: `M${x - 4} 6L${x + 4} -6`, stroke: kit.colour("truth"), "stroke-width": 2.5 }));
+    const hatch = [-9, -3, 3, 9].map((x) => kit.svg("path", { d: `M${x - 4} 6L${x + 4} -6`, stroke: kit.colour("muted"), "stroke-width": 2.5 }));
     const toggle = (part) => (shown) => part.show(shown);
     return [
       ...TASKS.map((role, b) => ({ role, label: `Task ${b + 1}`, toggle: toggle(tasks[b]) })),
@@ -381,7 +381,7 @@
     });
     // The slider below is this rule's access by keyboard.
     const cut = kit.handle(weights, {
-      role: "truth", rule: true, x: { min: ENDS[0], max: ENDS[1], step: 0.01 }, y: null,
+      role: "theta", rule: true, x: { min: ENDS[0], max: ENDS[1], step: 0.01 }, y: null,
       mirror: { node: sliders.lam.node.querySelector("input") }, move: (log) => pullTo(log),
     });
 

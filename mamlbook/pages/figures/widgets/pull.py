@@ -15,6 +15,7 @@ from mamlbook.pages.figures.widgets.still import Panel, still_picture
 LOW, HIGH = -0.4, 1.4  # of the parameter
 LEAST, MOST = 0.01, 100  # of the pull
 STEPS = 100
+IMAML = "first"  # its own colour is that of task 2
 
 CAPTION = (
     "Task b has the loss h/2 (φ − c)², with its own curvature h and optimum c. The inner problem adds the pull "
@@ -55,7 +56,7 @@ def proximal_pull(
     first = _first(h, c, theta, lam, alpha, steps)
     return widget(
         "pull",
-        {"first": first, "range": [LOW, HIGH]},
+        {"first": first, "range": [LOW, HIGH], "roles": {"imaml": IMAML}},
         title=title,
         alt=_alt(first),
         fallback=_still(first),
@@ -138,7 +139,7 @@ def _still(first: dict[str, Any]) -> str:
     maml = [_share(h, [(1 - alpha * curvature) ** (1 / (alpha * 10**log)) for curvature in h]) for log in fewer]
     there = [(log, share) for log, share in zip(fewer, maml, strict=True) if share is not None]
     weights.curves.append(("maml", [log for log, _ in there], [share for _, share in there]))
-    weights.curves.append(("support", logs, [_imaml(h, 10**log) for log in logs]))
-    weights.points.append(("support", math.log10(first["lam"]), _imaml(h, first["lam"])))
-    names = {"task1": "task 1", "task2": "task 2", "support": "iMAML", "maml": "MAML, αS = 1/λ"}
+    weights.curves.append((IMAML, logs, [_imaml(h, 10**log) for log in logs]))
+    weights.points.append((IMAML, math.log10(first["lam"]), _imaml(h, first["lam"])))
+    names = {"task1": "task 1", "task2": "task 2", IMAML: "iMAML", "maml": "MAML, αS = 1/λ"}
     return still_picture([bowls, weights], names, "log₁₀ of the pull λ")

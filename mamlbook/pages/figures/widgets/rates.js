@@ -104,7 +104,7 @@
 
   // The best rate, a thin line with its name at the lower end.
   function bestMark(view) {
-    const line = kit.svg("line", { stroke: kit.colour("truth"), "stroke-width": 1.5 });
+    const line = kit.svg("line", { stroke: kit.colour("muted"), "stroke-width": 1.5 });
     const name = kit.svg("text", { class: "mb-halo mb-axis-label" }, "best");
     view.marks.append(line, name);
     return (best) => {

@@ -189,7 +189,7 @@
     add("phase", "Phase of your wave", 3.1, 0, 0.1, (value) => kit.fixed(value, 1));
     // The sliders are these rules' access by keyboard.
     const rule = (plot, name, stops, move) => {
-      const made = kit.handle(plot, { role: "truth", rule: true, x: { min: stops[0], max: stops.at(-1), stops }, y: null, mirror: { node: sliders[name].node.querySelector("input") }, move });
+      const made = kit.handle(plot, { role: "theta", rule: true, x: { min: stops[0], max: stops.at(-1), stops }, y: null, mirror: { node: sliders[name].node.querySelector("input") }, move });
       plot.onTap = (x) => move(kit.nearestStop(x, stops));
       return made;
     };

@@ -241,7 +241,7 @@ def _still(data: dict[str, Any], found: Mapping[str, Measured]) -> str:
             own, lows, highs = ([r[first["steps"]] for r in row] if quantity == "loss" else row for row in rows)
             panel.curves.append((name, times, own))
             panel.bands.append((name, times, lows, highs))
-        panel.curves.append(("truth", [now, now], list(domain)))
+        panel.curves.append(("theta", [now, now], list(domain)))
         panels.append(panel)
-    legend = {**{name: NAMES[name] for name in found}, "truth": "wave, and the start shown", "support": "points"}
+    legend = {**{name: NAMES[name] for name in found}, "truth": "wave", "theta": "start shown", "support": "points"}
     return still_picture(panels, legend, "meta-step")

@@ -68,7 +68,7 @@
           if (ended.length === 0) return [];
           const parts = [kit.svg("line", { x1: x, x2: x, y1: view.y(Math.max(...ended)), y2: view.y(Math.min(...ended)), stroke: kit.colour(role), "stroke-width": 2 })];
           if (one.mean !== null) parts.push(kit.svg("path", { class: "mb-marker", d: kit.outline(view.made.looks[role].marker, 4.2), fill: kit.colour(role), transform: `translate(${x} ${view.y(one.mean)})` }));
-          if (one.mean !== null && one.beta === chosen.beta && words(one.told) === words(chosen.told)) parts.push(kit.svg("circle", { cx: x, cy: view.y(one.mean), r: 9, fill: "none", stroke: kit.colour("theta"), "stroke-width": 1.5 }));
+          if (one.mean !== null && one.beta === chosen.beta && words(one.told) === words(chosen.told)) parts.push(kit.svg("circle", { cx: x, cy: view.y(one.mean), r: 9, fill: "none", stroke: kit.colour("text"), "stroke-width": 1.5 }));
           return parts;
         }));
       },

@@ -56,7 +56,8 @@ class Panel:
 
 def still_picture(panels: Sequence[Panel], legend: dict[str, str], x_label: str) -> str:
     """Panels one above the other under a legend (role to words), as the text of an SVG 680 pixels wide."""
-    rows, body = _legend(legend)
+    lines = {role for panel in panels for role, *_ in panel.curves}
+    rows, body = _legend(legend, lines)
     top = 22 * rows + 4
     longest = max((len(_tick(tick)) for panel in panels for tick in panel.y_ticks), default=0)
     left = max(LEFT, GAP + 8 * longest)  # pixels, of a wide digit
@@ -71,8 +72,8 @@ def still_picture(panels: Sequence[Panel], legend: dict[str, str], x_label: str)
     return f"{head}{''.join(body)}</svg>"
 
 
-def _legend(legend: dict[str, str]) -> tuple[int, list[str]]:
-    """The number of rows and the drawn entries; letters are taken as 7.5 pixels wide."""
+def _legend(legend: dict[str, str], lines: set[str]) -> tuple[int, list[str]]:
+    """The number of rows and the drawn entries, only a marker where nothing is a line; letters are 7.5 pixels wide."""
     x: float = LEFT
     row, body = 1, []
     for role, words in legend.items():
@@ -80,7 +81,7 @@ def _legend(legend: dict[str, str]) -> tuple[int, list[str]]:
         if x + width > WIDTH and x > LEFT:
             x, row = LEFT, row + 1
         y = 22 * row - 8
-        if role in ("support", "query", "theta"):
+        if role in ("support", "query", "theta") or role not in lines:
             body.append(_marker(role, x + 22, y))
         else:
             body.append(_stroke(role, [(x, y), (x + 32, y)]) + _marker(role, x + 16, y))
@@ -109,7 +110,7 @@ def _panel(panel: Panel, clip: str) -> str:
     for role, xs, lows, highs in panel.bands:
         around = [*zip(xs, lows, strict=True), *reversed([*zip(xs, highs, strict=True)])]
         points = " ".join(f"{panel.x(x):.1f},{panel.y(y):.1f}" for x, y in around)
-        parts.append(f'<polygon points="{points}" fill="{COLOURS[role]}" fill-opacity="0.16"/>')
+        parts.append(f'<polygon points="{points}" fill="{look(role)[0]}" fill-opacity="0.16"/>')
     for role, xs, ys in panel.curves:
         parts.append(_stroke(role, [(panel.x(x), panel.y(y)) for x, y in zip(xs, ys, strict=True)]))
     parts.append("</g>")

@@ -103,7 +103,7 @@ def _still(first: dict[str, Any]) -> str:
     steps = (0, 10, 20, 30, 40)
     way = Panel((-1, STEPS + 1), SEEN, steps, (0, 1, 2, 3, 4), "weight over the inner steps", 250)
     ends = list(way.x_domain)
-    way.bands.append(("truth", ends, [DOWNWARDS[0]] * 2, [DOWNWARDS[1]] * 2))
+    way.bands.append(("third", ends, [DOWNWARDS[0]] * 2, [DOWNWARDS[1]] * 2))
     both = _both(first)
     top = max(10.0, *(value for *_, found in both for value in found))
     powers = range(round(math.log10(LEAST)), math.ceil(math.log10(top)) + 1)

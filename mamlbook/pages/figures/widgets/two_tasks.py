@@ -85,5 +85,5 @@ def _still(first: dict[str, Any]) -> str:
             lower.points.append((role, best, objective(role, best)))
     for panel in (upper, lower):
         panel.curves.append(("theta", [theta, theta], list(panel.y_domain)))
-    names = {"task1": "task 1 (mark: adapted)", "task2": "task 2", "joint": "before adapting", "maml": "after adapting"}
+    names = {"task1": "task 1 (mark: adapted)", "task2": "task 2", "joint": "joint objective", "maml": "MAML objective"}
     return still_picture([upper, lower], {**names, "theta": "start"}, "start θ")

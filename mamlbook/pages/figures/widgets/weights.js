@@ -282,7 +282,7 @@
     const toStep = (value) => put({ ...state, steps: Math.round(value) });
     // The slider below is this rule's access by keyboard.
     const cut = kit.handle(below, {
-      role: "truth", rule: true, x: { min: 0, max: MOST, step: 1 }, y: null,
+      role: "theta", rule: true, x: { min: 0, max: MOST, step: 1 }, y: null,
       mirror: { node: sliders.steps.node.querySelector("input") }, move: toStep,
     });
     below.onTap = toStep;

@@ -104,7 +104,7 @@ def _still(first: dict[str, Any]) -> str:
         line.curves.append(("theta", [optimum, optimum], [0, 5.6]))
         line.points.append(("theta", optimum, 0))
         course.curves.append(("theta", [-0.25, 10.25], [optimum, optimum]))
-    course.curves.append(("truth", [first["steps"], first["steps"]], [LOW, HIGH]))
+    course.curves.append(("theta", [first["steps"], first["steps"]], [LOW, HIGH]))
     for height, method in zip(range(5, 0, -1), METHODS, strict=True):
         at = _start(method, first, first["steps"])
         if at is not None and LOW <= at <= HIGH:
@@ -115,6 +115,6 @@ def _still(first: dict[str, Any]) -> str:
         course.points.extend((method, steps, at) for steps, at in there if LOW <= at <= HIGH)
     return still_picture(
         [line, course],
-        {**{m: NAMES[m] for m in METHODS}, "theta": "optima of the tasks", "truth": "steps S"},
+        {**{m: NAMES[m] for m in METHODS}, "theta": "optima of the tasks, and steps S"},
         "inner steps S",
     )
