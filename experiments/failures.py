@@ -56,7 +56,7 @@ CASES = {
     "outer rate a hundred times too small": Case(beta=1e-5),
     "loss summed over the examples": Case(loss=summed),
     "one task per meta-step": Case(tasks=1),
-    "four tasks, again and again": Case(tasks=4, distribution=FOUR),
+    "four episodes, again and again": Case(tasks=4, distribution=FOUR),
     "create_graph forgotten": Case(metagradient=FirstOrder),
 }
 

@@ -17,3 +17,12 @@ def headings(page: str) -> list[str]:
 def missing(section: Section) -> bool:
     """Whether a section is on no page of the table of contents."""
     return f"book/{section.page}" not in pages() or section.heading not in headings(section.page)
+
+
+def prose(section: Section) -> str:
+    """What a section says, code included, up to the next heading of its level or a higher one."""
+    cells = nbformat.read(ROOT / "book" / f"{section.page}.ipynb", as_version=4).cells
+    text = "\n\n".join(cell.source for cell in cells)
+    heading = rf"^(#{{2,4}}) +{re.escape(section.heading)} *\n(.*)"
+    level, after = re.search(heading, text, re.MULTILINE | re.DOTALL).groups()
+    return re.split(rf"^#{{2,{len(level)}}} ", after, maxsplit=1, flags=re.MULTILINE)[0]

@@ -124,7 +124,7 @@ IN_OTHER_WORDS = {
     "Implicit gradient": "At the solution the gradient vanishes",
     "In-context learning": "Read the sum as attention",
     "Inner rate": "the rate $\\alpha$",
-    "Meta-overfitting": "learned two curves by heart",
+    "Meta-overfitting": "learned the rows of two pumps by heart",
     "Meta-test": "The number to report is the test error",
     "Meta-training": "outer rate beta",
     "Proximal term": "The last term is the **pull**",

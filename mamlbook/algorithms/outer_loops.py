@@ -41,9 +41,12 @@ def learned_weights(model: Model, alpha: float = 0.01, steps: int = 1, tasks: in
 
 
 def amfs_weights(model: Model, alpha: float = 0.01, steps: int = 1, temperature: float = 1.0) -> MetaLearner:
-    """MAML with tasks weighted by how well their meta-gradients agree, a reconstruction from the abstract.
+    """MAML with tasks weighted by how well their meta-gradients agree, a rule of this book's own.
 
     grad = sum_b w_b g_b,  w = softmax_b(cos(g_b, mean_c g_c) / T),  g_b = (d phi_b / d theta)^T grad L_b(phi_b).
+
+    The abstract of the paper says that the tasks' losses get weights in the outer loop, and not which;
+    ``AgreementWeights`` says where this rule is from.
 
     References: [Park and Kang, 2024](https://arxiv.org/abs/2411.00404).
     """

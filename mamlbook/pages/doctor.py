@@ -63,9 +63,9 @@ SYMPTOMS: dict[str, Symptom] = {
         Section("objective/objective", "Why the query set is new data"),
     ),
     "heart": Symptom(
-        "New points of training tasks are predicted well, new tasks are not.",
-        "The training tasks are few and have been learned by heart.",
-        "More tasks; judge on tasks that were never trained on.",
+        "Training tasks are predicted well, new tasks are not.",
+        "The training tasks are few, and their points, or they themselves, have been learned by heart.",
+        "New points, more tasks; judge on tasks that were never trained on.",
         "Why the query set is new data",
         Section("objective/objective", "Why the query set is new data"),
     ),

@@ -32,10 +32,10 @@ SECTIONS: dict[str, Section] = {
     "meta-rkhs-2": Section("variants/tangent-kernel", "Solve for all layers"),
     "meta-rkhs-1": Section("variants/tangent-kernel", "Meta-RKHS-I: reward a gradient instead of following it"),
     "line-search": Section("variants/closed-form", "Steps of exactly the right length"),
-    "fiml": Section("variants/closed-form", "Steps of exactly the right length"),
+    "fiml": Section("variants/closed-form", "Heads that are computed"),
     "protomaml": Section("variants/closed-form", "Heads that are computed"),
-    "anil": Section("variants/what-adapts", "Tasks that share features, and tasks that do not"),
-    "boil": Section("variants/what-adapts", "Tasks that share features, and tasks that do not"),
+    "anil": Section("variants/what-adapts", "One line between gradient and step"),
+    "boil": Section("variants/what-adapts", "One line between gradient and step"),
     "lambda-pattern": Section("variants/what-adapts", "One line between gradient and step"),
     "meta-sgd": Section("variants/inner-rates", "One multiplier between gradient and step"),
     "lslr": Section("variants/inner-rates", "One multiplier between gradient and step"),
@@ -107,7 +107,7 @@ APART: dict[str, str] = {
 """Rows that no answer leads to, with the reason."""
 
 ALSO_CALLED: dict[str, tuple[str, ...]] = {
-    "joint": ("joint training", "pretraining"),
+    "joint": ("joint training",),
     "maml": ("model-agnostic meta-learning",),
     "fomaml": ("first-order MAML",),
     "imaml": ("implicit MAML", "implicit gradient"),
@@ -158,6 +158,7 @@ TOPICS: dict[str, Section] = {
     "Hessian": Section("objective/gradients-of-gradients", "Without a matrix"),
     "which algorithm": Section("practice/map", "Which one?"),
     "fine-tuning": PLACES["Beside a pretrained backbone"],
+    "pretraining": PLACES["Beside a pretrained backbone"],
     "mini-ImageNet": PLACES["What each decision is worth"],
     "prototypical networks": Section("practice/baselines", "The baseline, and its two heads"),
     "ProtoNet": Section("practice/baselines", "The baseline, and its two heads"),

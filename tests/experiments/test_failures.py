@@ -65,7 +65,7 @@ def test_the_symptoms_are_what_the_figure_says():
     ours, healthy = (recall("failures")["cases"][case]["loss"][0] for case in (name, HEALTHY))
     assert sum(ours[5:15]) < sum(healthy[5:15])
     assert max(v or math.inf for v in ours) > 1e6
-    name = "four tasks, again and again"
+    name = "four episodes, again and again"
     assert at[name][1] < 0.7 * end
     assert all(a > b for a, b in zip(at[name][2], new, strict=True))
     assert at[name][2][0] / new[0] == max(a / b for a, b in zip(at[name][2], new, strict=True))

@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 
+from experiments.omniglot_table import TRAININGS, Row
 from mamlbook import confidence
 from mamlbook.pages import few_shot_table, recall_table
 from mamlbook.pages.few_shot import numbers
@@ -79,3 +80,19 @@ def test_two_pages_say_the_same_of_pre_training_and_the_stored_trainings_say_so(
         half = FREEDOM[len(less)] * (sum((x - mean) ** 2 for x in less) / (len(less) - 1) / len(less)) ** 0.5
         assert f"{name} −{-mean:.1f} ± {half:.1f}" in rows[0]
         assert (mean + half < 0) == (name == "fine-tuned"), "whose interval excludes zero"
+
+
+def test_the_page_says_how_many_inner_steps_each_row_takes_in_training():
+    words = {"one": 1, "three": 3, "five": 5}
+    text = " ".join(cell.source for cell in load(ROOT / "book/practice/few-shot-images.ipynb").cells)
+    (said,) = re.findall(r"In training (.*?)\. MAML\+\+ is first order for its first (\d+) .*? first (\d+)\.", text)
+    takes = {}
+    for together, count in re.findall(
+        r"(.+?) (one|three|five)\b,? ?", said[0].lower().replace(" take ", " ").replace(" inner step", "")
+    ):
+        takes |= dict.fromkeys(re.split(r", | and ", together), words[count])
+    rows = {name: training.learner.options for name, training in TRAININGS.items() if isinstance(training.learner, Row)}
+    assert takes == {name: options["steps"] for name, options in rows.items() if "steps" in options}
+    schedule = rows["maml++"]
+    assert said[1:] == (str(schedule["after"]), str(schedule["anneal"]))
+    assert {name for name, steps in takes.items() if steps != takes["maml"]} == {"anil", "maml++", "reptile", "imaml"}

@@ -5,6 +5,8 @@ import re
 import torch
 
 from mamlbook.pages import first_order_table, recall, recall_first_order, record
+from tools.book import ROOT
+from tools.notebooks import load
 
 
 def run(arrived, meta_steps, arithmetic, *losses):
@@ -56,3 +58,23 @@ def test_what_is_stored_is_read():
     for name, found in recall_first_order().items():
         assert found.errors.shape == found.arrived.shape == (5, 2)
         assert found.rates == stored[name]["chosen"]
+
+
+def test_the_pages_say_how_many_arrive_at_each_outer_rate():
+    def arrivals(name: str, limit: int) -> dict[str, int]:
+        runs = recall("first-order")["contenders"][name]["runs"]
+        return {rates: sum((one["arrived"] or limit + 1) <= limit for one in runs[rates]) for rates in runs}
+
+    fomaml, maml, reptile = (
+        arrivals(name, limit) for name, limit in (("fomaml, S = 5", 200), ("maml, S = 5", 150), ("reptile, S = 5", 150))
+    )
+    assert fomaml == {"alpha 0.01, beta 0.01": 1, "alpha 0.01, beta 0.02": 3, "alpha 0.01, beta 0.04": 2}
+    assert maml == {"alpha 0.02, beta 0.02": 4, "alpha 0.02, beta 0.04": 1}
+    assert reptile == {"alpha 0.02, beta 0.04": 4, "alpha 0.02, beta 0.02": 3}
+    first, second = (
+        " ".join(cell.source for cell in load(ROOT / f"book/variants/{page}.ipynb").cells)
+        for page in ("first-order", "reptile")
+    )
+    assert "one, three and two arrive within 200 meta-steps at the outer rates 0.01, 0.02 and 0.04" in first
+    assert "four and one arrive within 150, at 0.02 and 0.04" in first
+    assert "Reptile's are three and MAML's one" in second

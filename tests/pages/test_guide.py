@@ -1,12 +1,14 @@
 """The guide, the sections it points to and the quiz of the map: nothing leads nowhere, and no row is forgotten."""
 
+import re
+
 import pytest
 
-from book_sections import missing
+from book_sections import missing, prose
 from mamlbook.algorithms import ALGORITHMS
 from mamlbook.pages.guide import FIRST, GUIDE, End, Question
 from mamlbook.pages.quiz import STATEMENTS
-from mamlbook.pages.sections import APART, PLACES, SECTIONS, Section
+from mamlbook.pages.sections import ALSO_CALLED, APART, NAMES, PLACES, SECTIONS, Section
 
 QUESTIONS_ON_THE_WAY, SUGGESTIONS = 6, 6
 KNOWN = {**SECTIONS, **PLACES}
@@ -35,6 +37,46 @@ def test_a_section_that_is_missing_is_found():
 
 def test_every_row_has_a_section():
     assert list(SECTIONS) == list(ALGORITHMS)
+
+
+# How a page calls a row that bears no other of its names there.
+OWN_WORDS = {
+    "maml": "by hand",  # the page is about MAML as a whole
+    "meta-rkhs-2": "Meta-RKHS-II",
+    "multi-step-loss": "a loss at every step",
+    "annealed": "first order first",
+    "softmax-weights": "softmax",
+    "learned-weights": "learned noise levels",
+    "amfs-weights": "agreement",
+    "local-moml": "LocalMOML",
+    "sgld-score": "by the score",
+}
+
+
+def names_of(row: str) -> set[str]:
+    names = (row, *ALSO_CALLED.get(row, ()), *([OWN_WORDS[row]] if row in OWN_WORDS else []))
+    return {spoken(name) for name in names}
+
+
+def spoken(text: str) -> str:
+    """In small letters, and without hyphens and marks of Markdown."""
+    return " ".join(re.sub(r"[-_*`]", " ", text).lower().split())
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_the_section_of_a_row_names_it(name):
+    said = spoken(f"{SECTIONS[name].heading} {prose(SECTIONS[name])}")
+    assert any(re.search(rf"(?<!\w){re.escape(one)}(?!\w)", said) for one in names_of(name)), SECTIONS[name]
+
+
+def test_a_section_that_does_not_name_a_row_is_found():
+    other = Section("variants/closed-form", "Steps of exactly the right length")
+    assert "fiml" not in spoken(prose(other))
+    assert "line search" in spoken(prose(other))
+
+
+def test_pretraining_leads_to_the_pretrained_backbone():
+    assert NAMES["pretraining"].page == "practice/baselines"
 
 
 def test_every_row_is_reached_or_set_apart_with_a_reason():

@@ -19,11 +19,11 @@ TEXTS: dict[str, tuple[str, str, str]] = {
         "An outer step throws θ so far that the next inner loop explodes.",
         "divide β by ten until the loss falls smoothly.",
     ),
-    "four tasks, again and again": (
+    "four episodes, again and again": (
         "the training loss falls faster and lower than the healthy one, and new tasks are worse, before the first step "
         "most of all.",
-        "θ learns the four tasks themselves.",
-        "more tasks; judge on tasks that were never trained on.",
+        "θ learns the points of the four episodes.",
+        "new points, more tasks; judge on tasks that were never trained on.",
     ),
     "inner rate ten times too large": (
         "the training loss hardly falls, and on new tasks no number of steps helps.",
