@@ -85,7 +85,9 @@ def _panel(ax: Axes, workload: Mapping[str, Any], gflops: float) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
     steps, tasks = workload["steps"], workload["tasks"]
     of_method = _METHODS.get(workload["method"], workload["method"])
+    several = workload["network"].startswith("conv4") and workload["queries"] > 1
+    queries = f", {workload['queries']} queries a class" if several else ""
     ax.set_title(
         f"{_NETWORKS.get(workload['network'], workload['network'])}, {of_method}\n"
-        f"{steps} step{'s' * (steps > 1)}, {tasks} task{'s' * (tasks > 1)}"
+        f"{steps} step{'s' * (steps > 1)}, {tasks} task{'s' * (tasks > 1)}{queries}"
     )
