@@ -45,7 +45,7 @@ class Measured(NamedTuple):
 
 
 def recall_field(world: str = "waves", budget: str = "meta-steps", *, folder: Path = RESULTS) -> dict[str, Measured]:
-    """What is stored of the field: the name of an entry, such as "reptile, S = 5", to its measurement.
+    """What is stored of the field: the name of an entry, such as "reptile, S = 5", to its measurement with a budget.
 
     Raises:
         FileNotFoundError: this world was not measured.
@@ -54,7 +54,9 @@ def recall_field(world: str = "waves", budget: str = "meta-steps", *, folder: Pa
     if budget not in BUDGETS:
         raise ValueError(f"budget: expected one of {list(BUDGETS)}, got {budget!r}")
     stored = recall(f"field-{world}", folder=folder)["entries"]
-    found = {name: _measured(name, entry["budgets"][budget]) for name, entry in stored.items()}
+    found = {
+        name: _measured(name, entry["budgets"][budget]) for name, entry in stored.items() if budget in entry["budgets"]
+    }
     return {name: entry._replace(against=_maml(entry, found)) for name, entry in found.items()}
 
 

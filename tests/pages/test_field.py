@@ -40,6 +40,15 @@ def test_differences_are_from_maml_with_as_many_steps_on_the_same_tasks(folder):
     torch.testing.assert_close(same.differences, torch.tensor([-0.5, -0.2]))
 
 
+def test_an_entry_without_a_budget_is_left_out_of_it(folder):
+    path = folder / "field-waves.json"
+    stored = json.loads(path.read_text())
+    del stored["entries"]["moml, S = 1"]["budgets"]["arithmetic"]
+    path.write_text(json.dumps(stored))
+    assert "moml, S = 1" in recall_field(folder=folder)
+    assert "moml, S = 1" not in recall_field(budget="arithmetic", folder=folder)
+
+
 def test_what_is_not_there_is_said(folder):
     with pytest.raises(ValueError, match=r"budget: expected one of .*arithmetic.* got 'time'"):
         recall_field(budget="time", folder=folder)
