@@ -41,6 +41,7 @@ if not os.environ.get("CI") and not all(map(importlib.util.find_spec, TOOLS)):
         *book,
         "pages/test_api_page.py",
         "pages/test_few_shot.py",
+        "pages/test_first_order.py",
         "pages/test_names.py",
         "tools/test_answers.py",
         "tools/test_ledger.py",
