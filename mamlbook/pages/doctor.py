@@ -64,7 +64,7 @@ SYMPTOMS: dict[str, Symptom] = {
     ),
     "heart": Symptom(
         "Training tasks are predicted well, new tasks are not.",
-        "The training tasks are few, and their points, or they themselves, have been learned by heart.",
+        "The training tasks are few. Their points, or the tasks themselves, have been learned by heart.",
         "New points, more tasks; judge on tasks that were never trained on.",
         "Why the query set is new data",
         Section("objective/objective", "Why the query set is new data"),

@@ -86,13 +86,13 @@ class Searched(NamedTuple):
 
 
 def recall_search(world: str = "waves", *, folder: Path = RESULTS) -> dict[str, Searched]:
-    """What the search of every stored entry of the field tried, by the name of the entry.
+    """What both rounds of a search tried, by the name of the entry, for every entry that has had both.
 
     Raises:
         FileNotFoundError: this world was not measured.
     """
     stored = recall(f"field-{world}", folder=folder)["entries"]
-    return {name: _searched(name, entry) for name, entry in stored.items()}
+    return {name: _searched(name, entry) for name, entry in stored.items() if "final" in entry}
 
 
 def _searched(name: str, entry: dict[str, Any]) -> Searched:

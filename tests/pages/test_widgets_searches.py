@@ -105,6 +105,12 @@ def test_what_is_read_is_what_is_stored(tmp_path):
     assert reptile.final[-1].errors == {"meta-steps": [2.4, None, 2.6], "arithmetic": []}
 
 
+def test_an_entry_without_a_second_round_is_left_out(tmp_path):
+    first_only = {name: value for name, value in SEARCHES["maml, S = 5"].items() if name != "final"}
+    found = recall_search(folder=field_results(tmp_path, SEARCHES | {"maml, S = 5": first_only}))
+    assert list(found) == [name for name in SEARCHES if name != "maml, S = 5"]
+
+
 def test_the_still_form_says_the_errors(figure):
     alt = figure.html.split('alt="')[1].split('"')[0]
     assert "Error of reptile, S = 1 against the outer rate" in alt

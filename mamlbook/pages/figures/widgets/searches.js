@@ -49,8 +49,8 @@
     const first = here ? ["the first round’s best has the error ", number(here.error, data.roles.row), behind(here.told)] : ["the first round has no error"];
     const other = beside ? ["; MAML’s best with this rate has ", number(beside.error, "maml")] : [];
     lines.push(kit.paragraph(kit.html("strong", {}, `${own.name}, β = ${state.beta}: `), ...first, ...other, "."));
-    for (const one of second) lines.push(kit.paragraph(`From three other seeds${behind(one.told)}: ${spread(one.errors)}${one.mean === null ? "." : ", "}`, ...(one.mean === null ? [] : ["in the mean ", number(one.mean, data.roles.final), "."])));
-    const budget = `${kit.plural(chosen.meta_steps, "meta-step", "meta-steps")}`;
+    for (const one of second) lines.push(kit.paragraph(`From other seeds${behind(one.told)}: ${spread(one.errors)}${one.mean === null ? "." : ", "}`, ...(one.mean === null ? [] : ["in the mean ", number(one.mean, data.roles.final), "."])));
+    const budget = kit.plural(chosen.meta_steps, "meta-step", "meta-steps");
     lines.push(kit.aside(`Chosen: β ${chosen.beta}${Object.keys(chosen.told).length > 0 ? `, ${words(chosen.told)}` : ""}, ${kit.plural(chosen.inner_steps, "inner step", "inner steps")} in the test, after ${budget}. From fresh seeds on test tasks: ${spread(chosen.errors)}.`));
     frame.say(...lines);
   }
@@ -95,13 +95,13 @@
       y: { log: true, domain: [0.1, 10], ticks: [], label: "error on validation tasks" }, height: (width) => Math.round(kit.clamp(width * 0.42, 240, 310)),
     });
     view.picture.classList.add("mb-tappable");
-    const curves = { maml: kit.curve(view, "maml", { marked: 0 }), row: kit.curve(view, data.roles.row, { marked: 0 }) };
+    const curves = { maml: kit.curve(view, "maml"), row: kit.curve(view, data.roles.row) };
     const dots = kit.svg("g", { "clip-path": `url(#${view.clip})` });
     view.curves.append(dots);
     const seconds = bars(view, data.roles.final);
     const stops = () => compute(data, state).rates.map(rateOf);
     const put = (change) => { Object.assign(state, change); redraw(); };
-    const turn = (x) => { const { rates } = compute(data, state); put({ beta: rates[rates.map(rateOf).indexOf(kit.nearestStop(x, rates.map(rateOf)))] }); };
+    const turn = (x) => put({ beta: compute(data, state).rates[stops().indexOf(kit.nearestStop(x, stops()))] });
     const x = { min: data.range[0], max: data.range[1], stops: stops() };
     const point = kit.handle(view, {
       role: "theta", rule: true, x, y: null, label: () => "Outer rate beta",
@@ -129,10 +129,10 @@
     function redraw() {
       const now = compute(data, state);
       axis(view, data, now);
-      for (const [name, found] of [["row", now.found], ["maml", now.maml]]) curves[name].draw(found.map(({ beta }) => rateOf(beta)), found.map(({ error }) => error));
       const dot = (role, { beta, error }) => kit.svg("path", { class: "mb-marker", d: kit.outline(frame.looks[role].marker, 4.2), fill: kit.colour(role), transform: `translate(${view.x(rateOf(beta))} ${kit.clamp(view.y(error), -999, 9999)})` });
-      curves.dots = { row: now.found.map((one) => dot(data.roles.row, one)), maml: now.maml.map((one) => dot("maml", one)) };
-      dots.replaceChildren(...["maml", "row"].filter((name) => shown[name]).flatMap((name) => curves.dots[name]));
+      const drawn = [["maml", "maml", now.maml], ["row", data.roles.row, now.found]];
+      for (const [name, , found] of drawn) curves[name].draw(found.map(({ beta }) => rateOf(beta)), found.map(({ error }) => error));
+      dots.replaceChildren(...drawn.flatMap(([name, role, found]) => (shown[name] ? found.map((one) => dot(role, one)) : [])));
       seconds.draw(now.final, now.chosen);
       x.stops = now.rates.map(rateOf);
       point.place(rateOf(state.beta), null);
@@ -149,7 +149,7 @@
       kit.legend(frame, [
         { role: data.roles.row, label: "This algorithm, one seed", toggle: toggle("row") },
         { role: "maml", label: "MAML, one seed", toggle: toggle("maml") },
-        { role: data.roles.final, label: "Second round, three seeds", dot: true, toggle: (on) => seconds.show(on) },
+        { role: data.roles.final, label: "Second round, other seeds", dot: true, toggle: (on) => seconds.show(on) },
       ]),
       view.holder, kit.html("p", { class: "mb-hint" }, "Drag β, click where it should be, or move it with the arrow keys."),
       kit.controls(...fields), kit.buttons(...budgets, reset), frame.says,

@@ -18,7 +18,7 @@ MOST = 40  # times the least error of a picture, which what is far above leaves
 ROOM = 0.15  # powers of ten beside the least and the largest rate
 CAPTION = (
     "Every search of the field: the least error on validation tasks that the first round found with each outer rate β, "
-    "from one seed. Bars: the settings of the second round, from the least to the largest error of three other seeds, "
+    "from one seed. Bars: the settings of the second round, from the least to the largest error of other seeds, "
     "with a dot at the mean. The ring is around the setting that was chosen."
 )
 
@@ -31,7 +31,7 @@ def field_searches(
     caption: str = CAPTION,
     results: Path = RESULTS,
 ) -> Widget:
-    """Error against outer rate, for every stored entry of the field: both rounds of its search, and what was chosen.
+    """Error against outer rate, for every entry of the field: both rounds of its search, and what was chosen.
 
     ``row`` is the one of the first picture, with its fewest inner steps.
 
@@ -129,4 +129,4 @@ def _still(data: Mapping[str, Any], name: str, stored: Mapping[str, Searched]) -
         if errors and len(errors) == len(one.errors[BUDGETS[0]]):
             panel.points.append((ROLES["final"], math.log10(one.beta), sum(errors) / len(errors)))
     legend = {ROLES["row"]: name, **({"maml": entry.against} if "maml" in curves else {})}
-    return still_picture([panel], {**legend, ROLES["final"]: "second round, mean of three seeds"}, "outer rate β")
+    return still_picture([panel], {**legend, ROLES["final"]: "second round, mean of its seeds"}, "outer rate β")
